@@ -1,0 +1,131 @@
+/* src/store/store.h: one partition's ordered keys and values, as a port.
+ *
+ * Two adapters: store/rocks (the one file that includes rocksdb/c.h) and sim/store (an ordered map with
+ * explicit flushes). Both pass tests/store. What they promise is little, and exact:
+ *
+ *   S1  A write is atomic and carries a decree. After a crash a store holds exactly the writes up to
+ *       some decree, its durable one, and knows it: store_applied() after opening.
+ *   S2  There is no log in here: what was not flushed is lost by a crash. Durability is the mutation
+ *       log's business.
+ *   S3  Reads see every write that returned before them.
+ *   S4  Nothing here blocks unless it says so. A read of STORE_CACHED returns E_AGAIN instead of
+ *       touching the disk; a write that would stall returns E_BUSY.
+ *
+ * Keys are raw keys (wire/key.h). Values carry their expiry and timetag:
+ *     u32 big-endian expire_ts | u64 big-endian timetag | user data        (wire/value.h)
+ * A value whose timetag has the deleted bit is a tombstone; the store returns it like any other.
+ *
+ * Threads: a store is written by its owner's loop; reads, iterators, flush and checkpoint may be
+ * called from any thread while the store is open. */
+#pragma once
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+struct store_env; /* What all stores of one process share: cache, write buffers, threads. */
+struct store;
+struct store_batch;
+struct store_iter;
+
+struct store_env_options {
+    size_t cache_size;        /* Bytes of the block cache. */
+    size_t write_buffer_size; /* Bytes of all write buffers together; above, the oldest is flushed. */
+    int background_threads;   /* For flushes and compactions. */
+};
+
+int store_env_open(const struct store_env_options *options, struct store_env **out,
+                   struct err *e) MUST_CHECK;
+void store_env_close(struct store_env *env); /* After all its stores. Accepts NULL. */
+
+/* What compaction may drop. Any thread may set it at any time. */
+struct store_policy {
+    uint32_t default_ttl_s;       /* Table environment default_ttl; 0: none. */
+    uint64_t tombstones_below_us; /* Tombstones and expired rows with an older timestamp may go. */
+    uint32_t partition_index;     /* With partition_mask: rows of other partitions may go... */
+    uint32_t partition_mask;      /* ...count - 1; 0: rows are not checked. */
+};
+
+/* Open the store in 'dir', created if absent. Blocking.
+ * On failure '*out' is untouched and 'e' says what and where: E_CORRUPT, E_IO, E_NOMEM. */
+int store_open(struct store_env *env, const char *dir, struct store **out, struct err *e) MUST_CHECK;
+
+/* Flush and close. Blocking. Accepts NULL. Returns the flush's result. */
+int store_close(struct store *s);
+
+/* The decree of the last write. After opening: the durable one. Any thread. */
+uint64_t store_applied(const struct store *s);
+
+/* The decree up to which a crash loses nothing. May do a small read. Any thread. */
+uint64_t store_durable(struct store *s);
+
+void store_policy_set(struct store *s, const struct store_policy *policy);
+
+/* ---- Writing ---- */
+
+/* A reusable list of changes. Not bound to one store. */
+int store_batch_new(struct store_batch **out) MUST_CHECK;
+void store_batch_free(struct store_batch *b); /* Accepts NULL. */
+void store_batch_clear(struct store_batch *b);
+
+/* The bytes are copied. 'head' and 'body' of the value are written one after the other. */
+void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body);
+void store_batch_delete(struct store_batch *b, struct slice key);
+
+/* Write all of 'b' and 'decree' at once (S1). decree must not be below store_applied().
+ * Returns 0; E_BUSY when the store wants time (nothing was written, try again later); E_NOSPACE, E_IO:
+ * the store takes no more writes until reopened. */
+int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
+
+/* ---- Reading ---- */
+
+enum store_tier {
+    STORE_CACHED, /* Memory only: E_AGAIN when the answer is on disk. */
+    STORE_ANY,    /* Blocking. */
+};
+
+/* A value that is pinned in the store's memory until released. */
+struct store_value {
+    struct slice bytes; /* expire_ts, timetag, user data. */
+    void *pin;          /* The adapter's. */
+};
+
+/* Returns 0 and fills 'out', to be released; or E_NOTFOUND, E_AGAIN, E_CORRUPT, E_IO. */
+int store_get(struct store *s, struct slice key, enum store_tier tier,
+              struct store_value *out) MUST_CHECK;
+void store_value_release(struct store_value *v); /* Accepts an all-zero one; leaves it so. */
+
+/* A walk over keys in [lower, upper) as they were when it was opened; an empty 'upper' means no end.
+ * The iterator keeps copies of the bounds. */
+int store_iter_open(struct store *s, struct slice lower, struct slice upper, enum store_tier tier,
+                    struct store_iter **out) MUST_CHECK;
+void store_iter_close(struct store_iter *it); /* Accepts NULL. */
+void store_iter_seek(struct store_iter *it, struct slice key);      /* First at or after. */
+void store_iter_seek_last(struct store_iter *it, struct slice key); /* Last at or before. */
+void store_iter_seek_end(struct store_iter *it);                    /* The very last. */
+void store_iter_next(struct store_iter *it);
+void store_iter_prev(struct store_iter *it);
+bool store_iter_is_valid(const struct store_iter *it);
+struct slice store_iter_key(const struct store_iter *it);   /* Until it moves. */
+struct slice store_iter_value(const struct store_iter *it); /* Until it moves. */
+int store_iter_status(const struct store_iter *it);         /* 0, E_AGAIN, E_CORRUPT, E_IO. */
+
+/* ---- Upkeep ---- */
+
+/* Make everything written so far durable. Blocking. */
+int store_flush(struct store *s) MUST_CHECK;
+
+/* Hard-link the store as it is durably now into 'dir', which must not exist, and say at what decree.
+ * Blocking. */
+int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
+
+/* Rewrite everything, dropping what the policy allows. Blocking, long. */
+int store_compact(struct store *s) MUST_CHECK;
+
+struct store_stats {
+    uint64_t memory_size; /* Bytes of write buffers. */
+    uint64_t disk_size;   /* Bytes of table files. */
+    uint64_t keys;        /* Estimate; tombstones count. */
+    uint64_t flushes, compactions, stalls;
+};
+void store_stats(struct store *s, struct store_stats *out);
