@@ -1,0 +1,396 @@
+/* src/core/meta/meta.h: what a cluster knows about itself, as a replicated state machine. Pure.
+ *
+ *     proposer             every member of the meta group
+ *     checks nothing,      +------------------------- struct meta -------------------------+
+ *     writes a command --> | cluster   name, id, uuid, next table id                       |
+ *     with its own time    | nodes     id, address, alive                                  |
+ *     (the group orders    | remotes   clusters known by name: id, metas                   |
+ *     and keeps them)      | tables    status, envs, partitions (ballot, primary, ...),    |
+ *                          |           duplications (status, remote, confirmed decrees)    |
+ *                          +----------------------------------------------------------------+
+ *
+ * Commands are applied in the same order everywhere, and the same commands make the same bytes of
+ * snapshot. Everything a decision depends on is in the state or in the command: a command carries the
+ * wall clock of its proposer. A command that may not be done changes nothing and its result says why,
+ * in the words of Pegasus where Pegasus has words. What is written here is durable; what is only true
+ * now (leases, lag, disks) is somebody else's.
+ *
+ * Source: docs/meta.md, rules M1 to M24. */
+#pragma once
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+/* ---- Limits ------------------------------------------------------------------------------------- */
+
+enum {
+    META_NAME_SIZE_MAX = 128,    /* Bytes of a table's or a cluster's name. */
+    META_METAS_SIZE_MAX = 1024,  /* Bytes of "host:port,host:port". */
+    META_PARTITIONS_MAX = 1024,  /* Of one table; always a power of two. */
+    META_REPLICAS_MAX = 5,       /* Of one partition, the primary included. */
+    META_ENV_KEY_SIZE_MAX = 256, /* Bytes. */
+    META_ENV_VALUE_SIZE_MAX = 65536 /* Bytes: user_specified_compaction is a document. */,
+    META_ENVS_MAX = 256, /* Of one table. */
+    META_DUPS_MAX = 16,  /* Of one table. */
+    META_NODES_MAX = 1024,
+    META_TABLES_MAX = 65536, /* Dropped ones that are not purged yet included. */
+    META_REMOTES_MAX = 127,
+    META_CLUSTER_ID_MAX = 127,           /* Cluster ids are 1 to this: seven bits of a timetag. */
+    META_DROP_RESERVE_S = 7 * 24 * 3600, /* How long a dropped table can be recalled, by default. */
+};
+
+/* ---- Answers ------------------------------------------------------------------------------------ */
+
+/* name, the name Pegasus's clients know it by. The numbers are in snapshots of nothing: free to move. */
+#define META_STATUS_MAP(X)                                                                         \
+    X(META_OK, "ERR_OK")                                                                           \
+    X(META_INVALID_PARAMETERS, "ERR_INVALID_PARAMETERS")                                           \
+    X(META_INVALID_STATE, "ERR_INVALID_STATE")                                                     \
+    X(META_APP_EXIST, "ERR_APP_EXIST")                                                             \
+    X(META_APP_NOT_EXIST, "ERR_APP_NOT_EXIST")                                                     \
+    X(META_APP_DROPPED, "ERR_APP_DROPPED")                                                         \
+    X(META_OBJECT_NOT_FOUND, "ERR_OBJECT_NOT_FOUND")                                               \
+    X(META_DUP_EXIST, "ERR_DUP_EXIST")                                                             \
+    X(META_OPERATION_DISABLED, "ERR_OPERATION_DISABLED")                                           \
+    X(META_CAPACITY_EXCEEDED, "ERR_CAPACITY_EXCEEDED")                                             \
+    X(META_INVALID_VERSION, "ERR_INVALID_VERSION")
+
+enum meta_status {
+#define X(name, wire_name) name,
+    META_STATUS_MAP(X)
+#undef X
+        META_STATUS_COUNT
+};
+
+/* "ERR_OK" and so on; never NULL. */
+const char *meta_status_name(enum meta_status status);
+
+enum {
+    META_TABLE_NONE = 0, /* Nothing that a node holds is touched. */
+    META_TABLE_ANY = -1, /* More than one table, or a node: look at all of them. */
+};
+
+struct meta_result {
+    enum meta_status status;
+    int32_t table_id; /* The table it is about; 0 when none was found. */
+    int32_t
+        changed_id; /* The table that is not as before: an id, META_TABLE_NONE or META_TABLE_ANY. */
+    int32_t dup_id; /* The duplication it is about, or 0. */
+    int32_t old_value; /* What META_REPLICAS_SET found. */
+    struct slice hint; /* One sentence for a person; may be empty. Borrowed. */
+};
+
+/* ---- The state ---------------------------------------------------------------------------------- */
+
+enum meta_table_status { /* Numbers of Pegasus's app_status: they go over the wire as they are. */
+                         META_TABLE_AVAILABLE = 1,
+                         META_TABLE_DROPPED =
+                             6, /* Kept until expire_s; its replicas are closed, their data stays. */
+};
+
+enum meta_dup_status { /* Numbers of Pegasus's duplication_status. */
+                       META_DUP_INIT = 0,
+                       META_DUP_PREPARE = 1, /* The remote table is to be made. */
+                       META_DUP_APP =
+                           2, /* What the table held before is under way, partition by partition. */
+                       META_DUP_LOG = 3,   /* Every commit is shipped. */
+                       META_DUP_PAUSE = 4, /* Nothing is shipped, everything is kept. */
+                       META_DUP_REMOVED = 5,
+};
+
+enum meta_dup_fail_mode { META_DUP_FAIL_SLOW = 0, META_DUP_FAIL_SKIP = 1, META_DUP_FAIL_FAST = 2 };
+
+enum meta_role { META_ROLE_NONE, META_ROLE_PRIMARY, META_ROLE_SECONDARY };
+
+struct meta_env {
+    char *key, *value; /* Ended by NUL; no NUL inside. */
+};
+
+struct meta_partition {
+    uint64_t ballot;  /* At least 1; grows with every change of the members. */
+    uint64_t primary; /* Node id; 0: none. */
+    uint64_t secondaries[META_REPLICAS_MAX - 1];
+    uint64_t last_drops[META_REPLICAS_MAX]; /* Members lost last, the newest at the end. */
+    uint8_t secondary_count;
+    uint8_t last_drop_count;
+};
+
+struct meta_dup_partition {
+    int64_t confirmed; /* Highest decree known to be applied on the remote; -1: nothing known. */
+    bool
+        is_bootstrapped; /* What the partition held when the duplication was added is over there. */
+};
+
+struct meta_dup {
+    int32_t id; /* Unique within the table. */
+    enum meta_dup_status status;
+    enum meta_dup_fail_mode fail_mode;
+    bool with_bootstrap;                         /* Ship what the table held before, too. */
+    char remote_cluster[META_NAME_SIZE_MAX + 1]; /* "": not known before the first handshake. */
+    char remote_metas[META_METAS_SIZE_MAX + 1];  /* "host:port,host:port" */
+    char remote_table[META_NAME_SIZE_MAX + 1];
+    int32_t remote_replica_count;          /* At least 1. */
+    uint8_t remote_cluster_id;             /* 0: not known yet. */
+    uint64_t remote_uuid;                  /* 0: not known yet. */
+    int64_t create_ms;                     /* Unix time. */
+    struct meta_dup_partition *partitions; /* As many as the table has. */
+};
+
+struct meta_table {
+    int32_t id; /* From 1 upward, never reused. */
+    char name[META_NAME_SIZE_MAX + 1];
+    enum meta_table_status status;
+    uint32_t partition_count;
+    int32_t max_replica_count;
+    int64_t create_s, drop_s, expire_s; /* Unix time; the last two 0 unless dropped. */
+    struct meta_env *envs;              /* By key, in byte order. */
+    size_t env_count;
+    struct meta_partition *partitions;
+    struct meta_dup *dups; /* By id. Removed ones are gone. */
+    size_t dup_count;
+};
+
+struct meta_node {
+    uint64_t id; /* Greater than 0; kept in the node's own directory, so that it may move house. */
+    uint32_t ipv4;
+    uint16_t port;
+    bool is_alive;
+};
+
+struct meta_remote {
+    char name[META_NAME_SIZE_MAX + 1];
+    char metas[META_METAS_SIZE_MAX + 1];
+    uint8_t cluster_id; /* 0: not told. */
+};
+
+/* Read what you like, change nothing: changes are commands. */
+struct meta {
+    char cluster_name[META_NAME_SIZE_MAX + 1]; /* "" before META_CLUSTER_INIT. */
+    uint64_t cluster_uuid; /* Tells two clusters apart that were given one id. */
+    uint8_t cluster_id;
+    int32_t next_table_id;
+    struct meta_node *nodes; /* By id. */
+    size_t node_count;
+    struct meta_remote *remotes; /* By name. */
+    size_t remote_count;
+    struct meta_table **tables; /* By id. */
+    size_t table_count, table_capacity;
+};
+
+/* An empty state, or NULL when there is no memory. */
+struct meta *meta_new(void);
+void meta_free(struct meta *m); /* Accepts NULL. */
+
+/* ---- Commands ----------------------------------------------------------------------------------- */
+
+/* The numbers are in logs on disk: never renumber. */
+enum meta_command_type {
+    META_CLUSTER_INIT = 1,
+    META_NODE_JOIN = 2,
+    META_NODE_LEAVE = 3,
+    META_REMOTE_SET = 4,
+    META_TABLE_CREATE = 5,
+    META_TABLE_DROP = 6,
+    META_TABLE_RECALL = 7,
+    META_TABLE_RENAME = 8,
+    META_TABLE_PURGE = 9,
+    META_ENVS_SET = 10,
+    META_ENVS_DELETE = 11,
+    META_ENVS_CLEAR = 12,
+    META_REPLICAS_SET = 13,
+    META_DUP_ADD = 14,
+    META_DUP_MODIFY = 15,
+    META_DUP_RESOLVE = 16,
+    META_DUP_ADVANCE = 17,
+    META_DUP_CONFIRM = 18,
+    META_PARTITION_SET = 19,
+};
+
+struct meta_pair {
+    struct slice key, value;
+};
+
+struct meta_confirm {
+    int32_t table_id;
+    int32_t dup_id;
+    uint32_t partition;
+    int64_t confirmed;
+    bool is_bootstrapped;
+};
+
+struct meta_command {
+    enum meta_command_type type;
+    uint64_t now_ms; /* Unix time of the proposer. */
+    union {
+        /* Once, before anything else. Repeating it changes nothing and answers META_OK. */
+        struct {
+            struct slice name;
+            uint64_t uuid;      /* Drawn by the proposer; not 0. */
+            int32_t cluster_id; /* 1 to META_CLUSTER_ID_MAX. */
+        } cluster_init;
+
+        /* A node is there, at this address. */
+        struct {
+            uint64_t id;
+            uint32_t ipv4;
+            uint32_t port;
+        } node_join;
+
+        struct {
+            uint64_t id;
+        } node_leave; /* It is taken for dead. */
+
+        /* A cluster that duplications may name. Setting it again replaces it. */
+        struct {
+            struct slice name, metas;
+            int32_t cluster_id; /* 0: not told. */
+        } remote_set;
+
+        struct {
+            struct slice name, app_type; /* The type is "pegasus" or empty. */
+            int32_t partition_count, replica_count;
+            bool success_if_exist;
+            bool
+                clamp_replicas; /* Take as many replicas as there are nodes when more were asked. */
+            const struct meta_pair *envs;
+            size_t env_count;
+        } table_create;
+
+        struct {
+            struct slice name;
+            bool success_if_absent;
+            int64_t reserve_s; /* 0 or less: META_DROP_RESERVE_S. */
+        } table_drop;
+
+        struct {
+            int32_t table_id;
+            struct slice new_name; /* Empty: the old one. */
+        } table_recall;
+
+        struct {
+            struct slice old_name, new_name;
+        } table_rename;
+
+        /* META_TABLE_PURGE has no fields: dropped tables whose time has come are forgotten. */
+
+        struct {
+            struct slice table;
+            const struct meta_pair *envs; /* For META_ENVS_DELETE the values are ignored. */
+            size_t env_count;
+        } envs; /* META_ENVS_SET, META_ENVS_DELETE. */
+
+        struct {
+            struct slice table, prefix; /* An empty prefix stands for all. */
+        } envs_clear;
+
+        struct {
+            struct slice table;
+            int32_t count;
+            bool clamp_replicas;
+        } replicas_set;
+
+        struct {
+            struct slice table;
+            struct slice remote;       /* A known cluster's name, or its metas "host:port,...". */
+            struct slice remote_table; /* Empty: the same name. */
+            int32_t remote_replica_count; /* 0: as here. */
+            bool with_bootstrap;
+        } dup_add;
+
+        struct {
+            struct slice table;
+            int32_t dup_id;
+            int32_t status;    /* enum meta_dup_status, or -1: as it is. */
+            int32_t fail_mode; /* enum meta_dup_fail_mode, or -1: as it is. */
+        } dup_modify;
+
+        /* The first handshake with a remote said who it is. */
+        struct {
+            int32_t table_id, dup_id;
+            struct slice remote_cluster;
+            int32_t remote_cluster_id;
+            uint64_t remote_uuid; /* 0 for a Pegasus cluster. */
+        } dup_resolve;
+
+        /* The remote table is there: PREPARE becomes APP. */
+        struct {
+            int32_t table_id, dup_id;
+        } dup_advance;
+
+        /* Positions, which only grow. Those of what is gone meanwhile are ignored. When all partitions
+         * are bootstrapped APP becomes LOG. */
+        struct {
+            const struct meta_confirm *items;
+            size_t count;
+        } dup_confirm;
+
+        /* New members of a partition. Refused unless 'ballot' is one more than it has. */
+        struct {
+            int32_t table_id;
+            uint32_t partition;
+            uint64_t ballot, primary;
+            const uint64_t *secondaries;
+            size_t secondary_count;
+        } partition_set;
+    };
+};
+
+/* Append the command to 'to'. Returns 0 or E_NOMEM. */
+int meta_command_write(const struct meta_command *command, struct buf *to) MUST_CHECK;
+
+/* Apply a command and append its result to 'result'; meta_result_read() reads it.
+ * Returns 0, also when the command was refused: the result says so, and the state is unchanged;
+ *     E_NOMEM    the state is as before: the caller may not go on to the next command (M2)
+ *     E_PROTO    these bytes are no command; the state is as before */
+int meta_apply(struct meta *m, struct slice command, struct buf *result) MUST_CHECK;
+
+/* Read a result; 'hint' borrows from the bytes. Returns 0 or E_PROTO. */
+int meta_result_read(struct slice bytes, struct meta_result *out) MUST_CHECK;
+
+/* ---- Snapshots ---------------------------------------------------------------------------------- */
+
+/* Append the whole state. Equal states make equal bytes. Returns 0 or E_NOMEM. */
+int meta_snapshot_write(const struct meta *m, struct buf *to) MUST_CHECK;
+
+/* Give the state that meta_snapshot_write() wrote. Returns 0, E_NOMEM, E_PROTO (no such bytes),
+ * E_CORRUPT (a state that no sequence of commands makes). */
+int meta_snapshot_read(struct slice bytes, struct meta **out) MUST_CHECK;
+
+/* Stop the process unless all invariants of docs/meta.md hold. */
+void meta_check(const struct meta *m);
+
+/* ---- Questions ---------------------------------------------------------------------------------- */
+
+/* By id, dropped ones included; NULL: none. */
+const struct meta_table *meta_table_by_id(const struct meta *m, int32_t id);
+
+/* By name, available ones only: dropped tables have lost their name. */
+const struct meta_table *meta_table_by_name(const struct meta *m, struct slice name);
+
+const struct meta_node *meta_node_by_id(const struct meta *m, uint64_t id);
+size_t meta_nodes_alive(const struct meta *m);
+
+const struct meta_dup *meta_dup_by_id(const struct meta_table *t, int32_t id);
+
+/* The value of an environment variable, or NULL. */
+const char *meta_env_get(const struct meta_table *t, const char *key);
+
+enum meta_role meta_partition_role(const struct meta_partition *p, uint64_t node_id);
+
+/* The earliest expire_s of a dropped table: when META_TABLE_PURGE next has work. 0: never. */
+int64_t meta_purge_due_s(const struct meta *m);
+
+/* True when META_ENVS_SET would take this value under this key. Otherwise the reason is appended to
+ * 'hint', which may be NULL. */
+bool meta_env_is_valid(struct slice key, struct slice value, struct buf *hint);
+
+/* The table of known environment variables, for listings. NULL after the last. */
+struct meta_env_rule {
+    const char *key;
+    const char *type;  /* "bool", "int32", "int64" or "string". */
+    const char *limit; /* What is allowed, in words; "" when the type says it all. */
+    const char *sample;
+};
+const struct meta_env_rule *meta_env_rule_at(size_t index);
