@@ -1,0 +1,71 @@
+/* src/kv/read.h: a read request, from its bytes to its answer.
+ *
+ *     kv_read_begin   on the owner's loop: decode; SCAN takes its scan out of the table
+ *     kv_read_run     first there with STORE_CACHED; on E_AGAIN again on the pool with STORE_ANY
+ *     kv_read_end     on the owner's loop: a scan that goes on gets its next id; gives the answer
+ *     kv_read_fini    after the answer is encoded: values are unpinned
+ *
+ * The answer's slices point into the store (pinned), the arena and the request. GET and TTL allocate
+ * nothing. Tombstones and expired rows do not exist, but count as visited where a limit counts visits.
+ *
+ * Source: docs/data-requests.md, rules G1 to G6 (points), M1 to M9 (MULTI_GET), S1 to S9 (scans). */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "kv/kv.h"
+#include "kv/scan.h"
+#include "store/store.h"
+#include "wire/messages.h"
+#include "wire/rpc_names.h"
+
+/* One read request. All fields are the room's. */
+struct kv_read {
+    enum rpc_code code;
+    struct arena *arena;
+    union {
+        struct slice key; /* GET, TTL; the hash key for SORTKEY_COUNT. */
+        struct batch_get_request batch_get;
+        struct multi_get_request multi_get;
+        struct get_scanner_request get_scanner;
+        struct scan_request scan;
+        int64_t clear_scanner;
+    } args;
+    union {
+        struct read_response get;
+        struct ttl_response ttl;
+        struct batch_get_response batch_get;
+        struct multi_get_response multi_get;
+        struct count_response count;
+        struct scan_response scan;
+    } response;
+    struct store_value value;   /* Pinned: of GET and TTL. */
+    struct store_value *values; /* Pinned: in the arena. */
+    size_t value_count;
+    struct kv_scan *scan; /* Being read. */
+    bool has_more;        /* It goes on. */
+};
+
+/* Decode. 'body' and 'a' live until kv_read_fini(); 'a' is for this request alone and has a limit.
+ * 'scans' may be NULL unless 'code' is about scanners.
+ * Returns 0; E_SHORT, E_PROTO: malformed; E_UNSUPPORTED: 'code' is no read; E_NOMEM. On failure there
+ * is nothing to fini. */
+int kv_read_begin(struct kv_read *r, enum rpc_code code, struct slice body, struct arena *a,
+                  struct kv_scans *scans) MUST_CHECK;
+
+/* Read. Returns 0: there is an answer, a storage status included; E_AGAIN: the disk is needed, call
+ * again with STORE_ANY (only with STORE_CACHED); E_NOMEM, E_LIMIT (the arena's): answer ERR_BUSY.
+ * With STORE_CACHED: on the thread that writes the store. With STORE_ANY: any thread, blocking. */
+int kv_read_run(struct kv_read *r, const struct kv_context *c, struct store *s,
+                enum store_tier tier) MUST_CHECK;
+
+/* Close the request and give its answer, to be encoded before kv_read_fini(); nothing for
+ * CLEAR_SCANNER. 'now_ms' is of the clock given to kv_scans_expire(). */
+struct kv_reply kv_read_end(struct kv_read *r, const struct kv_partition *p, struct kv_scans *scans,
+                            uint64_t now_ms);
+
+/* Release what is pinned, close a scan that did not end well. After a successful kv_read_begin(),
+ * whether or not the rest happened. Owner's loop. */
+void kv_read_fini(struct kv_read *r);
+
+/* Bytes of keys and values in the answer, for read throttling by size. */
+size_t kv_read_size(const struct kv_read *r);
