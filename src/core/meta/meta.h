@@ -43,7 +43,7 @@ enum {
 
 /* ---- Answers ------------------------------------------------------------------------------------ */
 
-/* name, the name Pegasus's clients know it by. The numbers are in snapshots of nothing: free to move. */
+/* name, the name Pegasus's clients know it by. */
 #define META_STATUS_MAP(X)                                                                         \
     X(META_OK, "ERR_OK")                                                                           \
     X(META_INVALID_PARAMETERS, "ERR_INVALID_PARAMETERS")                                           \
@@ -208,132 +208,166 @@ enum meta_command_type {
     META_PARTITION_SET = 19,
 };
 
+/* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that is
+ * how they are read; lists borrow while a command is written. */
+struct meta_cluster_init { /* Once, before anything else. Repeating it changes nothing: META_OK. */
+    struct slice name;
+    int32_t cluster_id; /* 1 to META_CLUSTER_ID_MAX. */
+    int64_t uuid;       /* Drawn by the proposer; not 0. */
+};
+
+struct meta_node_join { /* A node is there, at this address. */
+    int64_t id;
+    int32_t ipv4, port; /* As the bits of uint32_t and uint16_t. */
+};
+
+struct meta_node_leave { /* It is taken for dead. */
+    int64_t id;
+};
+
+struct meta_remote_set { /* A cluster that duplications may name. Setting it again replaces it. */
+    struct slice name, metas;
+    int32_t cluster_id; /* 0: not told. */
+};
+
 struct meta_pair {
     struct slice key, value;
 };
 
-struct meta_confirm {
+struct meta_pairs {
+    struct meta_pair *items;
+    uint32_t count;
+};
+
+struct meta_table_create {
+    struct slice name, app_type; /* The type is "pegasus" or empty. */
+    int32_t partition_count, replica_count;
+    bool success_if_exist;
+    bool clamp_replicas; /* Take as many replicas as there are nodes when more were asked. */
+    struct meta_pairs envs;
+};
+
+struct meta_table_drop {
+    struct slice name;
+    bool success_if_absent;
+    int64_t reserve_s; /* 0 or less: META_DROP_RESERVE_S. */
+};
+
+struct meta_table_recall {
     int32_t table_id;
+    struct slice new_name; /* Empty: the old one. */
+};
+
+struct meta_table_rename {
+    struct slice old_name, new_name;
+};
+
+struct meta_table_purge { /* Dropped tables whose time has come are forgotten. */
+    int32_t none;
+};
+
+struct meta_envs_set {
+    struct slice table;
+    struct meta_pairs envs;
+};
+
+struct meta_keys {
+    struct slice *items;
+    uint32_t count;
+};
+
+struct meta_envs_delete {
+    struct slice table;
+    struct meta_keys keys;
+};
+
+struct meta_envs_clear {
+    struct slice table;
+    struct slice prefix; /* Of the keys "prefix.x"; empty: all keys. */
+};
+
+struct meta_replicas_set {
+    struct slice table;
+    int32_t count;
+};
+
+struct meta_dup_add {
+    struct slice table;
+    struct slice remote;          /* A known cluster's name, or its metas "host:port,...". */
+    struct slice remote_table;    /* Empty: the same name. */
+    int32_t remote_replica_count; /* 0: as here. */
+    bool with_bootstrap;          /* Ship what the table holds already, too. */
+};
+
+struct meta_dup_modify {
+    struct slice table;
     int32_t dup_id;
-    uint32_t partition;
+    int32_t status;    /* enum meta_dup_status, or -1: as it is. */
+    int32_t fail_mode; /* enum meta_dup_fail_mode, or -1: as it is. */
+};
+
+struct meta_dup_resolve { /* A handshake with a remote said who it is. */
+    int32_t table_id, dup_id;
+    struct slice remote_cluster;
+    int32_t remote_cluster_id;
+    int64_t remote_uuid; /* 0 for a Pegasus cluster. */
+};
+
+struct meta_dup_advance { /* The remote table is there: PREPARE becomes APP. */
+    int32_t table_id, dup_id;
+};
+
+struct meta_confirm {
+    int32_t table_id, dup_id, partition;
     int64_t confirmed;
     bool is_bootstrapped;
+};
+
+struct meta_confirms {
+    struct meta_confirm *items;
+    uint32_t count;
+};
+
+struct
+    meta_dup_confirm { /* Positions only grow; those of what is gone meanwhile are ignored. When all
+                           * partitions are bootstrapped, APP becomes LOG. */
+    struct meta_confirms confirms;
+};
+
+struct meta_node_ids {
+    int64_t *items;
+    uint32_t count;
+};
+
+struct meta_partition_set { /* New members. Refused unless 'ballot' is one more than it has. */
+    int32_t table_id, partition;
+    int64_t ballot, primary;
+    struct meta_node_ids secondaries;
 };
 
 struct meta_command {
     enum meta_command_type type;
     uint64_t now_ms; /* Unix time of the proposer. */
     union {
-        /* Once, before anything else. Repeating it changes nothing and answers META_OK. */
-        struct {
-            struct slice name;
-            uint64_t uuid;      /* Drawn by the proposer; not 0. */
-            int32_t cluster_id; /* 1 to META_CLUSTER_ID_MAX. */
-        } cluster_init;
-
-        /* A node is there, at this address. */
-        struct {
-            uint64_t id;
-            uint32_t ipv4;
-            uint32_t port;
-        } node_join;
-
-        struct {
-            uint64_t id;
-        } node_leave; /* It is taken for dead. */
-
-        /* A cluster that duplications may name. Setting it again replaces it. */
-        struct {
-            struct slice name, metas;
-            int32_t cluster_id; /* 0: not told. */
-        } remote_set;
-
-        struct {
-            struct slice name, app_type; /* The type is "pegasus" or empty. */
-            int32_t partition_count, replica_count;
-            bool success_if_exist;
-            bool
-                clamp_replicas; /* Take as many replicas as there are nodes when more were asked. */
-            const struct meta_pair *envs;
-            size_t env_count;
-        } table_create;
-
-        struct {
-            struct slice name;
-            bool success_if_absent;
-            int64_t reserve_s; /* 0 or less: META_DROP_RESERVE_S. */
-        } table_drop;
-
-        struct {
-            int32_t table_id;
-            struct slice new_name; /* Empty: the old one. */
-        } table_recall;
-
-        struct {
-            struct slice old_name, new_name;
-        } table_rename;
-
-        /* META_TABLE_PURGE has no fields: dropped tables whose time has come are forgotten. */
-
-        struct {
-            struct slice table;
-            const struct meta_pair *envs; /* For META_ENVS_DELETE the values are ignored. */
-            size_t env_count;
-        } envs; /* META_ENVS_SET, META_ENVS_DELETE. */
-
-        struct {
-            struct slice table, prefix; /* An empty prefix stands for all. */
-        } envs_clear;
-
-        struct {
-            struct slice table;
-            int32_t count;
-            bool clamp_replicas;
-        } replicas_set;
-
-        struct {
-            struct slice table;
-            struct slice remote;       /* A known cluster's name, or its metas "host:port,...". */
-            struct slice remote_table; /* Empty: the same name. */
-            int32_t remote_replica_count; /* 0: as here. */
-            bool with_bootstrap;
-        } dup_add;
-
-        struct {
-            struct slice table;
-            int32_t dup_id;
-            int32_t status;    /* enum meta_dup_status, or -1: as it is. */
-            int32_t fail_mode; /* enum meta_dup_fail_mode, or -1: as it is. */
-        } dup_modify;
-
-        /* The first handshake with a remote said who it is. */
-        struct {
-            int32_t table_id, dup_id;
-            struct slice remote_cluster;
-            int32_t remote_cluster_id;
-            uint64_t remote_uuid; /* 0 for a Pegasus cluster. */
-        } dup_resolve;
-
-        /* The remote table is there: PREPARE becomes APP. */
-        struct {
-            int32_t table_id, dup_id;
-        } dup_advance;
-
-        /* Positions, which only grow. Those of what is gone meanwhile are ignored. When all partitions
-         * are bootstrapped APP becomes LOG. */
-        struct {
-            const struct meta_confirm *items;
-            size_t count;
-        } dup_confirm;
-
-        /* New members of a partition. Refused unless 'ballot' is one more than it has. */
-        struct {
-            int32_t table_id;
-            uint32_t partition;
-            uint64_t ballot, primary;
-            const uint64_t *secondaries;
-            size_t secondary_count;
-        } partition_set;
+        struct meta_cluster_init cluster_init;
+        struct meta_node_join node_join;
+        struct meta_node_leave node_leave;
+        struct meta_remote_set remote_set;
+        struct meta_table_create table_create;
+        struct meta_table_drop table_drop;
+        struct meta_table_recall table_recall;
+        struct meta_table_rename table_rename;
+        struct meta_table_purge table_purge;
+        struct meta_envs_set envs_set;
+        struct meta_envs_delete envs_delete;
+        struct meta_envs_clear envs_clear;
+        struct meta_replicas_set replicas_set;
+        struct meta_dup_add dup_add;
+        struct meta_dup_modify dup_modify;
+        struct meta_dup_resolve dup_resolve;
+        struct meta_dup_advance dup_advance;
+        struct meta_dup_confirm dup_confirm;
+        struct meta_partition_set partition_set;
     };
 };
 
