@@ -10,18 +10,20 @@
  *   S3  Reads see every write that returned before them.
  *   S4  Nothing here blocks unless it says so. A read of STORE_CACHED returns E_AGAIN instead of
  *       touching the disk; a write that would stall returns E_BUSY.
+ *   S5  Compaction runs when it likes and drops only what store/policy.h lets go.
  *
  * Keys are raw keys (wire/key.h). Values carry their expiry and timetag:
  *     u32 big-endian expire_ts | u64 big-endian timetag | user data        (wire/value.h)
  * A value whose timetag has the deleted bit is a tombstone; the store returns it like any other.
  *
- * Threads: a store is written by its owner's loop; reads, iterators, flush and checkpoint may be
- * called from any thread while the store is open. */
+ * Threads: a store is written by its owner's loop; reads, iterators, flush, checkpoint and compact may
+ * be called from any thread while the store is open. An iterator belongs to one thread at a time. */
 #pragma once
 #include <stdbool.h>
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "store/policy.h"
 
 struct store_env; /* What all stores of one process share: cache, write buffers, threads. */
 struct store;
@@ -30,27 +32,25 @@ struct store_iter;
 
 struct store_env_options {
     size_t cache_size;        /* Bytes of the block cache. */
-    size_t write_buffer_size; /* Bytes of all write buffers together; above, the oldest is flushed. */
-    int background_threads;   /* For flushes and compactions. */
+    size_t write_buffer_size; /* Bytes of all write buffers; above, the fattest store is flushed. */
+    int background_threads;   /* For compactions; flushes have one of their own. */
+    uint64_t (*wall_us)(void *world); /* CLOCK_REALTIME, for what expires. Any thread. */
+    void *
+        world; /* Whose clock and disk: 'struct io *' in a node; the simulator finds its disk by it. */
 };
 
+/* Returns 0 or E_NOMEM. */
 int store_env_open(const struct store_env_options *options, struct store_env **out,
                    struct err *e) MUST_CHECK;
 void store_env_close(struct store_env *env); /* After all its stores. Accepts NULL. */
 
-/* What compaction may drop. Any thread may set it at any time. */
-struct store_policy {
-    uint32_t default_ttl_s;       /* Table environment default_ttl; 0: none. */
-    uint64_t tombstones_below_us; /* Tombstones and expired rows with an older timestamp may go. */
-    uint32_t partition_index;     /* With partition_mask: rows of other partitions may go... */
-    uint32_t partition_mask;      /* ...count - 1; 0: rows are not checked. */
-};
+/* Open the store in 'dir', created if absent. Blocking. The policy begins as all zero: nothing goes.
+ * On failure '*out' is untouched and 'e' says what and where: E_CORRUPT; E_BUSY (it is open elsewhere);
+ * E_UNSUPPORTED (rows of another layout); E_NOSPACE, E_IO, E_NOMEM. */
+int store_open(struct store_env *env, const char *dir, struct store **out,
+               struct err *e) MUST_CHECK;
 
-/* Open the store in 'dir', created if absent. Blocking.
- * On failure '*out' is untouched and 'e' says what and where: E_CORRUPT, E_IO, E_NOMEM. */
-int store_open(struct store_env *env, const char *dir, struct store **out, struct err *e) MUST_CHECK;
-
-/* Flush and close. Blocking. Accepts NULL. Returns the flush's result. */
+/* Flush and close. Blocking. Accepts NULL. Returns the flush's result; it is closed in any case. */
 int store_close(struct store *s);
 
 /* The decree of the last write. After opening: the durable one. Any thread. */
@@ -59,6 +59,7 @@ uint64_t store_applied(const struct store *s);
 /* The decree up to which a crash loses nothing. May do a small read. Any thread. */
 uint64_t store_durable(struct store *s);
 
+/* Any thread, at any time. Compactions that have begun go by the policy they found. */
 void store_policy_set(struct store *s, const struct store_policy *policy);
 
 /* ---- Writing ---- */
@@ -68,13 +69,17 @@ int store_batch_new(struct store_batch **out) MUST_CHECK;
 void store_batch_free(struct store_batch *b); /* Accepts NULL. */
 void store_batch_clear(struct store_batch *b);
 
-/* The bytes are copied. 'head' and 'body' of the value are written one after the other. */
+/* The bytes are copied. 'head' and 'body' of the value are written one after the other. Without memory
+ * these stop the process. Of several changes to one key the last one counts. */
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body);
 void store_batch_delete(struct store_batch *b, struct slice key);
 
-/* Write all of 'b' and 'decree' at once (S1). decree must not be below store_applied().
- * Returns 0; E_BUSY when the store wants time (nothing was written, try again later); E_NOSPACE, E_IO:
- * the store takes no more writes until reopened. */
+/* Write all of 'b', which may be empty, and 'decree' at once (S1). decree must be above 0 and not below
+ * store_applied(). 'b' stays as it is: clear it, or write it again. Returns 0, or with nothing written
+ *     E_BUSY     the store wants time: the same write will succeed later
+ *     E_NOSPACE  the disk is full: the store goes on by itself within seconds after there is room
+ *     E_IO       the disk failed: no more writes until the store is opened again
+ *     E_CORRUPT  a table file was found damaged: as E_IO */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
 
 /* ---- Reading ---- */
@@ -99,7 +104,7 @@ void store_value_release(struct store_value *v); /* Accepts an all-zero one; lea
  * The iterator keeps copies of the bounds. */
 int store_iter_open(struct store *s, struct slice lower, struct slice upper, enum store_tier tier,
                     struct store_iter **out) MUST_CHECK;
-void store_iter_close(struct store_iter *it); /* Accepts NULL. */
+void store_iter_close(struct store_iter *it);                       /* Accepts NULL. */
 void store_iter_seek(struct store_iter *it, struct slice key);      /* First at or after. */
 void store_iter_seek_last(struct store_iter *it, struct slice key); /* Last at or before. */
 void store_iter_seek_end(struct store_iter *it);                    /* The very last. */
@@ -112,20 +117,23 @@ int store_iter_status(const struct store_iter *it);         /* 0, E_AGAIN, E_COR
 
 /* ---- Upkeep ---- */
 
-/* Make everything written so far durable. Blocking. */
+/* Make everything written so far durable. Blocking. Returns 0, E_NOSPACE or E_IO. */
 int store_flush(struct store *s) MUST_CHECK;
 
-/* Hard-link the store as it is durably now into 'dir', which must not exist, and say at what decree.
- * Blocking. */
+/* Flush, hard-link the store as it then is into 'dir', whose parent exists and which itself must not,
+ * and say at what decree. Opening 'dir' gives an equal store. Blocking.
+ * Returns 0; E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
 
-/* Rewrite everything, dropping what the policy allows. Blocking, long. */
+/* Flush and rewrite everything, dropping what the policy allows. Blocking, long.
+ * Returns 0, E_NOSPACE or E_IO. */
 int store_compact(struct store *s) MUST_CHECK;
 
 struct store_stats {
     uint64_t memory_size; /* Bytes of write buffers. */
     uint64_t disk_size;   /* Bytes of table files. */
-    uint64_t keys;        /* Estimate; tombstones count. */
-    uint64_t flushes, compactions, stalls;
+    uint64_t debt_size;   /* Bytes that compaction has yet to rewrite: an estimate. */
+    uint64_t keys;        /* An estimate; tombstones count. */
+    uint64_t stalls;      /* Writes that were answered E_BUSY since opening. */
 };
 void store_stats(struct store *s, struct store_stats *out);
