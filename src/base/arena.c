@@ -37,7 +37,8 @@ void arena_reset(struct arena *a)
     keep->next = NULL;
     a->used = 0;
     a->total = keep->size;
-    if (keep->size > ARENA_CHUNK_SIZE) arena_fini(a); /* One huge request must not pin its memory. */
+    if (keep->size > ARENA_CHUNK_SIZE)
+        arena_fini(a); /* One huge request must not pin its memory. */
 }
 
 void *arena_alloc(struct arena *a, size_t size)

@@ -10,7 +10,7 @@ const char *err_text(int code)
 {
     switch (code) {
     case 0: return "success";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                      \
     case name: return text;
         ERR_MAP(X)
 #undef X
@@ -22,7 +22,7 @@ const char *err_name(int code)
 {
     switch (code) {
     case 0: return "OK";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                      \
     case name: return #name;
         ERR_MAP(X)
 #undef X

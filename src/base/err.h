@@ -55,8 +55,7 @@ int err_of_errno(int number);
 
 /* Fill 'e', which may be NULL, with the code and a text made as printf does. Returns 'code', so that
  * 'return err_set(...)' reads well. */
-int err_set(struct err *e, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Put "place: " in front of the text of 'e', which may be NULL. Returns the code it has. */
 int err_wrap(struct err *e, int code, const char *format, ...)

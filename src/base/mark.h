@@ -9,7 +9,7 @@
 struct mark {
     const char *name;
     uint64_t count;
-    struct mark *next;    /* In the table, once hit. */
+    struct mark *next; /* In the table, once hit. */
     int is_listed;
 };
 

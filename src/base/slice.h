@@ -49,9 +49,8 @@ static inline bool slice_has_prefix(struct slice a, struct slice prefix)
 
 static inline bool slice_has_suffix(struct slice a, struct slice suffix)
 {
-    return a.size >= suffix.size &&
-           (suffix.size == 0 ||
-            memcmp(a.data + (a.size - suffix.size), suffix.data, suffix.size) == 0);
+    return a.size >= suffix.size && (suffix.size == 0 || memcmp(a.data + (a.size - suffix.size),
+                                                                suffix.data, suffix.size) == 0);
 }
 
 /* The slice without its first 'size' bytes. The caller has checked that there are as many. */

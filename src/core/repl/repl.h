@@ -1,0 +1,173 @@
+/* src/core/repl/repl.h: one partition's replica as a state machine: PacificA (Lin et al., 2008).
+ *
+ * Events say what happened, effects say what to do; the shell performs effects in the order given.
+ * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R9 are in
+ * docs/replication.md.
+ *
+ *     decree    1 ........ applied .... committed .... logged .... prepared
+ *               in the store          |  held by all members     |  ordered, on its way
+ *                                     the shipper may send these
+ *
+ *     applied <= committed <= prepared; on a primary committed = min(logged of every member)
+ *
+ * Mutations travel as 'struct chunk' holding the bytes of wire/mutation.h. The replica keeps the newest
+ * of them in its tail: those not yet applied always, older ones while a byte budget lasts, so that
+ * shippers and learners are served from memory. */
+#pragma once
+#include <stdbool.h>
+
+#include "base/chunk.h"
+#include "base/err.h"
+#include "base/now.h"
+#include "wire/mutation.h"
+
+enum {
+    REPL_MEMBERS_MAX = 9, /* Of one configuration, the primary included. */
+    REPL_EFFECTS_MAX = 32 /* Of one step: three per member and a handful. */
+};
+
+enum repl_role {
+    REPL_INACTIVE,  /* Serves nobody: just opened, removed, or its disk failed. */
+    REPL_PRIMARY,   /* Orders mutations and answers clients. */
+    REPL_SECONDARY, /* Logs what the primary sends. */
+};
+
+/* What the meta group decided; ballots only grow, and a ballot names one configuration. */
+struct repl_config {
+    uint64_t ballot;                    /* Greater than 0; 0: none yet. */
+    uint64_t primary;                   /* A node's id. */
+    uint64_t members[REPL_MEMBERS_MAX]; /* Node ids, the primary among them. */
+    uint32_t member_count;
+};
+
+/* ---- The tail: recent mutations in memory, one run of decrees without a hole. ---- */
+
+struct repl_tail {
+    struct chunk **slots; /* A ring; slots[(first + i) % capacity] has decree first_decree + i. */
+    uint32_t capacity, first, count;
+    uint64_t first_decree; /* Of the oldest kept; next decree when empty. */
+    size_t size;           /* Bytes of all kept. */
+    size_t size_max;       /* Above, applied ones are dropped, the oldest first. */
+};
+
+/* ---- Events ---- */
+
+enum repl_event_type {
+    REPL_RECOVERED,   /* At start: the log holds this mutation, above what the store has applied. */
+    REPL_CONFIGURED,  /* The meta group's decision reached us. */
+    REPL_STATE_SAVED, /* The configuration of REPL_DO_SAVE_STATE is durable. */
+    REPL_SUBMITTED,   /* The next mutation, made with repl_next(). Primary only. */
+    REPL_LOGGED, /* Our own log holds everything up to the decree, as durably as its policy says. */
+    REPL_LOG_FAILED, /* Our own log refused; nothing after the last REPL_LOGGED is known. */
+    REPL_PREPARED,   /* A primary sent us a mutation. */
+    REPL_COMMITTED,  /* A primary told us how far it has committed. */
+    REPL_ACKED,      /* A member's log holds everything up to the decree. */
+    REPL_APPLIED,    /* The store holds everything up to the decree. */
+    REPL_STORE_FAILED,
+};
+
+struct repl_event {
+    enum repl_event_type type;
+    uint64_t ballot; /* Of the effect that this answers, or of the peer's message. */
+    union {
+        struct repl_config configured;
+        struct {
+            struct chunk *mutation;
+        } recovered, submitted; /* Borrowed; a reference is taken. */
+        struct {
+            uint64_t decree;
+        } logged, applied, committed;
+        struct {
+            int rc;
+        } failed;
+        struct {
+            uint64_t from, committed;
+            struct chunk *mutation;
+        } prepared;
+        struct {
+            uint64_t from, decree;
+        } acked;
+    };
+};
+
+/* ---- Effects ---- */
+
+enum repl_effect_type {
+    REPL_DO_SAVE_STATE, /* Make the configuration durable, then say REPL_STATE_SAVED. */
+    REPL_DO_APPEND,  /* Give [first, last] of the tail to the log; REPL_LOGGED when it is held. */
+    REPL_DO_PREPARE, /* Send [first, last] of the tail, and the commit point, to member 'to'. */
+    REPL_DO_COMMIT_POINT, /* Send the commit point 'last' to 'to': nothing else carries it this turn. */
+    REPL_DO_ACK,          /* Tell 'to' that our log holds everything up to 'last'. */
+    REPL_DO_APPLY,        /* Write [first, last] of the tail to the store, then say REPL_APPLIED. */
+    REPL_DO_COMMIT,       /* Everything up to 'last' is committed: wake the shippers. */
+    REPL_DO_REPLY,        /* Everything up to 'last' is applied: answer its clients. */
+    REPL_DO_FAIL, /* Answer every waiting client with 'rc', outcome unknown, and forget them. */
+    REPL_DO_STOP, /* This replica serves no more, for the reason 'rc'. */
+};
+
+struct repl_effect {
+    enum repl_effect_type type;
+    uint64_t ballot;
+    uint64_t to;
+    uint64_t first, last; /* Decrees, both included. */
+    int rc;
+};
+
+struct repl_effects {
+    struct repl_effect items[REPL_EFFECTS_MAX];
+    uint32_t count;
+};
+
+/* ---- The machine ---- */
+
+struct repl_member {
+    uint64_t id;
+    uint64_t logged; /* Its log holds everything up to here, under this ballot. */
+};
+
+struct repl {
+    uint64_t self; /* Our node's id. */
+    enum repl_role role;
+    struct repl_config config; /* Durable here. */
+    struct repl_config coming; /* Being made durable; ballot 0: none. */
+    struct repl_member
+        members[REPL_MEMBERS_MAX]; /* Of 'config', on a primary; ours at its place. */
+
+    uint64_t applied, committed, logged, prepared; /* Decrees. */
+    uint64_t applying;      /* Handed to the store up to here; at least 'applied'. */
+    uint64_t appended;      /* Handed to our own log up to here; at least 'logged'. */
+    uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
+    uint64_t timestamp_us;  /* Highest hybrid time seen: given out, received or replayed (R3). */
+    bool is_stopped;
+
+    struct repl_tail tail;
+    uint64_t stale_messages; /* Of other ballots: counted, not obeyed. */
+};
+
+/* Start with what the store holds. 'tail_size_max' is in bytes. On failure nothing needs freeing. */
+int repl_init(struct repl *r, uint64_t self, uint64_t applied, size_t tail_size_max) MUST_CHECK;
+void repl_fini(struct repl *r);
+
+/* One event in, effects out. Returns 0; or, with nothing changed and no effects,
+ *     E_NOMEM    no memory to take the mutation
+ *     E_PROTO    a peer's or the log's mutation cannot be read, or leaves a gap: not obeyed
+ *     E_STATE    submitted to a replica that is not a serving primary */
+int repl_step(struct repl *r, const struct repl_event *event, struct repl_effects *out) MUST_CHECK;
+
+/* What the next mutation is to be made with; the caller then submits exactly that one. */
+struct repl_next {
+    uint64_t decree, ballot, timestamp_us;
+};
+struct repl_next repl_next(const struct repl *r, uint64_t wall_us);
+
+/* Tell the clock about a hybrid time that somebody else gave out: a duplicated write's (R3). */
+void repl_saw_timestamp(struct repl *r, uint64_t timestamp_us);
+
+/* May this replica take writes, and may an answer of a read leave? (R7) */
+bool repl_is_serving(const struct repl *r);
+
+/* The mutation with this decree, borrowed until the next step; NULL when the tail no longer has it. */
+struct chunk *repl_tail_get(const struct repl *r, uint64_t decree);
+
+/* CHECK the rules. Called at the end of every step, in production too. */
+void repl_check(const struct repl *r);
