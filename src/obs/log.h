@@ -5,13 +5,14 @@
  *
  *     LOG_INFO(&log, "table created", log_u64("table", id), log_str("name", name));
  *
- * The message is a constant: what varies goes into fields, so that lines can be counted by message. A
- * value with spaces, quotes or control bytes is quoted and escaped, whatever a peer put into it: one
- * event can't look like two. A line is cut at LOG_LINE_SIZE_MAX bytes.
+ * The message is a constant: what varies goes into fields, so that lines can be counted by message.
+ * A value with spaces, quotes or control bytes is quoted and escaped, whatever a peer put into it:
+ * one event can't look like two. A line is cut at LOG_LINE_SIZE_MAX bytes.
  *
- * A logger is a value: it names the room and, when a test wants the lines, a sink of its own. All others
- * write to the sink of the process, which main() sets once, before the first thread; without one
- * (simulator, tests) lines are dropped before they are made. Not for the data path: that has metrics. */
+ * A logger is a value: it names the room and, when a test wants the lines, a sink of its own. All
+ * others write to the sink of the process, which main() sets once, before the first thread; without
+ * one (simulator, tests) lines are dropped before they are made. Not for the data path: that has
+ * metrics. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,7 +43,7 @@ void log_sink_set(struct log_sink *sink);
 /* "debug", "info", "warn", "error". Returns 0 or E_INVALID. */
 int log_level_parse(const char *text, enum log_level *out) MUST_CHECK;
 
-/* ---- Lines ---------------------------------------------------------------------------------------- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 enum log_field_type { LOG_FIELD_NONE, LOG_FIELD_U64, LOG_FIELD_I64, LOG_FIELD_TEXT };
 
@@ -92,8 +93,8 @@ static inline struct log_field log_err(const struct err *e)
 /* True when a line of that level would go anywhere. */
 bool log_is_on(const struct log *log, enum log_level level);
 
-/* Write one line; 'fields' end with LOG_FIELD_NONE. Never fails: a line that can't be written is lost.
- * Any thread. Use the macros: they make no fields for a line that is dropped. */
+/* Write one line; 'fields' end with LOG_FIELD_NONE. Never fails: a line that can't be written is
+ * lost. Any thread. Use the macros: they make no fields for a line that is dropped. */
 void log_write(const struct log *log, enum log_level level, const char *message,
                const struct log_field *fields);
 

@@ -1,7 +1,7 @@
 /* src/obs/log_file.h: the sink of a real server: lines with their time, into a file or to standard
  * error. Each line is one write(2) to a file opened for appending, so lines of several threads and
- * processes don't mix. A terminal or pipe that nobody reads blocks the writer: operators who care log
- * to a file. */
+ * processes don't mix. A terminal or pipe that nobody reads blocks the writer: operators who care
+ * log to a file. */
 #pragma once
 #include <stdatomic.h>
 

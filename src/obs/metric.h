@@ -15,9 +15,9 @@
  *              \-- entity {duplication, dup=17 ...}        --- dup_table, struct dup_metrics
  *
  * Threads: one thread updates a figure, with plain loads and stores that any thread may read at any
- * time (relaxed atomics): a figure on its own is never torn, two of them need not match. What several
- * threads count is counted by each in an entity of its own, told apart by a label. The registry may be
- * used by any thread. */
+ * time (relaxed atomics): a figure on its own is never torn, two of them need not match. What
+ * several threads count is counted by each in an entity of its own, told apart by a label. The
+ * registry may be used by any thread. */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +29,7 @@
 #include "base/list.h"
 #include "base/now.h"
 
-/* ---- Figures: an all-zero one is valid ------------------------------------------------------------ */
+/* ---- Figures: an all-zero one is valid ------------------------------------------------------- */
 
 struct metric_counter {
     atomic_uint_fast64_t value; /* Only grows. */
@@ -39,8 +39,9 @@ struct metric_gauge {
     atomic_int_fast64_t value;
 };
 
-/* Log-linear: 16 buckets of equal width between each power of two and the next, so a quantile is off by
- * at most 1/16 of itself. Values below 16 are exact; those from METRIC_VALUE_MAX on share the last. */
+/* Log-linear: 16 buckets of equal width between each power of two and the next, so a quantile is
+ * off by at most 1/16 of itself. Values below 16 are exact; those from METRIC_VALUE_MAX on share
+ * the last. */
 enum {
     METRIC_STEP_BITS = 4,
     METRIC_VALUE_BITS = 36, /* 2^36 us are 19 hours. */
@@ -84,11 +85,15 @@ void metric_histogram_add(struct metric_histogram *h, uint64_t value);
 
 uint64_t metric_histogram_count(const struct metric_histogram *h);
 
-/* The value that 'permille' of 1000 recorded ones don't exceed, 0 < permille <= 1000, rounded up to the
- * end of its bucket; 0 when nothing was recorded. */
+/* The value that 'permille' of 1000 recorded ones don't exceed, 0 < permille <= 1000, rounded up to
+ * the end of its bucket; 0 when nothing was recorded. */
 uint64_t metric_histogram_quantile(const struct metric_histogram *h, unsigned permille);
 
-/* ---- Tables --------------------------------------------------------------------------------------- */
+/* How many values fell into a bucket, and the largest value that falls into it. */
+uint64_t metric_bucket_count(const struct metric_histogram *h, size_t bucket);
+uint64_t metric_bucket_max(size_t bucket);
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
@@ -148,7 +153,7 @@ struct metric_table {
         .row_count = sizeof(row_array) / sizeof(row_array)[0]                                      \
     }
 
-/* ---- Registry ------------------------------------------------------------------------------------- */
+/* ---- Registry -------------------------------------------------------------------------------- */
 
 enum { METRIC_LABELS_MAX = 4, METRIC_LABEL_SIZE = 64 }; /* Bytes of a value, the NUL included. */
 
@@ -205,7 +210,8 @@ bool metric_row_value(const struct metric_entity *e, const struct metric_row *ro
 const struct metric_histogram *metric_row_histogram(const struct metric_entity *e,
                                                     const struct metric_row *row);
 
-/* Append everything in the text format of Prometheus (version 0.0.4). A name becomes pirene_NAME, with
- * _total behind it for counters; buckets of histograms end at powers of two, up to the largest value
- * seen. When memory runs out 'out' says so (buf_status). */
+/* Append everything in the text format of Prometheus (version 0.0.4). A name becomes pirene_NAME,
+ * with _total behind it for counters; buckets of histograms end just below powers of two (the
+ * figures are whole numbers), up to the largest value seen. When memory runs out 'out' says so
+ * (buf_status). */
 void metric_registry_print(struct metric_registry *r, struct now now, struct buf *out);
