@@ -1,0 +1,116 @@
+/* src/wire/messages_pirene.h: what only Pirene's programs say to each other: who are you, how far is the
+ * duplication, wait until it is there, are both sides equal. A Pegasus server answers these with
+ * ERR_HANDLER_NOT_FOUND, which is how the asking side learns what it talks to. */
+#pragma once
+#include "wire/lists.h"
+
+enum { PIRENE_VERSION = 1 }; /* Of these messages; in HELLO both sides state theirs. */
+
+struct hello_request {
+    uint64_t set;
+    int32_t version;           /* PIRENE_VERSION of the sender. */
+    struct slice cluster_name; /* The sender's; empty for a client. */
+    int32_t cluster_id;        /* 0 for a client. */
+};
+
+struct hello_response {
+    uint64_t set;
+    struct slice err;
+    int32_t version;
+    struct slice cluster_name;
+    int32_t cluster_id;
+    int64_t wall_us; /* The server's clock, microseconds since 1970. */
+};
+
+struct dup_status_request {
+    uint64_t set;
+    struct slice app_name; /* Empty: every table. */
+};
+
+/* One partition's stream to one remote cluster, as its primary sees it now. */
+struct dup_status {
+    uint64_t set;
+    int32_t dupid;
+    struct slice remote_cluster;
+    struct slice remote_app_name;
+    int32_t partition_index;
+    struct slice state;  /* One word. */
+    struct slice reason; /* Why it is behind, in one line; empty when it isn't. */
+    int64_t committed;   /* Decrees. */
+    int64_t sent;
+    int64_t confirmed;
+    int64_t lag_mutations; /* -1: unknown, as in the two below. */
+    int64_t lag_bytes;
+    int64_t lag_ms; /* Since the oldest commit that is not confirmed; 0: caught up. */
+    int32_t app_id;
+};
+
+struct dup_status_list {
+    struct dup_status *items;
+    uint32_t count;
+};
+
+struct dup_status_response {
+    uint64_t set;
+    struct slice err;
+    struct slice hint;
+    struct dup_status_list partitions;
+};
+
+/* Answered when everything that the partition had committed on arrival is confirmed by the remote. */
+struct dup_wait_request {
+    uint64_t set;
+    struct gpid pid;
+    int32_t dupid;      /* 0: all duplications of the table. */
+    int32_t timeout_ms; /* Then the answer is ERR_TIMEOUT. */
+};
+
+struct dup_wait_response {
+    uint64_t set;
+    struct slice err;
+    struct slice hint;
+    int64_t decree;    /* What was waited for. */
+    int64_t confirmed; /* How far the slowest stream is. */
+};
+
+/* A partition's content in numbers: rows fall into 2^bucket_bits buckets by their key's hash. */
+struct digest_request {
+    uint64_t set;
+    struct gpid pid;
+    int32_t bucket_bits; /* 0 to 16. */
+    int32_t bucket;      /* -1: counts and digests of all; else the rows of this one too. */
+    int32_t max_rows;    /* Of the rows; 0 or less: the server's choice. */
+};
+
+struct digest_row {
+    uint64_t set;
+    struct slice key; /* Raw. */
+    int64_t digest;   /* Of value, expiry and timetag. */
+    int64_t timetag;
+};
+
+struct digest_row_list {
+    struct digest_row *items;
+    uint32_t count;
+};
+
+struct digest_response {
+    uint64_t set;
+    struct slice err;
+    struct slice hint;
+    struct i64_list counts;  /* Rows, for each bucket. */
+    struct i64_list digests; /* Independent of the order of rows, for each bucket. */
+    struct digest_row_list rows;
+    int64_t decree; /* The state is that after this decree. */
+};
+
+extern const struct schema hello_request_schema;
+extern const struct schema hello_response_schema;
+extern const struct schema dup_status_request_schema;
+extern const struct schema dup_status_schema;
+extern const struct schema dup_status_response_schema;
+extern const struct schema dup_wait_request_schema;
+extern const struct schema dup_wait_response_schema;
+extern const struct schema digest_request_schema;
+extern const struct schema digest_row_schema;
+extern const struct schema digest_response_schema;
