@@ -1,5 +1,5 @@
-/* src/obs/log.c: one line is made on the stack of the caller and given to the sink whole. */
-#include "obs/log.h"
+/* src/obs/logger.c: one line is made on the stack of the caller and given to the sink whole. */
+#include "obs/logger.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* The one global of the room. Atomic, so that a test may set it while threads run. */
-static _Atomic(struct log_sink *) process_sink;
+static _Atomic(struct logger_sink *) process_sink;
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
 
@@ -17,38 +17,38 @@ struct line {
     char text[LOG_LINE_SIZE_MAX];
 };
 
-static struct log_sink *sink_of(const struct log *log);
+static struct logger_sink *sink_of(const struct logger *log);
 static void put_text(struct line *line, const char *text);
-static void put_field(struct line *line, const struct log_field *field);
+static void put_field(struct line *line, const struct logger_field *field);
 static void put_value(struct line *line, struct slice value);
 static void put_byte(struct line *line, uint8_t byte);
 
-void log_sink_set(struct log_sink *sink)
+void logger_sink_set(struct logger_sink *sink)
 {
     atomic_store(&process_sink, sink);
 }
 
-int log_level_parse(const char *text, enum log_level *out)
+int logger_level_parse(const char *text, enum logger_level *out)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(text, names[i]) != 0) continue;
-        *out = (enum log_level)i;
+        *out = (enum logger_level)i;
         return 0;
     }
     return E_INVALID;
 }
 
-bool log_is_on(const struct log *log, enum log_level level)
+bool logger_is_on(const struct logger *log, enum logger_level level)
 {
-    const struct log_sink *sink = sink_of(log);
+    const struct logger_sink *sink = sink_of(log);
     return sink != NULL && level >= sink->level;
 }
 
-void log_write(const struct log *log, enum log_level level, const char *message,
-               const struct log_field *fields)
+void logger_write(const struct logger *log, enum logger_level level, const char *message,
+                  const struct logger_field *fields)
 {
-    struct log_sink *sink = sink_of(log);
+    struct logger_sink *sink = sink_of(log);
     if (sink == NULL) return;
     struct line line;
     line.size = 0;
@@ -61,7 +61,7 @@ void log_write(const struct log *log, enum log_level level, const char *message,
     sink->write(sink, level, slice_of(line.text, line.size));
 }
 
-static struct log_sink *sink_of(const struct log *log)
+static struct logger_sink *sink_of(const struct logger *log)
 {
     return log->sink != NULL ? log->sink
                              : atomic_load_explicit(&process_sink, memory_order_acquire);
@@ -72,7 +72,7 @@ static void put_text(struct line *line, const char *text)
     for (; *text != '\0'; text++) put_byte(line, (uint8_t)*text);
 }
 
-static void put_field(struct line *line, const struct log_field *field)
+static void put_field(struct line *line, const struct logger_field *field)
 {
     char number[24];
     put_text(line, " ");

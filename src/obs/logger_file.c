@@ -1,5 +1,5 @@
-/* src/obs/log_file.c: the time in front, a newline behind, one write. */
-#include "obs/log_file.h"
+/* src/obs/logger_file.c: the time in front, a newline behind, one write. */
+#include "obs/logger_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,11 @@
 
 enum { TIME_SIZE = sizeof "2026-01-31T12:00:00.123456Z " - 1 };
 
-static void on_line(struct log_sink *sink, enum log_level level, struct slice line);
+static void on_line(struct logger_sink *sink, enum logger_level level, struct slice line);
 static void print_time(char *to);
 
-int log_file_open(struct log_file *f, const char *path, enum log_level level, struct err *e)
+int logger_file_open(struct logger_file *f, const char *path, enum logger_level level,
+                     struct err *e)
 {
     int fd = STDERR_FILENO;
     if (path != NULL) fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
@@ -20,23 +21,23 @@ int log_file_open(struct log_file *f, const char *path, enum log_level level, st
         int rc = err_of_errno(errno);
         return err_set(e, rc, "log file %s: %s", path, err_text(rc));
     }
-    f->sink = (struct log_sink){.level = level, .write = on_line};
+    f->sink = (struct logger_sink){.level = level, .write = on_line};
     f->fd = fd;
     atomic_init(&f->lost, 0);
     return 0;
 }
 
-void log_file_close(struct log_file *f)
+void logger_file_close(struct logger_file *f)
 {
     if (f->fd > STDERR_FILENO) (void)close(f->fd); /* Nothing is buffered: nothing can be lost. */
     f->fd = 0;
 }
 
-static void on_line(struct log_sink *sink, enum log_level level, struct slice line)
+static void on_line(struct logger_sink *sink, enum logger_level level, struct slice line)
 {
     (void)level;
-    struct log_file *f =
-        (struct log_file *)(void *)((char *)sink - offsetof(struct log_file, sink));
+    struct logger_file *f =
+        (struct logger_file *)(void *)((char *)sink - offsetof(struct logger_file, sink));
     char text[TIME_SIZE + LOG_LINE_SIZE_MAX + 1];
     print_time(text);
     memcpy(text + TIME_SIZE, line.data, line.size);

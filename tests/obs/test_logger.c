@@ -8,16 +8,16 @@
 
 #include <cmocka.h>
 
-#include "obs/log_file.h"
+#include "obs/logger_file.h"
 
 /* A sink that keeps the last line. */
 struct memory_sink {
-    struct log_sink sink;
+    struct logger_sink sink;
     size_t count;
     char line[LOG_LINE_SIZE_MAX + 1];
 };
 
-static void keep_line(struct log_sink *sink, enum log_level level, struct slice line)
+static void keep_line(struct logger_sink *sink, enum logger_level level, struct slice line)
 {
     (void)level;
     struct memory_sink *m = (struct memory_sink *)(void *)sink;
@@ -31,9 +31,9 @@ static void test_line_has_its_fields(void **state)
 {
     (void)state;
     struct memory_sink m = {.sink = {LOG_LEVEL_INFO, keep_line}};
-    const struct log log = {"node", &m.sink};
-    LOG_INFO(&log, "table created", log_u64("table", 3), log_i64("shift_us", -4),
-             log_str("name", "temp"), log_code(E_NOSPACE));
+    const struct logger log = {"node", &m.sink};
+    LOG_INFO(&log, "table created", field_u64("table", 3), field_i64("shift_us", -4),
+             field_str("name", "temp"), field_code(E_NOSPACE));
     assert_string_equal(m.line, "INFO node table created table=3 shift_us=-4 name=temp "
                                 "error=E_NOSPACE");
     LOG_WARN(&log, "stopping");
@@ -45,8 +45,9 @@ static void test_hostile_value_stays_one_value(void **state)
 {
     (void)state;
     struct memory_sink m = {.sink = {LOG_LEVEL_DEBUG, keep_line}};
-    const struct log log = {"rpc", &m.sink};
-    LOG_INFO(&log, "hello", log_str("name", "a\" level=ERROR\n\x1b[2J\\"), log_str("empty", ""));
+    const struct logger log = {"rpc", &m.sink};
+    LOG_INFO(&log, "hello", field_str("name", "a\" level=ERROR\n\x1b[2J\\"),
+             field_str("empty", ""));
     assert_string_equal(m.line,
                         "INFO rpc hello name=\"a\\\" level=ERROR\\x0a\\x1b[2J\\\\\" empty=\"\"");
 }
@@ -56,17 +57,17 @@ static void test_long_line_is_cut(void **state)
 {
     (void)state;
     struct memory_sink m = {.sink = {LOG_LEVEL_DEBUG, keep_line}};
-    const struct log log = {"rpc", &m.sink};
+    const struct logger log = {"rpc", &m.sink};
     char value[3 * LOG_LINE_SIZE_MAX];
     memset(value, '\n', sizeof value);
-    LOG_ERROR(&log, "long", log_slice("value", slice_of(value, sizeof value)));
+    LOG_ERROR(&log, "long", field_slice("value", slice_of(value, sizeof value)));
     assert_int_equal(strlen(m.line), LOG_LINE_SIZE_MAX);
 }
 
-static struct log_field count_field(int *calls)
+static struct logger_field count_field(int *calls)
 {
     ++*calls;
-    return log_u64("calls", 1);
+    return field_u64("calls", 1);
 }
 
 /* What is below the sink's level, or has no sink, costs nothing: its fields are not even made. */
@@ -75,7 +76,7 @@ static void test_dropped_line_makes_no_fields(void **state)
     (void)state;
     int calls = 0;
     struct memory_sink m = {.sink = {LOG_LEVEL_WARN, keep_line}};
-    const struct log log = {"rpc", &m.sink}, silent = {"rpc", NULL};
+    const struct logger log = {"rpc", &m.sink}, silent = {"rpc", NULL};
     LOG_INFO(&log, "dropped", count_field(&calls));
     LOG_ERROR(&silent, "dropped", count_field(&calls));
     assert_int_equal(calls, 0);
@@ -92,14 +93,14 @@ static void test_file_gets_time_and_newline(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     for (int i = 0; i < 2; i++) {
-        struct log_file file = {0};
-        assert_int_equal(log_file_open(&file, path, LOG_LEVEL_INFO, NULL), 0);
-        log_sink_set(&file.sink);
-        const struct log log = {"node", NULL};
-        LOG_INFO(&log, "started", log_i64("round", i));
-        log_sink_set(NULL);
+        struct logger_file file = {0};
+        assert_int_equal(logger_file_open(&file, path, LOG_LEVEL_INFO, NULL), 0);
+        logger_sink_set(&file.sink);
+        const struct logger log = {"node", NULL};
+        LOG_INFO(&log, "started", field_i64("round", i));
+        logger_sink_set(NULL);
         assert_int_equal(file.lost, 0);
-        log_file_close(&file);
+        logger_file_close(&file);
     }
     char text[256] = {0};
     assert_true(read(fd, text, sizeof text - 1) > 0);
@@ -117,20 +118,21 @@ static void test_file_gets_time_and_newline(void **state)
 static void test_missing_directory_is_explained(void **state)
 {
     (void)state;
-    struct log_file file = {0};
+    struct logger_file file = {0};
     struct err e = {0};
-    assert_int_equal(log_file_open(&file, "/nowhere/at/all.log", LOG_LEVEL_INFO, &e), E_NOTFOUND);
+    assert_int_equal(logger_file_open(&file, "/nowhere/at/all.log", LOG_LEVEL_INFO, &e),
+                     E_NOTFOUND);
     assert_string_equal(e.text, "log file /nowhere/at/all.log: not found");
-    log_file_close(&file);
+    logger_file_close(&file);
 }
 
 static void test_level_names(void **state)
 {
     (void)state;
-    enum log_level level = LOG_LEVEL_DEBUG;
-    assert_int_equal(log_level_parse("warn", &level), 0);
+    enum logger_level level = LOG_LEVEL_DEBUG;
+    assert_int_equal(logger_level_parse("warn", &level), 0);
     assert_int_equal(level, LOG_LEVEL_WARN);
-    assert_int_equal(log_level_parse("loud", &level), E_INVALID);
+    assert_int_equal(logger_level_parse("loud", &level), E_INVALID);
     assert_int_equal(level, LOG_LEVEL_WARN);
 }
 
