@@ -146,14 +146,16 @@ void io_arrival_close(struct io_arrival *arrival);
 int io_arrival_detach(struct io_arrival *arrival, int *fd) MUST_CHECK;
 
 struct io_tcp_handler {
-    /* io_tcp_connect() has ended: 0, E_REFUSED, E_UNREACHABLE, E_TIMEOUT. After a failure on_closed
-     * follows. NULL for accepted connections. */
+    /* io_tcp_connect() has ended: 0, E_REFUSED, E_UNREACHABLE, E_TIMEOUT (IO_TCP_CONNECT_MS). After
+     * a failure on_closed follows with the same code. Not called when the owner closes before. NULL
+     * for accepted connections. */
     void (*on_connected)(void *context, int rc);
 
     /* 'bytes' lie in 'chunk', which may be kept with chunk_ref() as long as wanted; its bytes never
      * change again. Return how many were consumed: the others come again, at their front, together
-     * with more. Set '*need' to how many are needed in all before a call makes sense (0: one more);
-     * the callee has checked it against its own limit. Returning more than bytes.size closes. */
+     * with more. Set '*need' to how many are needed in all before a call makes sense (0, as it is
+     * when the call begins: one more); the callee has checked it against its own limit. Returning
+     * more than bytes.size closes with E_PROTO. */
     size_t (*on_bytes)(void *context, struct chunk *chunk, struct slice bytes, size_t *need);
 
     /* What was to be sent fell below IO_TCP_LOW_WATER after having been above. May be NULL. */
@@ -165,6 +167,7 @@ struct io_tcp_handler {
 };
 
 enum {
+    IO_TCP_CONNECT_MS = 3000,        /* Longer is E_TIMEOUT. */
     IO_TCP_LOW_WATER = 1 << 20,      /* Bytes not yet sent. */
     IO_TCP_OUT_SIZE_MAX = 256 << 20, /* Bytes not yet sent: above, the connection is closed. */
 };
@@ -175,7 +178,8 @@ int io_tcp_accept(struct io_loop *loop, struct io_arrival *arrival,
                   const struct io_tcp_handler *handler, void *context,
                   struct io_tcp **out) MUST_CHECK;
 
-/* Connect. What is appended to the output meanwhile is sent once connected. */
+/* Connect. What is appended to the output meanwhile is sent once connected. Returns 0, E_NOMEM, E_IO:
+ * what becomes of it is told by on_connected, never inside this call. */
 int io_tcp_connect(struct io_loop *loop, struct io_address to, const struct io_tcp_handler *handler,
                    void *context, struct io_tcp **out) MUST_CHECK;
 
@@ -186,7 +190,9 @@ struct buf *io_tcp_out(struct io_tcp *tcp);
 /* Bytes appended and not yet taken by the system. */
 size_t io_tcp_unsent(const struct io_tcp *tcp);
 
-/* Stop or go on reading: backpressure towards the peer. */
+/* Stop or go on reading: backpressure towards the peer. While paused on_bytes is not called, and the
+ * peer's close is not noticed. Bytes that on_bytes left come again by the end of the turn that goes
+ * on, even if no more have come (and never inside this call). */
 void io_tcp_pause(struct io_tcp *tcp, bool is_paused);
 
 /* Close. What is in the output is still tried once. on_closed follows. Calling it twice is harmless. */
