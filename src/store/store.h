@@ -34,9 +34,11 @@ struct store_env_options {
     size_t cache_size;        /* Bytes of the block cache. */
     size_t write_buffer_size; /* Bytes of all write buffers; above, the fattest store is flushed. */
     int background_threads;   /* For compactions; flushes have one of their own. */
-    uint64_t (*wall_us)(void *world); /* CLOCK_REALTIME, for what expires. Any thread. */
-    void *
-        world; /* Whose clock and disk: 'struct io *' in a node; the simulator finds its disk by it. */
+
+    /* CLOCK_REALTIME of 'world', for what expires. Any thread. 'world' is 'struct io *' in a node; the
+     * simulator also finds the machine's disk by it. */
+    uint64_t (*wall_us)(void *world);
+    void *world;
 };
 
 /* Returns 0 or E_NOMEM. */
@@ -44,7 +46,8 @@ int store_env_open(const struct store_env_options *options, struct store_env **o
                    struct err *e) MUST_CHECK;
 void store_env_close(struct store_env *env); /* After all its stores. Accepts NULL. */
 
-/* Open the store in 'dir', created if absent. Blocking. The policy begins as all zero: nothing goes.
+/* Open the store in 'dir', created if absent (its parent is there). Blocking. The policy is all zero at
+ * first: nothing goes.
  * On failure '*out' is untouched and 'e' says what and where: E_CORRUPT; E_BUSY (it is open elsewhere);
  * E_UNSUPPORTED (rows of another layout); E_NOSPACE, E_IO, E_NOMEM. */
 int store_open(struct store_env *env, const char *dir, struct store **out,
