@@ -22,18 +22,21 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "wire/error.h"
+#include "wire/messages_dup.h"
+#include "wire/messages_meta.h"
 
 /* ---- Limits ------------------------------------------------------------------------------------- */
 
 enum {
-    META_NAME_SIZE_MAX = 128,    /* Bytes of a table's or a cluster's name. */
-    META_METAS_SIZE_MAX = 1024,  /* Bytes of "host:port,host:port". */
-    META_PARTITIONS_MAX = 1024,  /* Of one table; always a power of two. */
-    META_REPLICAS_MAX = 5,       /* Of one partition, the primary included. */
-    META_ENV_KEY_SIZE_MAX = 256, /* Bytes. */
-    META_ENV_VALUE_SIZE_MAX = 65536 /* Bytes: user_specified_compaction is a document. */,
-    META_ENVS_MAX = 256, /* Of one table. */
-    META_DUPS_MAX = 16,  /* Of one table. */
+    META_NAME_SIZE_MAX = 128,        /* Bytes of a table's or a cluster's name. */
+    META_METAS_SIZE_MAX = 1024,      /* Bytes of "host:port,host:port". */
+    META_PARTITIONS_MAX = 1024,      /* Of one table; always a power of two. */
+    META_REPLICAS_MAX = 5,           /* Of one partition, the primary included. */
+    META_ENV_KEY_SIZE_MAX = 256,     /* Bytes. */
+    META_ENV_VALUE_SIZE_MAX = 65536, /* Bytes: some values are documents. */
+    META_ENVS_MAX = 256,             /* Of one table. */
+    META_DUPS_MAX = 16,              /* Of one table. */
     META_NODES_MAX = 1024,
     META_TABLES_MAX = 65536, /* Dropped ones that are not purged yet included. */
     META_REMOTES_MAX = 127,
@@ -43,64 +46,21 @@ enum {
 
 /* ---- Answers ------------------------------------------------------------------------------------ */
 
-/* name, the name Pegasus's clients know it by. */
-#define META_STATUS_MAP(X)                                                                         \
-    X(META_OK, "ERR_OK")                                                                           \
-    X(META_INVALID_PARAMETERS, "ERR_INVALID_PARAMETERS")                                           \
-    X(META_INVALID_STATE, "ERR_INVALID_STATE")                                                     \
-    X(META_APP_EXIST, "ERR_APP_EXIST")                                                             \
-    X(META_APP_NOT_EXIST, "ERR_APP_NOT_EXIST")                                                     \
-    X(META_APP_DROPPED, "ERR_APP_DROPPED")                                                         \
-    X(META_OBJECT_NOT_FOUND, "ERR_OBJECT_NOT_FOUND")                                               \
-    X(META_DUP_EXIST, "ERR_DUP_EXIST")                                                             \
-    X(META_OPERATION_DISABLED, "ERR_OPERATION_DISABLED")                                           \
-    X(META_CAPACITY_EXCEEDED, "ERR_CAPACITY_EXCEEDED")                                             \
-    X(META_INVALID_VERSION, "ERR_INVALID_VERSION")
-
-enum meta_status {
-#define X(name, wire_name) name,
-    META_STATUS_MAP(X)
-#undef X
-        META_STATUS_COUNT
-};
-
-/* "ERR_OK" and so on; never NULL. */
-const char *meta_status_name(enum meta_status status);
-
 enum {
     META_TABLE_NONE = 0, /* Nothing that a node holds is touched. */
     META_TABLE_ANY = -1, /* More than one table, or a node: look at all of them. */
 };
 
 struct meta_result {
-    enum meta_status status;
-    int32_t table_id; /* The table it is about; 0 when none was found. */
-    int32_t
-        changed_id; /* The table that is not as before: an id, META_TABLE_NONE or META_TABLE_ANY. */
-    int32_t dup_id; /* The duplication it is about, or 0. */
-    int32_t old_value; /* What META_REPLICAS_SET found. */
-    struct slice hint; /* One sentence for a person; may be empty. Borrowed. */
+    enum wire_error err; /* WIRE_ERR_OK: done. */
+    int32_t table_id;    /* The table it is about; 0 when none was found. */
+    int32_t changed_id;  /* The table that is not as before: an id, or one of the two above. */
+    int32_t dup_id;      /* The duplication it is about, or 0. */
+    int32_t old_value;   /* What META_REPLICAS_SET found. */
+    struct slice hint;   /* One sentence for a person; may be empty. Borrowed. */
 };
 
 /* ---- The state ---------------------------------------------------------------------------------- */
-
-enum meta_table_status { /* Numbers of Pegasus's app_status: they go over the wire as they are. */
-                         META_TABLE_AVAILABLE = 1,
-                         META_TABLE_DROPPED =
-                             6, /* Kept until expire_s; its replicas are closed, their data stays. */
-};
-
-enum meta_dup_status { /* Numbers of Pegasus's duplication_status. */
-                       META_DUP_INIT = 0,
-                       META_DUP_PREPARE = 1, /* The remote table is to be made. */
-                       META_DUP_APP =
-                           2, /* What the table held before is under way, partition by partition. */
-                       META_DUP_LOG = 3,   /* Every commit is shipped. */
-                       META_DUP_PAUSE = 4, /* Nothing is shipped, everything is kept. */
-                       META_DUP_REMOVED = 5,
-};
-
-enum meta_dup_fail_mode { META_DUP_FAIL_SLOW = 0, META_DUP_FAIL_SKIP = 1, META_DUP_FAIL_FAST = 2 };
 
 enum meta_role { META_ROLE_NONE, META_ROLE_PRIMARY, META_ROLE_SECONDARY };
 
@@ -118,15 +78,14 @@ struct meta_partition {
 };
 
 struct meta_dup_partition {
-    int64_t confirmed; /* Highest decree known to be applied on the remote; -1: nothing known. */
-    bool
-        is_bootstrapped; /* What the partition held when the duplication was added is over there. */
+    int64_t confirmed;    /* Highest decree known to be applied on the remote; -1: nothing known. */
+    bool is_bootstrapped; /* What the partition held before the duplication is over there. */
 };
 
 struct meta_dup {
     int32_t id; /* Unique within the table. */
-    enum meta_dup_status status;
-    enum meta_dup_fail_mode fail_mode;
+    enum duplication_status status;
+    enum duplication_fail_mode fail_mode;
     bool with_bootstrap;                         /* Ship what the table held before, too. */
     char remote_cluster[META_NAME_SIZE_MAX + 1]; /* "": not known before the first handshake. */
     char remote_metas[META_METAS_SIZE_MAX + 1];  /* "host:port,host:port" */
@@ -141,7 +100,7 @@ struct meta_dup {
 struct meta_table {
     int32_t id; /* From 1 upward, never reused. */
     char name[META_NAME_SIZE_MAX + 1];
-    enum meta_table_status status;
+    enum app_status status;
     uint32_t partition_count;
     int32_t max_replica_count;
     int64_t create_s, drop_s, expire_s; /* Unix time; the last two 0 unless dropped. */
@@ -195,7 +154,7 @@ enum meta_command_type {
     META_TABLE_DROP = 6,
     META_TABLE_RECALL = 7,
     META_TABLE_RENAME = 8,
-    META_TABLE_PURGE = 9,
+    META_TABLE_PURGE = 9, /* No fields: dropped tables whose time has come are forgotten. */
     META_ENVS_SET = 10,
     META_ENVS_DELETE = 11,
     META_ENVS_CLEAR = 12,
@@ -210,33 +169,29 @@ enum meta_command_type {
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that is
  * how they are read; lists borrow while a command is written. */
-struct meta_cluster_init { /* Once, before anything else. Repeating it changes nothing: META_OK. */
+
+/* Once, before anything else. Repeating it changes nothing. */
+struct meta_cluster_init {
     struct slice name;
     int32_t cluster_id; /* 1 to META_CLUSTER_ID_MAX. */
     int64_t uuid;       /* Drawn by the proposer; not 0. */
 };
 
-struct meta_node_join { /* A node is there, at this address. */
+/* A node is there, at this address. */
+struct meta_node_join {
     int64_t id;
     int32_t ipv4, port; /* As the bits of uint32_t and uint16_t. */
 };
 
-struct meta_node_leave { /* It is taken for dead. */
+/* It is taken for dead. */
+struct meta_node_leave {
     int64_t id;
 };
 
-struct meta_remote_set { /* A cluster that duplications may name. Setting it again replaces it. */
+/* A cluster that duplications may name. Setting it again replaces it. */
+struct meta_remote_set {
     struct slice name, metas;
     int32_t cluster_id; /* 0: not told. */
-};
-
-struct meta_pair {
-    struct slice key, value;
-};
-
-struct meta_pairs {
-    struct meta_pair *items;
-    uint32_t count;
 };
 
 struct meta_table_create {
@@ -244,7 +199,7 @@ struct meta_table_create {
     int32_t partition_count, replica_count;
     bool success_if_exist;
     bool clamp_replicas; /* Take as many replicas as there are nodes when more were asked. */
-    struct meta_pairs envs;
+    struct string_map envs;
 };
 
 struct meta_table_drop {
@@ -262,23 +217,14 @@ struct meta_table_rename {
     struct slice old_name, new_name;
 };
 
-struct meta_table_purge { /* Dropped tables whose time has come are forgotten. */
-    int32_t none;
-};
-
 struct meta_envs_set {
     struct slice table;
-    struct meta_pairs envs;
-};
-
-struct meta_keys {
-    struct slice *items;
-    uint32_t count;
+    struct string_map envs;
 };
 
 struct meta_envs_delete {
     struct slice table;
-    struct meta_keys keys;
+    struct string_list keys;
 };
 
 struct meta_envs_clear {
@@ -302,18 +248,20 @@ struct meta_dup_add {
 struct meta_dup_modify {
     struct slice table;
     int32_t dup_id;
-    int32_t status;    /* enum meta_dup_status, or -1: as it is. */
-    int32_t fail_mode; /* enum meta_dup_fail_mode, or -1: as it is. */
+    int32_t status;    /* enum duplication_status, or -1: as it is. */
+    int32_t fail_mode; /* enum duplication_fail_mode, or -1: as it is. */
 };
 
-struct meta_dup_resolve { /* A handshake with a remote said who it is. */
+/* A handshake with a remote said who it is. */
+struct meta_dup_resolve {
     int32_t table_id, dup_id;
     struct slice remote_cluster;
     int32_t remote_cluster_id;
     int64_t remote_uuid; /* 0 for a Pegasus cluster. */
 };
 
-struct meta_dup_advance { /* The remote table is there: PREPARE becomes APP. */
+/* The remote table is there: PREPARE becomes APP. */
+struct meta_dup_advance {
     int32_t table_id, dup_id;
 };
 
@@ -328,21 +276,17 @@ struct meta_confirms {
     uint32_t count;
 };
 
-struct
-    meta_dup_confirm { /* Positions only grow; those of what is gone meanwhile are ignored. When all
-                           * partitions are bootstrapped, APP becomes LOG. */
+/* Positions only grow; those of what is gone meanwhile are ignored. When all partitions are
+ * bootstrapped, APP becomes LOG. */
+struct meta_dup_confirm {
     struct meta_confirms confirms;
 };
 
-struct meta_node_ids {
-    int64_t *items;
-    uint32_t count;
-};
-
-struct meta_partition_set { /* New members. Refused unless 'ballot' is one more than it has. */
+/* New members. Refused unless 'ballot' is one more than it has. */
+struct meta_partition_set {
     int32_t table_id, partition;
     int64_t ballot, primary;
-    struct meta_node_ids secondaries;
+    struct i64_list secondaries;
 };
 
 struct meta_command {
@@ -357,7 +301,6 @@ struct meta_command {
         struct meta_table_drop table_drop;
         struct meta_table_recall table_recall;
         struct meta_table_rename table_rename;
-        struct meta_table_purge table_purge;
         struct meta_envs_set envs_set;
         struct meta_envs_delete envs_delete;
         struct meta_envs_clear envs_clear;
@@ -420,11 +363,12 @@ int64_t meta_purge_due_s(const struct meta *m);
  * 'hint', which may be NULL. */
 bool meta_env_is_valid(struct slice key, struct slice value, struct buf *hint);
 
-/* The table of known environment variables, for listings. NULL after the last. */
+/* The known environment variables, for listings: fill 'out' with the row at 'index' and return it, or
+ * return NULL after the last. */
 struct meta_env_rule {
     const char *key;
     const char *type;  /* "bool", "int32", "int64" or "string". */
     const char *limit; /* What is allowed, in words; "" when the type says it all. */
     const char *sample;
 };
-const struct meta_env_rule *meta_env_rule_at(size_t index);
+const struct meta_env_rule *meta_env_rule_at(size_t index, struct meta_env_rule *out);
