@@ -59,11 +59,10 @@ enum cluster_call_flags {
 
 struct cluster_call {
     /* The caller's: set before the call, and left alone until it has ended. */
-    enum rpc_id rpc;
+    enum rpc_code rpc;
     const struct schema *schema; /* The arguments, borrowed until the call ends... */
     const void *args;
-    struct slice
-        body; /* ...or, with 'schema' NULL, encoded already with their wrapper; likewise. */
+    struct slice body;    /* ...or, with 'schema' NULL, encoded already with their wrapper; too. */
     uint64_t deadline_ms; /* Boot time. */
     unsigned flags;       /* enum cluster_call_flags */
 
@@ -71,27 +70,32 @@ struct cluster_call {
      *     rc 0 with an error   that trying again would not help (or CLUSTER_NO_RETRY)
      *     E_TIMEOUT            the deadline passed; 'error' is the last one that a server gave
      *     E_UNKNOWN            it may or may not have been executed, and is not to be repeated
-     *     E_NOTFOUND           the cluster has no such table, or the table no such partition
-     *     E_INVALID            no meta's name could be resolved, and the call does not retry */
+     *     E_NOTFOUND           no such table ('error' is the metas' word), no such partition, or no
+     *                          meta with a name that resolves
+     *     E_BUSY, E_LIMIT, E_NOMEM   as rpc_peer_call() */
     void (*on_done)(struct cluster_call *call, const struct rpc_answer *answer);
 
     /* For the caller to look at when it has ended: where the last try went. */
     struct io_address server; /* Port 0: nowhere. */
-    int32_t partition_index;  /* -1: to a meta. */
+    int32_t partition_index;  /* As its header said; -1: to a meta. */
     uint32_t tries;
 
     /* The cluster's. All-zero before the first use; may be used again once it has ended. */
-    struct cluster *cluster; /* NULL: not under way. */
-    struct cluster_table *table;
+    int state; /* 0: not under way. */
+    struct cluster *cluster;
+    struct cluster_table *table; /* NULL: for a meta. */
     struct rpc_call call;
-    struct list_node node; /* In one of the cluster's queues. */
-    struct heap_node wake; /* When it is to be looked at again. */
-    uint64_t hash;
-    uint64_t ballot; /* Of the route that the last try used. */
-    uint32_t backoff_ms;
-    enum wire_error last_error;
-    bool has_hash;
-    bool may_be_done; /* A try was sent and has no known outcome. */
+    struct list_node node; /* In the list of its state. */
+    struct heap_node wake; /* When it is to be looked at, unless something happens before. */
+    uint64_t hash;         /* For the header; with 'is_by_key' it also chooses the partition. */
+    uint32_t wanted_index; /* The partition, otherwise. */
+    int64_t ballot;        /* Of the route that the last try used. */
+    uint32_t backoff_ms;   /* The last pause. */
+    uint32_t hops;         /* Metas tried since the last pause. */
+    int rc;                /* How it ends, while it waits to be told so. */
+    enum wire_error error; /* The last that a server gave. */
+    bool is_by_key;
+    bool has_met_meta; /* A meta has answered since the last pause. */
 };
 
 /* To the leader of the metas. */

@@ -1,12 +1,11 @@
 /* src/rpc/peer.h: calls to one other server, over one connection.
  *
- *                  first call                connected
- *     RPC_PEER_IDLE ---------> RPC_PEER_CONNECTING ---------> RPC_PEER_UP
- *          ^                    |        ^                       |
- *          |            refused |        | backoff over, and     | lost: what was sent
- *          |                    v        | somebody waits        | ends with E_CLOSED
- *          +---------------- RPC_PEER_DOWN <---------------------+
- *           backoff over, nobody waits
+ *              a call                 connected
+ *      idle ------------> connecting ----------> up
+ *                          ^      |               |
+ *     pause over, and      |      | refused       | lost: what was sent ends with E_CLOSED,
+ *     somebody waits       |      v               | what was not may wait for the next
+ *     or calls             +---- down <-----------+
  *
  * Calls are matched to answers by id, in any order. Each has a deadline. A peer without calls has no
  * timer running and sends nothing: it costs its memory only. After calls have gone unanswered for
@@ -35,7 +34,7 @@ enum {
 };
 
 struct rpc_peer_options {
-    enum frame_kind framing; /* FRAME_RDSN or FRAME_THRIFT (header version 1). */
+    enum frame_kind framing; /* FRAME_RDSN or FRAME_THFT_V1. */
     size_t bytes_max;        /* Of requests under way; 0: RPC_PEER_BYTES_MAX. */
 };
 
@@ -44,7 +43,7 @@ struct rpc_answer {
     /* 0           the server has answered: see 'error' and 'body'
      * E_TIMEOUT   the deadline passed
      * E_CLOSED    the connection was lost, or was down and the call does not wait
-     * E_REFUSED, E_UNREACHABLE   it could not be made, and the call does not wait
+     * E_REFUSED, E_UNREACHABLE   it could not be made, and the call does not wait (E_TIMEOUT too)
      * E_CANCELED  the peer was closed
      * E_PROTO     the server answered nonsense (the connection is closed then) */
     int rc;
@@ -56,7 +55,7 @@ struct rpc_answer {
 
 struct rpc_call {
     /* The caller's: set before the call, and left alone until it has ended. */
-    enum rpc_id rpc;
+    enum rpc_code rpc;
     int32_t app_id;
     int32_t partition_index;
     uint64_t partition_hash;
@@ -69,12 +68,11 @@ struct rpc_call {
     void (*on_done)(struct rpc_call *call, const struct rpc_answer *answer);
 
     /* The peer's. All-zero before the first use; a call may be used again once it has ended. */
-    struct rpc_peer *peer;     /* NULL: not under way. */
-    struct heap_node deadline; /* In the peer's heap. */
-    struct list_node node;     /* Among the calls of the peer, in order of calling. */
-    struct buf held;           /* The frame, while there is no connection to send it on. */
+    struct rpc_peer *peer; /* NULL: not under way. */
+    struct heap_node due;  /* In the peer's heap of deadlines. */
+    struct list_node node; /* Among the calls of the peer, in order of calling. */
+    struct buf held;       /* The frame, while there is no connection to send it on. */
     uint64_t id;
-    uint64_t sent_ms;
     size_t size; /* Bytes of the frame. */
     bool is_sent;
 };

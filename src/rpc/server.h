@@ -13,8 +13,7 @@
  *
  * Backpressure: a connection that has too many requests or bytes under way, or does not take its
  * replies, is not read from until that has halved; nor is any connection of a server that has too many
- * bytes under way. What one read brought is served in any case, so a limit is overshot by at most one
- * read per connection. */
+ * bytes under way. A limit is overshot by one request at most. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -57,7 +56,7 @@ struct rpc_server_options {
     size_t connection_bytes_max; /* Under way per connection; 0: 32 MiB. */
     size_t server_bytes_max;     /* Under way in all; 0: 256 MiB. Frames not yet whole may take half
                                   * as much again: above that the connection is closed. */
-    size_t frame_size_max;       /* Of one request; 0: what wire/frame.h accepts. */
+    uint32_t body_size_max;      /* Of one request, in bytes; 0: FRAME_BODY_SIZE_MAX. */
 };
 
 /* Take a request: the owner ends it, once, with one of the three functions below, at any time and on
@@ -82,8 +81,9 @@ void rpc_server_accept(struct rpc_server *server, struct io_arrival *arrival);
 
 /* ---- The three ends of a request. Any thread; the request is gone afterwards. ---------------------- */
 
-/* Answer with 'result', which 'schema' describes; both NULL: no body. They are only borrowed. A reply
- * that cannot be encoded or does not fit is replaced by an error reply. */
+/* Answer with 'result', which 'schema' describes; both NULL: no body. Over THFT an error has no body in
+ * any case, unsafe error names are replaced, and RPC_CLEAR_SCANNER is not answered at all. When there is
+ * no memory for the reply, the connection is closed. */
 void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
                const void *result);
 

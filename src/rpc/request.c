@@ -1,0 +1,176 @@
+/* src/rpc/request.c: a request's memory, and its end.
+ *
+ *     on the server's loop   the reply is encoded straight into the connection's output
+ *     on any other loop      into the request's own buffer, which is posted home and appended there
+ *
+ * What may not be sent to whom is decided here, once for both ways: docs/client-quirks.md, section 2,
+ * rules 1 to 3. */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "rpc/server_impl.h"
+
+enum {
+    SPARE_COUNT_MAX = 2048,     /* Requests kept for reuse. */
+    SPARE_REPLY_SIZE_MAX = 4096 /* Bytes: a larger reply buffer is not kept. */
+};
+
+/* ---- Memory ------------------------------------------------------------------------------------------ */
+
+struct rpc_request *request_new(struct rpc_server *s)
+{
+    struct list_node *node = list_pop_front(&s->spare);
+    if (node != NULL) {
+        s->spare_count--;
+        return LIST_ENTRY(node, struct rpc_request, node);
+    }
+    struct rpc_request *r = mem_zalloc(sizeof *r);
+    if (r != NULL) list_init(&r->node);
+    return r;
+}
+
+static void destroy(struct rpc_request *r)
+{
+    arena_fini(&r->arena);
+    buf_fini(&r->reply);
+    mem_free(r);
+}
+
+void request_free(struct rpc_server *s, struct rpc_request *r)
+{
+    if (s->spare_count == SPARE_COUNT_MAX) {
+        destroy(r);
+        return;
+    }
+    arena_reset(&r->arena);
+    buf_clear(&r->reply);
+    if (r->reply.capacity > SPARE_REPLY_SIZE_MAX) buf_fini(&r->reply);
+    memset(r->owner, 0, sizeof r->owner);
+    r->is_ended = false;
+    s->spare_count++;
+    /* The last to come is the first to go: it is still in the cache. */
+    list_init(&r->node);
+    list_push_back(s->spare.next, &r->node);
+}
+
+void request_free_spare(struct rpc_server *s)
+{
+    struct list_node *node;
+    while ((node = list_pop_front(&s->spare)) != NULL)
+        destroy(LIST_ENTRY(node, struct rpc_request, node));
+    s->spare_count = 0;
+}
+
+/* ---- Encoding ---------------------------------------------------------------------------------------- */
+
+/* CLEAR_SCANNER is never answered over THFT, not even with an error: Go and Python have no decoder for
+ * the answer and drop the connection. */
+static bool is_answered(const struct rpc_request *r)
+{
+    return r->frame.kind == FRAME_RDSN || r->frame.code != RPC_CLEAR_SCANNER;
+}
+
+/* Append the whole reply. An error over THFT has no body: such clients don't look at it. */
+static int encode(const struct rpc_request *r, struct buf *to, enum wire_error error,
+                  const struct schema *schema, const void *result)
+{
+    const struct io_address *self = &r->connection->server->options.self;
+    struct rpc_address from = {.ipv4 = self->ipv4, .port = self->port, .is_valid = self->port != 0};
+    if (error != WIRE_ERR_OK && r->frame.kind != FRAME_RDSN) schema = NULL;
+    return frame_response_write(to, &r->frame, from, error, schema, result);
+}
+
+/* ---- Ends -------------------------------------------------------------------------------------------- */
+
+/* The request is over. On the server's loop. */
+static void finish(struct rpc_request *r)
+{
+    struct rpc_connection *c = r->connection;
+    size_t size = r->size;
+    chunk_unref(r->chunk);
+    request_free(c->server, r);
+    connection_request_ended(c, size);
+}
+
+/* True if there is somebody to send a reply to. On the server's loop. */
+static bool is_heard(struct rpc_connection *c)
+{
+    if (c->tcp != NULL && !c->is_leaving) return true;
+    c->server->counters.replies_late++;
+    return false;
+}
+
+/* A reply that found no memory leaves its client waiting for good: closing tells it at least that. */
+static void sent(struct rpc_connection *c, int rc, size_t size)
+{
+    if (rc == 0) connection_replied(c, size);
+    else connection_leave(c);
+}
+
+static void run_finished(struct io_post *post)
+{
+    struct rpc_request *r = LIST_ENTRY(post, struct rpc_request, finished);
+    struct rpc_connection *c = r->connection;
+    size_t size = r->reply.size;
+    if ((size > 0 || r->reply.failed) && is_heard(c)) {
+        struct buf *out = io_tcp_out(c->tcp);
+        if (!r->reply.failed) buf_append_slice(out, buf_slice(&r->reply));
+        sent(c, r->reply.failed ? E_NOMEM : buf_status(out), size);
+    }
+    finish(r);
+}
+
+/* From another loop: home by post. */
+static void go_home(struct rpc_request *r)
+{
+    r->finished.run = run_finished;
+    io_post(r->connection->server->loop, &r->finished);
+}
+
+/* The owner gives the request back: it may do so once. */
+static bool take_back(struct rpc_request *r)
+{
+    CHECK(!r->is_ended);
+    r->is_ended = true;
+    return io_is_on(r->connection->server->loop);
+}
+
+void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
+               const void *result)
+{
+    if (!is_answered(request)) {
+        rpc_drop(request);
+        return;
+    }
+    if (!take_back(request)) {
+        if (encode(request, &request->reply, error, schema, result) != 0)
+            request->reply.failed = true;
+        go_home(request);
+        return;
+    }
+    struct rpc_connection *c = request->connection;
+    if (is_heard(c)) {
+        struct buf *out = io_tcp_out(c->tcp);
+        size_t before = out->size;
+        int rc = encode(request, out, error, schema, result);
+        sent(c, rc, out->size - before);
+    }
+    finish(request);
+}
+
+void rpc_reply_error(struct rpc_request *request, enum wire_error error)
+{
+    rpc_reply(request, error, NULL, NULL);
+}
+
+void rpc_drop(struct rpc_request *request)
+{
+    if (take_back(request)) finish(request);
+    else go_home(request);
+}
+
+struct io_address rpc_request_peer(const struct rpc_request *request)
+{
+    return request->connection->peer;
+}
