@@ -554,7 +554,7 @@ static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decr
 
 int store_write(struct store *s, struct store_batch *b, uint64_t decree)
 {
-    CHECK(decree > 0 && decree >= store_applied(s));
+    CHECK(decree > store_applied(s));
     if (s->failed != 0) return s->failed;
     int rc = E_BUSY;
     if (!flusher_is_full(s->env->flusher)) {

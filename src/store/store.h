@@ -53,7 +53,8 @@ void store_env_close(struct store_env *env); /* After all its stores. Accepts NU
 int store_open(struct store_env *env, const char *dir, struct store **out,
                struct err *e) MUST_CHECK;
 
-/* Flush and close. Blocking. Accepts NULL. Returns the flush's result; it is closed in any case. */
+/* Flush and close; iterators are closed and values released before. Blocking. Accepts NULL. Returns the
+ * flush's result: it is closed in any case. */
 int store_close(struct store *s);
 
 /* The decree of the last write. After opening: the durable one. Any thread. */
@@ -77,13 +78,16 @@ void store_batch_clear(struct store_batch *b);
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body);
 void store_batch_delete(struct store_batch *b, struct slice key);
 
-/* Write all of 'b', which may be empty, and 'decree' at once (S1). decree must be above 0 and not below
- * store_applied(). 'b' stays as it is: clear it, or write it again. Returns 0, or with nothing written
+/* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above store_applied(); decrees
+ * may be left out. 'b' stays as it is: clear it, or write it again. Returns 0, or with nothing written
  *     E_BUSY     the store wants time: the same write will succeed later
  *     E_NOSPACE  the disk is full: the store goes on by itself within seconds after there is room
  *     E_IO       the disk failed: no more writes until the store is opened again
  *     E_CORRUPT  a table file was found damaged: as E_IO */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
+
+/* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking. */
+void store_wait_writable(struct store *s);
 
 /* ---- Reading ---- */
 

@@ -1,0 +1,593 @@
+/* sim/store/store_sim.c: the storage port on persistent maps (pmap.h). What it promises is store.h, what
+ * it does wrong on purpose is store_sim.h. */
+#include "sim/store/store_sim.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/prng.h"
+#include "sim/store/pmap.h"
+
+/* What a crash leaves of one directory. */
+struct image {
+    struct list_node node; /* In the disk's images. */
+    char *dir;
+    struct pmap rows;
+    uint64_t decree;
+    bool is_open, is_damaged;
+};
+
+struct store_sim_disk {
+    struct list_node node; /* In 'disks'. */
+    void *world;
+    struct prng prng;
+    struct store_sim_faults faults;
+    struct list_node images, envs;
+};
+
+struct store_env {
+    struct list_node node; /* In the disk's envs. */
+    struct store_sim_disk *disk;
+    struct store_env_options options;
+    struct list_node stores;
+};
+
+struct store {
+    struct list_node node; /* In the env's stores. */
+    struct store_env *env;
+    struct image *image;
+    struct pmap rows;
+    uint64_t applied;
+    struct pmap flushing; /* With is_flushing: what will be the image. */
+    uint64_t flushing_decree;
+    bool is_flushing;
+    int flush_failed; /* The code of the last flush. Writes fail while it isn't 0. */
+    struct store_policy policy;
+    uint64_t stalls;
+    struct list_node iters, pins;
+};
+
+struct store_iter {
+    struct list_node node; /* In the store's iters. */
+    struct store_sim_disk *disk;
+    enum store_tier tier;
+    struct pmap rows;          /* As they were. */
+    struct row *lower, *upper; /* Rows for their keys alone; an empty upper key is no end. */
+    struct row *at;            /* NULL: not valid. Borrowed from 'rows'. */
+    int status;
+};
+
+/* A value that a reader holds. */
+struct pin {
+    struct list_node node; /* In the store's pins. */
+    struct row *row;
+};
+
+/* Changes, one after another: u8 kind, u32 key size, u32 value size, key, value. */
+struct store_batch {
+    struct buf changes;
+};
+
+enum { CHANGE_PUT = 1, CHANGE_DELETE = 2 };
+
+/* Disks by world: what would be a mount table. */
+static struct list_node disks = {&disks, &disks};
+
+/* Memory of the world, which is not allowed to run out. */
+static void *take(size_t size)
+{
+    void *memory = calloc(1, size);
+    CHECK(memory != NULL);
+    return memory;
+}
+
+/* ---- Disks ------------------------------------------------------------------------------------------ */
+
+struct store_sim_disk *store_sim_disk_new(void *world, uint64_t seed)
+{
+    struct store_sim_disk *disk = take(sizeof *disk);
+    disk->world = world;
+    prng_init(&disk->prng, seed);
+    list_init(&disk->images);
+    list_init(&disk->envs);
+    list_push_back(&disks, &disk->node);
+    return disk;
+}
+
+void store_sim_disk_free(struct store_sim_disk *disk)
+{
+    if (disk == NULL) return;
+    CHECK(list_is_empty(&disk->envs));
+    store_sim_remove(disk, "");
+    list_remove(&disk->node);
+    free(disk);
+}
+
+void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_faults *faults)
+{
+    disk->faults = *faults;
+}
+
+static struct store_sim_disk *disk_find(void *world)
+{
+    LIST_EACH (node, &disks) {
+        struct store_sim_disk *disk = LIST_ENTRY(node, struct store_sim_disk, node);
+        if (disk->world == world) return disk;
+    }
+    return NULL;
+}
+
+static struct image *image_find(struct store_sim_disk *disk, const char *dir)
+{
+    LIST_EACH (node, &disk->images) {
+        struct image *image = LIST_ENTRY(node, struct image, node);
+        if (strcmp(image->dir, dir) == 0) return image;
+    }
+    return NULL;
+}
+
+static struct image *image_new(struct store_sim_disk *disk, const char *dir)
+{
+    struct image *image = take(sizeof *image);
+    image->dir = strdup(dir);
+    CHECK(image->dir != NULL);
+    list_push_back(&disk->images, &image->node);
+    return image;
+}
+
+static void image_free(struct image *image)
+{
+    CHECK(!image->is_open);
+    list_remove(&image->node);
+    pmap_fini(&image->rows);
+    free(image->dir);
+    free(image);
+}
+
+/* 'dir' itself or below it; everything is below "". */
+static bool is_in(const char *path, const char *dir)
+{
+    size_t size = strlen(dir);
+    return strncmp(path, dir, size) == 0 && (size == 0 || path[size] == '\0' || path[size] == '/');
+}
+
+void store_sim_remove(struct store_sim_disk *disk, const char *dir)
+{
+    for (struct list_node *node = disk->images.next, *next; node != &disk->images; node = next) {
+        next = node->next;
+        struct image *image = LIST_ENTRY(node, struct image, node);
+        if (is_in(image->dir, dir)) image_free(image);
+    }
+}
+
+void store_sim_damage(struct store_sim_disk *disk, const char *dir)
+{
+    struct image *image = image_find(disk, dir);
+    CHECK(image != NULL && !image->is_open);
+    image->is_damaged = true;
+}
+
+/* ---- Opening and closing ------------------------------------------------------------------------------ */
+
+int store_env_open(const struct store_env_options *options, struct store_env **out, struct err *e)
+{
+    struct store_sim_disk *disk = disk_find(options->world);
+    if (disk == NULL) return err_set(e, E_STATE, "store environment: this world has no disk");
+    struct store_env *env = take(sizeof *env);
+    env->disk = disk;
+    env->options = *options;
+    list_init(&env->stores);
+    list_push_back(&disk->envs, &env->node);
+    *out = env;
+    return 0;
+}
+
+void store_env_close(struct store_env *env)
+{
+    if (env == NULL) return;
+    CHECK(list_is_empty(&env->stores));
+    list_remove(&env->node);
+    free(env);
+}
+
+int store_open(struct store_env *env, const char *dir, struct store **out, struct err *e)
+{
+    struct image *image = image_find(env->disk, dir);
+    if (image == NULL) image = image_new(env->disk, dir);
+    if (image->is_open) return err_set(e, E_BUSY, "store %s: it is open already", dir);
+    if (image->is_damaged) return err_set(e, E_CORRUPT, "store %s: a table file is damaged", dir);
+
+    struct store *s = take(sizeof *s);
+    s->env = env;
+    s->image = image;
+    image->is_open = true;
+    s->rows = pmap_copy(image->rows);
+    s->applied = image->decree;
+    list_init(&s->iters);
+    list_init(&s->pins);
+    list_push_back(&env->stores, &s->node);
+    *out = s;
+    return 0;
+}
+
+static void free_store(struct store *s)
+{
+    s->image->is_open = false;
+    pmap_fini(&s->rows);
+    pmap_fini(&s->flushing);
+    list_remove(&s->node);
+    free(s);
+}
+
+int store_close(struct store *s)
+{
+    if (s == NULL) return 0;
+    CHECK(list_is_empty(&s->iters) && list_is_empty(&s->pins));
+    int rc = store_flush(s);
+    free_store(s);
+    return rc;
+}
+
+static void pin_free(struct pin *pin)
+{
+    list_remove(&pin->node);
+    row_unref(pin->row);
+    free(pin);
+}
+
+static void crash_store(struct store *s)
+{
+    while (!list_is_empty(&s->iters))
+        store_iter_close(LIST_ENTRY(s->iters.next, struct store_iter, node));
+    while (!list_is_empty(&s->pins)) pin_free(LIST_ENTRY(s->pins.next, struct pin, node));
+    free_store(s);
+}
+
+void store_sim_crash(struct store_sim_disk *disk)
+{
+    while (!list_is_empty(&disk->envs)) {
+        struct store_env *env = LIST_ENTRY(disk->envs.next, struct store_env, node);
+        while (!list_is_empty(&env->stores))
+            crash_store(LIST_ENTRY(env->stores.next, struct store, node));
+        store_env_close(env);
+    }
+}
+
+uint64_t store_applied(const struct store *s)
+{
+    return s->applied;
+}
+
+uint64_t store_durable(struct store *s)
+{
+    return s->image->decree;
+}
+
+void store_policy_set(struct store *s, const struct store_policy *policy)
+{
+    s->policy = *policy;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------- */
+
+int store_batch_new(struct store_batch **out)
+{
+    struct store_batch *b = mem_zalloc(sizeof *b);
+    if (b == NULL) return E_NOMEM;
+    *out = b;
+    return 0;
+}
+
+void store_batch_free(struct store_batch *b)
+{
+    if (b == NULL) return;
+    buf_fini(&b->changes);
+    mem_free(b);
+}
+
+void store_batch_clear(struct store_batch *b)
+{
+    buf_clear(&b->changes);
+}
+
+static void append_change(struct store_batch *b, uint8_t kind, struct slice key, struct slice head,
+                          struct slice body)
+{
+    buf_append_u8(&b->changes, kind);
+    buf_append_be32(&b->changes, (uint32_t)key.size);
+    buf_append_be32(&b->changes, (uint32_t)(head.size + body.size));
+    buf_append_slice(&b->changes, key);
+    buf_append_slice(&b->changes, head);
+    buf_append_slice(&b->changes, body);
+    CHECK(buf_status(&b->changes) == 0);
+}
+
+void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body)
+{
+    append_change(b, CHANGE_PUT, key, head, body);
+}
+
+void store_batch_delete(struct store_batch *b, struct slice key)
+{
+    append_change(b, CHANGE_DELETE, key, slice_of(NULL, 0), slice_of(NULL, 0));
+}
+
+/* Make the change at the front of 'changes' and step over it. */
+static void make_change(struct pmap *rows, struct slice *changes)
+{
+    enum { HEAD_SIZE = 9 };
+    uint8_t kind = changes->data[0];
+    size_t key_size = bytes_get_be32(changes->data + 1);
+    size_t value_size = bytes_get_be32(changes->data + 5);
+    struct slice key = slice_of(changes->data + HEAD_SIZE, key_size);
+    struct slice value = slice_of(changes->data + HEAD_SIZE + key_size, value_size);
+    *changes = slice_skip(*changes, HEAD_SIZE + key_size + value_size);
+    if (kind == CHANGE_DELETE) {
+        pmap_remove(rows, key);
+        return;
+    }
+    struct row *row = row_new(key, value, slice_of(NULL, 0));
+    pmap_put(rows, row);
+    row_unref(row);
+}
+
+int store_write(struct store *s, struct store_batch *b, uint64_t decree)
+{
+    CHECK(decree > s->applied);
+    struct store_sim_disk *disk = s->env->disk;
+    if (s->flush_failed == E_NOSPACE && disk->faults.flush_code == 0) s->flush_failed = 0;
+    if (s->flush_failed != 0) return s->flush_failed;
+    if (prng_percent(&disk->prng, disk->faults.stall_percent)) {
+        s->stalls++;
+        return E_BUSY;
+    }
+    for (struct slice changes = buf_slice(&b->changes); changes.size > 0;)
+        make_change(&s->rows, &changes);
+    s->applied = decree;
+    return 0;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------- */
+
+int store_get(struct store *s, struct slice key, enum store_tier tier, struct store_value *out)
+{
+    struct store_sim_disk *disk = s->env->disk;
+    if (tier == STORE_CACHED && prng_percent(&disk->prng, disk->faults.again_percent))
+        return E_AGAIN;
+    struct row *row = pmap_find(s->rows, key);
+    if (row == NULL) return E_NOTFOUND;
+    struct pin *pin = take(sizeof *pin);
+    pin->row = row_ref(row);
+    list_push_back(&s->pins, &pin->node);
+    *out = (struct store_value){row->value, pin};
+    return 0;
+}
+
+void store_value_release(struct store_value *v)
+{
+    if (v->pin != NULL) pin_free(v->pin);
+    *v = (struct store_value){0};
+}
+
+int store_iter_open(struct store *s, struct slice lower, struct slice upper, enum store_tier tier,
+                    struct store_iter **out)
+{
+    struct store_iter *it = take(sizeof *it);
+    it->disk = s->env->disk;
+    it->tier = tier;
+    it->rows = pmap_copy(s->rows);
+    it->lower = row_new(lower, slice_of(NULL, 0), slice_of(NULL, 0));
+    it->upper = row_new(upper, slice_of(NULL, 0), slice_of(NULL, 0));
+    list_push_back(&s->iters, &it->node);
+    *out = it;
+    return 0;
+}
+
+void store_iter_close(struct store_iter *it)
+{
+    if (it == NULL) return;
+    list_remove(&it->node);
+    pmap_fini(&it->rows);
+    row_unref(it->lower);
+    row_unref(it->upper);
+    free(it);
+}
+
+/* Stand on 'row', when it is within the bounds and the disk needn't be asked. */
+static void stand_on(struct store_iter *it, struct row *row, uint32_t again_permille)
+{
+    it->at = NULL;
+    it->status = 0;
+    if (it->tier == STORE_CACHED && prng_below(&it->disk->prng, 1000) < again_permille) {
+        it->status = E_AGAIN;
+        return;
+    }
+    if (row == NULL || slice_compare(row->key, it->lower->key) < 0) return;
+    if (it->upper->key.size > 0 && slice_compare(row->key, it->upper->key) >= 0) return;
+    it->at = row;
+}
+
+void store_iter_seek(struct store_iter *it, struct slice key)
+{
+    if (slice_compare(key, it->lower->key) < 0) key = it->lower->key;
+    stand_on(it, pmap_at_or_after(it->rows, key), it->disk->faults.again_percent * 10);
+}
+
+void store_iter_seek_last(struct store_iter *it, struct slice key)
+{
+    bool is_beyond = it->upper->key.size > 0 && slice_compare(key, it->upper->key) >= 0;
+    struct row *row =
+        is_beyond ? pmap_before(it->rows, it->upper->key) : pmap_at_or_before(it->rows, key);
+    stand_on(it, row, it->disk->faults.again_percent * 10);
+}
+
+void store_iter_seek_end(struct store_iter *it)
+{
+    struct row *row =
+        it->upper->key.size > 0 ? pmap_before(it->rows, it->upper->key) : pmap_last(it->rows);
+    stand_on(it, row, it->disk->faults.again_percent * 10);
+}
+
+void store_iter_next(struct store_iter *it)
+{
+    CHECK(it->at != NULL);
+    stand_on(it, pmap_after(it->rows, it->at->key), it->disk->faults.again_percent);
+}
+
+void store_iter_prev(struct store_iter *it)
+{
+    CHECK(it->at != NULL);
+    stand_on(it, pmap_before(it->rows, it->at->key), it->disk->faults.again_percent);
+}
+
+bool store_iter_is_valid(const struct store_iter *it)
+{
+    return it->at != NULL;
+}
+
+struct slice store_iter_key(const struct store_iter *it)
+{
+    return it->at->key;
+}
+
+struct slice store_iter_value(const struct store_iter *it)
+{
+    return it->at->value;
+}
+
+int store_iter_status(const struct store_iter *it)
+{
+    return it->status;
+}
+
+/* ---- Flushing ------------------------------------------------------------------------------------------- */
+
+static void begin_flush(struct store *s)
+{
+    pmap_fini(&s->flushing);
+    s->flushing = pmap_copy(s->rows);
+    s->flushing_decree = s->applied;
+    s->is_flushing = true;
+}
+
+static int end_flush(struct store *s)
+{
+    s->is_flushing = false;
+    s->flush_failed = s->env->disk->faults.flush_code;
+    if (s->flush_failed == 0) {
+        pmap_fini(&s->image->rows);
+        s->image->rows = pmap_copy(s->flushing);
+        s->image->decree = s->flushing_decree;
+    }
+    pmap_fini(&s->flushing);
+    return s->flush_failed;
+}
+
+int store_flush(struct store *s)
+{
+    if (s->flush_failed == E_IO) return E_IO; /* The disk failed: that is final. */
+    if (s->image->decree == s->applied) return 0;
+    begin_flush(s);
+    return end_flush(s);
+}
+
+int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e)
+{
+    struct store_sim_disk *disk = s->env->disk;
+    if (image_find(disk, dir) != NULL)
+        return err_set(e, E_EXISTS, "checkpoint %s: it is there", dir);
+    int rc = store_flush(s);
+    if (rc != 0) return err_set(e, rc, "checkpoint %s: %s", dir, err_text(rc));
+    struct image *image = image_new(disk, dir);
+    image->rows = pmap_copy(s->image->rows);
+    image->decree = *decree = s->image->decree;
+    return 0;
+}
+
+/* ---- Compaction ----------------------------------------------------------------------------------------- */
+
+/* Let 'with' (NULL: nothing) stand where 'row' stands, if it still does in 'rows': a newer version isn't
+ * touched. */
+static void replace(struct pmap *rows, struct row *row, struct row *with)
+{
+    if (pmap_find(*rows, row->key) != row) return;
+    if (with != NULL) pmap_put(rows, with);
+    else pmap_remove(rows, row->key);
+}
+
+static void compact_row(struct store *s, struct row *row, uint64_t wall_us)
+{
+    uint32_t expire_ts;
+    struct row *with = NULL;
+    switch (store_policy_judge(&s->policy, wall_us, row->key, row->value, &expire_ts)) {
+    case STORE_KEEP: return;
+    case STORE_DROP: break;
+    case STORE_EXPIRE: {
+        uint8_t head[sizeof expire_ts];
+        bytes_put_be32(head, expire_ts);
+        with = row_new(row->key, slice_of(head, sizeof head), slice_skip(row->value, sizeof head));
+        break;
+    }
+    }
+    replace(&s->image->rows, row, with);
+    if (s->is_flushing) replace(&s->flushing, row, with);
+    replace(&s->rows, row, with);
+    row_unref(with);
+}
+
+/* Judge the rows that have been flushed, each with a chance of 'percent': those are the ones that lie in
+ * table files. */
+static void compact(struct store *s, uint32_t percent)
+{
+    const struct store_env *env = s->env;
+    uint64_t wall_us = env->options.wall_us(env->options.world);
+    struct pmap walked = pmap_copy(s->image->rows);
+    for (struct row *row = pmap_first(walked); row != NULL; row = pmap_after(walked, row->key))
+        if (prng_percent(&env->disk->prng, percent)) compact_row(s, row, wall_us);
+    pmap_fini(&walked);
+}
+
+int store_compact(struct store *s)
+{
+    int rc = store_flush(s);
+    if (rc == 0) compact(s, 100);
+    return rc;
+}
+
+/* ---- In the background ----------------------------------------------------------------------------------- */
+
+static struct store *draw_store(struct store_sim_disk *disk)
+{
+    struct store *drawn = NULL;
+    uint64_t seen = 0;
+    LIST_EACH (env_node, &disk->envs) {
+        struct store_env *env = LIST_ENTRY(env_node, struct store_env, node);
+        LIST_EACH (node, &env->stores) {
+            if (prng_below(&disk->prng, ++seen) == 0) drawn = LIST_ENTRY(node, struct store, node);
+        }
+    }
+    return drawn;
+}
+
+void store_sim_background(struct store_sim_disk *disk)
+{
+    struct store *s = draw_store(disk);
+    if (s == NULL || s->flush_failed == E_IO) return;
+    if (prng_percent(&disk->prng, 25)) compact(s, 50);
+    else if (s->is_flushing) (void)end_flush(s); /* Remembered in the store: writes will tell. */
+    else begin_flush(s);
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+    struct pmap_size all = pmap_size(s->rows), flushed = pmap_size(s->image->rows);
+    *out = (struct store_stats){
+        .memory_size = all.bytes > flushed.bytes ? all.bytes - flushed.bytes : 0,
+        .disk_size = flushed.bytes,
+        .keys = all.count,
+        .stalls = s->stalls,
+    };
+}
