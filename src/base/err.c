@@ -77,7 +77,8 @@ int err_wrap(struct err *e, int code, const char *format, ...)
     int used = vsnprintf(e->text, sizeof e->text, format, args);
     va_end(args);
     e->code = code;
-    if (used >= 0 && (size_t)used < sizeof e->text)
-        (void)snprintf(e->text + used, sizeof e->text - (size_t)used, ": %s", inner);
+    if (used < 0 || (size_t)used >= sizeof e->text) return code;
+    int more = snprintf(e->text + used, sizeof e->text - (size_t)used, ": %s", inner);
+    if (more < 0) e->text[used] = '\0'; /* Cut is fine here too. */
     return code;
 }
