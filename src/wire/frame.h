@@ -1,19 +1,20 @@
 /* src/wire/frame.h: what surrounds a message on a connection. Pure: bytes to structs, and back.
  *
- * The first four bytes of a connection choose its protocol for good, and every message begins with them
- * again:
+ * The first four bytes of a connection choose its protocol for good, and every message begins with
+ * them again:
  *
  *     "THFT"          Java, Go, Python and Node.js clients, admin tools; header version 0 or 1
- *     "RDSN"          native: C++ clients, real Pegasus servers, and Pirene's own servers and clients
+ *     "RDSN"          native: C++ clients, Pegasus's servers, and Pirene's servers and clients
  *     "GET " "POST"   HTTP, which is not read here
  *
- *     THFT request    header 48 bytes (v0), or 16 and a meta struct (v1) | call, name, seqid | wrapper
+ *     THFT request    header of 48 bytes (v0), or 16 and a meta struct (v1) | call, name, seqid |
+ *                     wrapper
  *     THFT reply      total size | error name | reply, name_ACK, seqid | wrapper, or nothing
  *     RDSN both       header of 192 bytes, little-endian | wrapper
  *
- * The wrapper is what thrift_read_args() reads. A framework error (no such replica, busy...) is in the
- * frame and then there is no wrapper; what the storage says is in the message itself.
- * Source: docs/wire.md, rules W13 to W22. */
+ * The wrapper is what thrift_read_args() reads. A framework error (no such replica, busy...) is in
+ * the frame and then there is no wrapper; what the storage says is in the message itself. Source:
+ * docs/wire.md, rules W13 to W22. */
 #pragma once
 #include "base/buf.h"
 #include "wire/error.h"
@@ -49,9 +50,9 @@ enum frame_kind { FRAME_THFT_V0, FRAME_THFT_V1, FRAME_RDSN };
 #define FRAME_CONTEXT_FORWARD_SUPPORTED (UINT64_C(1) << 10)
 #define FRAME_CONTEXT_BACKUP            (UINT64_C(1) << 11)
 
-/* A request, whose reply needs everything in it but 'body'. 'name' and 'body' borrow from what was read;
- * with a known 'code' the name is a constant, so that a copy of the struct with an emptied body outlives
- * the bytes. */
+/* A request, whose reply needs everything in it but 'body'. 'name' and 'body' borrow from what was
+ * read; with a known 'code' the name is a constant, so that a copy of the struct with an emptied
+ * body outlives the bytes. */
 struct frame_request {
     enum frame_kind kind;
     enum rpc_code code; /* RPC_UNKNOWN: answer with ERR_HANDLER_NOT_FOUND. */
@@ -80,7 +81,7 @@ struct frame_response {
     struct slice body;       /* The wrapper. Empty with most errors. Borrowed. */
 };
 
-/* ---- Reading ---------------------------------------------------------------------------------------
+/* ---- Reading ------------------------------------------------------------------------------------
  *
  * Both look at the front of 'in', where a message begins, and set '*size':
  *
@@ -100,29 +101,27 @@ int frame_request_read(struct slice in, enum frame_protocol protocol, uint32_t b
 int frame_response_read(struct slice in, enum frame_kind kind, uint32_t body_size_max,
                         struct frame_response *out, size_t *size) MUST_CHECK;
 
-/* ---- Writing ---------------------------------------------------------------------------------------
+/* ---- Writing ------------------------------------------------------------------------------------
  *
- * All append to 'to'. On failure 'to' is as long as before and 'failed' stays set: the connection that
- * it belongs to cannot go on. They return 0, E_NOMEM, or E_LIMIT (above 2 GiB). */
+ * All append to 'to'. On failure 'to' is as long as before and 'failed' stays set: the connection
+ * that it belongs to cannot go on. They return 0, E_NOMEM, or E_LIMIT (above 2 GiB). */
 
-/* A whole request. Uses kind, name (or, when it is empty, that of 'code'), id and the rest of 'request'
- * except its body; for RDSN the bits FRAME_CONTEXT_REQUEST and _THRIFT_BINARY are added. 'args' is
- * described by 'schema'. */
+/* A whole request. Uses kind, name (or, when it is empty, that of 'code'), id and the rest of
+ * 'request' except its body; for RDSN the bits FRAME_CONTEXT_REQUEST and _THRIFT_BINARY are added.
+ * 'args' is described by 'schema'. */
 int frame_request_write(struct buf *to, const struct frame_request *request,
                         const struct schema *schema, const void *args) MUST_CHECK;
 
-/* A whole reply with a result, in the dialect that its reader knows (THRIFT_THFT over THFT). 'self' is
- * our address. Errors that the reader doesn't know are replaced (W9). */
+/* A whole reply: 'error' in the frame, and 'result', which 'schema' describes, in the dialect that
+ * its reader knows (THRIFT_THFT over THFT). Both NULL: no body, as with errors of the framework.
+ * 'self' is our address. Errors that the reader doesn't know are replaced (W9). */
 int frame_response_write(struct buf *to, const struct frame_request *request,
-                         struct rpc_address self, const struct schema *schema,
-                         const void *result) MUST_CHECK;
+                         struct rpc_address self, enum wire_error error,
+                         const struct schema *schema, const void *result) MUST_CHECK;
 
-/* A reply that is an error of the framework, without a body. */
-int frame_response_error(struct buf *to, const struct frame_request *request,
-                         struct rpc_address self, enum wire_error error) MUST_CHECK;
-
-/* The same in three steps, to write the body (wrapper included) in place: begin, append to 'to', finish.
- * Between them nothing else is written to 'to'. begin returns the offset to hand to finish. */
+/* The same in three steps, to write the body (wrapper included) in place: begin, append to 'to',
+ * finish. Between them nothing else is written to 'to'. begin returns the offset to hand to finish.
+ * */
 size_t frame_request_begin(struct buf *to, const struct frame_request *request);
 int frame_request_finish(struct buf *to, const struct frame_request *request,
                          size_t offset) MUST_CHECK;

@@ -53,8 +53,8 @@ static inline uint64_t key_hash(struct slice raw)
     return key_split(raw, &parts) == 0 ? key_parts_hash(parts.hash_key, parts.sort_key) : 0;
 }
 
-/* Turn 'b' into the first key after all keys that begin with it: the last byte below 0xff grows by one
- * and the rest is dropped. All bytes 0xff: 'b' becomes empty, which stands for "no end". */
+/* Turn 'b' into the first key after all keys that begin with it: the last byte below 0xff grows by
+ * one and the rest is dropped. All bytes 0xff: 'b' becomes empty, which stands for "no end". */
 static inline void key_successor(struct buf *b)
 {
     while (b->size > 0 && b->data[b->size - 1] == 0xff) b->size--;

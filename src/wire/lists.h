@@ -1,5 +1,5 @@
-/* src/wire/lists.h: the lists, pairs and bare values that several messages share. Each list looks like
- * struct thrift_list. */
+/* src/wire/lists.h: the lists, pairs and bare values that several messages share. Each list looks
+ * like struct thrift_list. */
 #pragma once
 #include "wire/thrift.h"
 
@@ -49,7 +49,7 @@ struct string_map {
     uint32_t count;
 };
 
-/* ---- Arguments and results that are no structs (W7) ------------------------------------------------ */
+/* ---- Arguments and results that are no structs (W7) ------------------------------------------ */
 
 /* GET, TTL, REMOVE: a raw key. SORTKEY_COUNT: a hash key. */
 struct bare_blob {

@@ -1,11 +1,13 @@
 /* src/wire/messages.h: every message that we speak, as C structs with their tables.
  *
- *     messages_data.h    reading and writing records        messages_meta.h   tables and the cluster
- *     messages_dup.h     duplication between clusters       messages_admin.h  one server, its commands
+ *     messages_data.h    reading and writing records
+ *     messages_meta.h    tables, their places, and the cluster
+ *     messages_dup.h     duplication between clusters
+ *     messages_admin.h   one server: its disks, its replicas, commands
  *     messages_pirene.h  what only Pirene's programs say to each other
  *
- * Names of messages and fields are those of Pegasus where it has them. Which rpc carries which message
- * is in rpc_names.h. */
+ * Names of messages and fields are those of Pegasus where it has them. Which rpc carries which
+ * message is in rpc_names.h. */
 #pragma once
 #include "wire/lists.h"
 #include "wire/messages_admin.h"
@@ -14,6 +16,6 @@
 #include "wire/messages_meta.h"
 #include "wire/messages_pirene.h"
 
-/* Every table, for tests, fuzzers and printers. */
+/* The table of every message that an rpc carries (some more than once), for tests and fuzzers. */
 extern const struct schema *const message_schemas[];
 extern const size_t message_schema_count;

@@ -1,10 +1,10 @@
-/* src/wire/messages_admin.h: what one server is asked about itself: its disks, its replicas, a command;
- * and the handshake that some clients open with. */
+/* src/wire/messages_admin.h: what one server is asked about itself: its disks, its replicas, a
+ * command; and the handshake that some clients open with. */
 #pragma once
 #include "wire/lists.h"
 #include "wire/messages_meta.h"
 
-/* ---- Disks and replicas ---------------------------------------------------------------------------- */
+/* ---- Disks and replicas ---------------------------------------------------------------------- */
 
 enum { QUERY_DISK_INFO_REQUEST_HAS_HP_NODE1 = 1 << 0 };
 
@@ -114,7 +114,7 @@ struct query_app_info_response {
     struct app_info_list apps;
 };
 
-/* ---- Remote commands (the answer is a bare_string) --------------------------------------------------- */
+/* ---- Remote commands (the answer is a bare_string) ------------------------------------------- */
 
 struct command {
     uint64_t set;
@@ -122,7 +122,7 @@ struct command {
     struct string_list arguments;
 };
 
-/* ---- Authentication -------------------------------------------------------------------------------- */
+/* ---- Authentication -------------------------------------------------------------------------- */
 
 enum negotiation_status {
     SASL_INVALID = 0,

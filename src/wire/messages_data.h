@@ -1,8 +1,8 @@
 /* src/wire/messages_data.h: the messages that read and write records (Pegasus's RRDB).
  *
- * A raw key is a hash key and a sort key in one (wire/key.h). expire_ts_seconds is absolute, in seconds
- * since 2016-01-01 UTC, 0 for never, unless a comment says otherwise. 'server' is the host:port of who
- * answers, for people to read. What each message means is in docs/data.md. */
+ * A raw key is a hash key and a sort key in one (wire/key.h). expire_ts_seconds is absolute, in
+ * seconds since 2016-01-01 UTC, 0 for never, unless a comment says otherwise. 'server' is the
+ * host:port of who answers, for people to read. What each message means is in docs/data.md. */
 #pragma once
 #include "wire/lists.h"
 
@@ -67,7 +67,7 @@ enum {
     SCAN_CONTEXT_DONE = -1
 }; /* context_id: nothing is left. Ids of open scans are not negative. */
 
-/* ---- Writes ---------------------------------------------------------------------------------------- */
+/* ---- Writes ---------------------------------------------------------------------------------- */
 
 enum {
     UPDATE_REQUEST_HAS_TYPE = 1 << 0,
@@ -213,7 +213,7 @@ struct check_and_mutate_response {
     struct slice server;
 };
 
-/* ---- Reads ----------------------------------------------------------------------------------------- */
+/* ---- Reads ----------------------------------------------------------------------------------- */
 
 /* GET. */
 struct read_response {
@@ -306,7 +306,7 @@ struct count_response {
     struct slice server;
 };
 
-/* ---- Scans ----------------------------------------------------------------------------------------- */
+/* ---- Scans ----------------------------------------------------------------------------------- */
 
 enum {
     GET_SCANNER_REQUEST_HAS_VALIDATE_PARTITION_HASH = 1 << 0,

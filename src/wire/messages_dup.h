@@ -1,14 +1,15 @@
 /* src/wire/messages_dup.h: duplication: shipping writes to another cluster, and arranging it.
  *
- * DUPLICATE is Pegasus's message with optional fields of ours (ids from 100) that say how far the source
- * and the remote are. They are plain values, which Pegasus skips; it never sends them. Both sides use
- * them only after RPC_PIRENE_HELLO (messages_pirene.h). What it all means is in docs/duplication.md. */
+ * DUPLICATE is Pegasus's message with optional fields of ours (ids from 100) that say how far the
+ * source and the remote are. They are plain values, which Pegasus skips; it never sends them. Both
+ * sides use them only after RPC_PIRENE_HELLO (messages_pirene.h). What it all means is in
+ * docs/duplication.md. */
 #pragma once
 #include "wire/lists.h"
 
 enum { DUPLICATE_VERSION = 1 }; /* Of our fields in DUPLICATE. */
 
-/* ---- Shipping -------------------------------------------------------------------------------------- */
+/* ---- Shipping -------------------------------------------------------------------------------- */
 
 enum {
     DUPLICATE_ENTRY_HAS_TIMESTAMP = 1 << 0,
@@ -73,7 +74,7 @@ struct duplicate_response {
     int32_t refused_index;       /* The entry that was refused; -1: none. */
 };
 
-/* ---- Arranging ------------------------------------------------------------------------------------- */
+/* ---- Arranging ------------------------------------------------------------------------------- */
 
 enum duplication_status {
     DS_INIT = 0,

@@ -1,8 +1,8 @@
 /* src/wire/messages_meta.h: tables, their places, and the cluster: what meta servers are asked.
  *
- * 'err' is the name of a wire/error.h code. hp_* fields repeat the address beside them as host and port:
- * always fill both; the writer leaves hp_* away for clients that would choke on it (W10). What each
- * message means is in docs/meta.md. */
+ * 'err' is the name of a wire/error.h code. hp_* fields repeat the address beside them as host and
+ * port: always fill both; the writer leaves hp_* away for clients that would choke on it (W10).
+ * What each message means is in docs/meta.md. */
 #pragma once
 #include "wire/lists.h"
 
@@ -60,7 +60,7 @@ enum pattern_match_type {
     PMT_MATCH_REGEX = 6,
 };
 
-/* ---- What several messages carry ------------------------------------------------------------------- */
+/* ---- What several messages carry ------------------------------------------------------------- */
 
 enum {
     APP_INFO_HAS_DUPLICATING = 1 << 0,
@@ -135,7 +135,7 @@ struct node_info_list {
     uint32_t count;
 };
 
-/* ---- Tables ---------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 struct query_config_request {
     uint64_t set;
@@ -349,7 +349,7 @@ struct set_atomic_idempotent_response {
     struct slice hint_message;
 };
 
-/* ---- The cluster ----------------------------------------------------------------------------------- */
+/* ---- The cluster ----------------------------------------------------------------------------- */
 
 struct list_nodes_request {
     uint64_t set;

@@ -1,6 +1,6 @@
-/* src/wire/messages_pirene.h: what only Pirene's programs say to each other: who are you, how far is the
- * duplication, wait until it is there, are both sides equal. A Pegasus server answers these with
- * ERR_HANDLER_NOT_FOUND, which is how the asking side learns what it talks to. */
+/* src/wire/messages_pirene.h: what only Pirene's programs say to each other: who are you, how far
+ * is the duplication, wait until it is there, are both sides equal. A Pegasus server answers these
+ * with ERR_HANDLER_NOT_FOUND, which is how the asking side learns what it talks to. */
 #pragma once
 #include "wire/lists.h"
 
@@ -57,7 +57,8 @@ struct dup_status_response {
     struct dup_status_list partitions;
 };
 
-/* Answered when everything that the partition had committed on arrival is confirmed by the remote. */
+/* Answered when everything that the partition had committed on arrival is confirmed by the remote.
+ * */
 struct dup_wait_request {
     uint64_t set;
     struct gpid pid;

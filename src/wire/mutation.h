@@ -1,8 +1,8 @@
 /* src/wire/mutation.h: one step of a partition: what the log, the replicas and the shipper see.
  *
- * A mutation holds effects only: puts and deletes with full keys and final values. Whatever had to be
- * decided (increments, checks, last-writer-wins) was decided once, by the primary, before this was
- * made. So replaying it, learning it and shipping it need no special cases and may be repeated.
+ * A mutation holds effects only: puts and deletes with full keys and final values. Whatever had to
+ * be decided (increments, checks, last-writer-wins) was decided once, by the primary, before this
+ * was made. So replaying it, learning it and shipping it need no special cases and may be repeated.
  *
  *     offset  size  field         little-endian
  *     0       8     decree        greater than 0; one more than the mutation before
@@ -50,13 +50,14 @@ struct mutation_op {
     struct slice data; /* User data; empty for a delete. */
 };
 
-/* Begin a mutation at the end of 'to'. Then add ops, then finish with the offset that this returned. */
+/* Begin a mutation at the end of 'to'. Then add ops, then finish with the offset that this
+ * returned. */
 size_t mutation_begin(struct buf *to);
 void mutation_add(struct buf *to, const struct mutation_op *op);
 
-/* Fill in the head. Between begin and finish nothing else was written to 'to'.
- * Returns 0; E_NOMEM when an append failed; E_LIMIT when it became larger than MUTATION_SIZE_MAX. After
- * a failure the caller truncates 'to' to 'offset'. */
+/* Fill in the head. Between begin and finish nothing else was written to 'to'. Returns 0; E_NOMEM
+ * when an append failed; E_LIMIT when it became larger than MUTATION_SIZE_MAX. After a failure the
+ * caller truncates 'to' to 'offset'. */
 int mutation_finish(struct buf *to, size_t offset, uint64_t decree, uint64_t ballot,
                     uint64_t timestamp_us) MUST_CHECK;
 

@@ -1,15 +1,16 @@
 /* src/wire/thrift.h: Thrift's binary protocol, in the dialect of Pegasus, driven by tables.
  *
  * Every message is a C struct and a table with one row per field. The reader, the writer and the
- * printer walk the same table, so a field can't be right in one and wrong in another. The tables are
- * written with the macros of wire/schema.h and declared in wire/messages.h.
+ * printer walk the same table, so a field can't be right in one and wrong in another. The tables
+ * are written with the macros of wire/schema.h and declared in wire/messages.h.
  *
  *     struct update_request { uint64_t set; ... }   the C struct: 'set' comes first
  *     update_request_schema                         its table
  *
- * 'set' says which optional fields are there, one named bit each (UPDATE_REQUEST_HAS_TYPE). The reader
- * sets it, the writer obeys it. Fields that are not optional are always written; when they were missing
- * in what was read they are 0, false or empty, and 'set' says nothing about them.
+ * 'set' says which optional fields are there, one named bit each (UPDATE_REQUEST_HAS_TYPE). The
+ * reader sets it, the writer obeys it. Fields that are not optional are always written; when they
+ * were missing in what was read they are 0, false or empty, and 'set' says nothing about them. A
+ * struct without optional fields may go without 'set'.
  *
  *     on the wire                       in the struct
  *     bool, byte, i16, i32, i64, double bool, int8_t, int16_t, int32_t, int64_t, double
@@ -34,7 +35,7 @@ enum {
     THRIFT_ARGS_ID_THFT = 1,
 };
 
-/* ---- Values that are not simply numbers or bytes --------------------------------------------------- */
+/* ---- Values that are not simply numbers or bytes --------------------------------------------- */
 
 /* Which partition of which table. app_id 0 or less: none, a request to the server itself. */
 struct gpid {
@@ -54,13 +55,14 @@ struct host_port {
     bool is_valid;
 };
 
-/* A list whose item type the codec alone knows. The named list types of messages.h look like this. */
+/* A list whose item type the codec alone knows. The named list types of messages.h look like this.
+ * */
 struct thrift_list {
     void *items; /* NULL when empty. */
     uint32_t count;
 };
 
-/* ---- Tables ---------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 enum thrift_kind {
     T_BOOL,
@@ -102,9 +104,14 @@ struct schema {
     const struct field *fields; /* In the order in which they are written. */
     uint16_t field_count;
     uint16_t size; /* Of the C struct, in bytes. */
-    bool
-        is_bare; /* The wrapper holds the value of the only row itself, not a struct with it (W7). */
+    bool is_bare;  /* The wrapper holds the value of the only row itself (W7). */
 };
+
+/* Bytes of one item in memory, of a list, a set or a map. */
+size_t field_item_size(const struct field *field);
+
+/* True if the field is not optional, or is and its bit is set in the struct at 'in'. */
+bool field_is_set(const struct field *field, const void *in);
 
 /* Who will read what we write. */
 enum thrift_dialect {
@@ -112,10 +119,10 @@ enum thrift_dialect {
     THRIFT_THFT, /* Clients on THFT: no host_port fields (W10), only error names they know (W9). */
 };
 
-/* ---- Reading ---------------------------------------------------------------------------------------
+/* ---- Reading ------------------------------------------------------------------------------------
  *
- * 'out' is zeroed first. Bytes borrow from the input; items of containers come from 'arena', which may
- * be NULL for messages without containers (one that arrives is then E_NOMEM).
+ * 'out' is zeroed first. Bytes borrow from the input; items of containers come from 'arena', which
+ * may be NULL for messages without containers (one that arrives is then E_NOMEM).
  *
  * All return 0, or, and then 'out' is half filled and must be discarded:
  *     E_SHORT  the bytes end inside the message
@@ -127,15 +134,15 @@ enum thrift_dialect {
 int thrift_read_struct(struct slice *in, const struct schema *schema, void *out,
                        struct arena *arena) MUST_CHECK;
 
-/* Read the argument of a request or the result of a reply: a wrapper with one field of any id, which
- * fills 'in' exactly. */
+/* Read the argument of a request or the result of a reply: a wrapper with one field of any id,
+ * which fills 'in' exactly. */
 int thrift_read_args(struct slice in, const struct schema *schema, void *out,
                      struct arena *arena) MUST_CHECK;
 
-/* ---- Writing ---------------------------------------------------------------------------------------
+/* ---- Writing ------------------------------------------------------------------------------------
  *
- * They append to 'to'; a failure shows in buf_status(). No slice is longer than INT32_MAX bytes and no
- * list has more than INT32_MAX items: the caller sees to it. */
+ * They append to 'to'; a failure shows in buf_status(). No slice is longer than INT32_MAX bytes and
+ * no list has more than INT32_MAX items: the caller sees to it. */
 
 void thrift_write_struct(struct buf *to, enum thrift_dialect dialect, const struct schema *schema,
                          const void *in);
@@ -147,7 +154,8 @@ void thrift_write_args(struct buf *to, int16_t id, const struct schema *schema, 
 void thrift_write_result(struct buf *to, enum thrift_dialect dialect, const struct schema *schema,
                          const void *in);
 
-/* ---- Printing -------------------------------------------------------------------------------------- */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
-/* Append the message as one line for a person: name{field=value ...}. Bytes that don't print are \xNN. */
+/* Append the message as one line for a person: name{field=value ...}. Bytes that don't print are
+ * \xNN. */
 void thrift_print(struct buf *to, const struct schema *schema, const void *in);

@@ -5,8 +5,8 @@
  *     4       8     timetag    timestamp_us << 8 | cluster_id << 1 | deleted
  *     12      n     user data
  *
- * The larger timetag wins (last writer wins): by time, then by cluster id, then a delete beats a put.
- * A tombstone is a value with the deleted bit set and no user data. Pure. */
+ * The larger timetag wins (last writer wins): by time, then by cluster id, then a delete beats a
+ * put. A tombstone is a value with the deleted bit set and no user data. Pure. */
 #pragma once
 #include "base/bytes.h"
 #include "base/err.h"

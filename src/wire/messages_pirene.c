@@ -1,0 +1,87 @@
+/* src/wire/messages_pirene.c: the tables of what Pirene's programs say to each other. */
+#include "wire/messages_pirene.h"
+
+#include "wire/schema.h"
+
+static const struct field hello_request_fields[] = {
+    FIELD(hello_request, 1, I32, version),
+    FIELD(hello_request, 2, STRING, cluster_name),
+    FIELD(hello_request, 3, I32, cluster_id),
+};
+SCHEMA(hello_request);
+
+static const struct field hello_response_fields[] = {
+    FIELD(hello_response, 1, ERROR_CODE, err),      FIELD(hello_response, 2, I32, version),
+    FIELD(hello_response, 3, STRING, cluster_name), FIELD(hello_response, 4, I32, cluster_id),
+    FIELD(hello_response, 5, I64, wall_us),
+};
+SCHEMA(hello_response);
+
+static const struct field dup_status_request_fields[] = {
+    FIELD(dup_status_request, 1, STRING, app_name),
+};
+SCHEMA(dup_status_request);
+
+static const struct field dup_status_fields[] = {
+    FIELD(dup_status, 1, I32, dupid),
+    FIELD(dup_status, 2, STRING, remote_cluster),
+    FIELD(dup_status, 3, STRING, remote_app_name),
+    FIELD(dup_status, 4, I32, partition_index),
+    FIELD(dup_status, 5, STRING, state),
+    FIELD(dup_status, 6, STRING, reason),
+    FIELD(dup_status, 7, I64, committed),
+    FIELD(dup_status, 8, I64, sent),
+    FIELD(dup_status, 9, I64, confirmed),
+    FIELD(dup_status, 10, I64, lag_mutations),
+    FIELD(dup_status, 11, I64, lag_bytes),
+    FIELD(dup_status, 12, I64, lag_ms),
+    FIELD(dup_status, 13, I32, app_id),
+};
+SCHEMA(dup_status);
+
+static const struct field dup_status_response_fields[] = {
+    FIELD(dup_status_response, 1, ERROR_CODE, err),
+    FIELD(dup_status_response, 2, STRING, hint),
+    FIELD_STRUCTS(dup_status_response, 3, dup_status, partitions),
+};
+SCHEMA(dup_status_response);
+
+static const struct field dup_wait_request_fields[] = {
+    FIELD(dup_wait_request, 1, GPID, pid),
+    FIELD(dup_wait_request, 2, I32, dupid),
+    FIELD(dup_wait_request, 3, I32, timeout_ms),
+};
+SCHEMA(dup_wait_request);
+
+static const struct field dup_wait_response_fields[] = {
+    FIELD(dup_wait_response, 1, ERROR_CODE, err),
+    FIELD(dup_wait_response, 2, STRING, hint),
+    FIELD(dup_wait_response, 3, I64, decree),
+    FIELD(dup_wait_response, 4, I64, confirmed),
+};
+SCHEMA(dup_wait_response);
+
+static const struct field digest_request_fields[] = {
+    FIELD(digest_request, 1, GPID, pid),
+    FIELD(digest_request, 2, I32, bucket_bits),
+    FIELD(digest_request, 3, I32, bucket),
+    FIELD(digest_request, 4, I32, max_rows),
+};
+SCHEMA(digest_request);
+
+static const struct field digest_row_fields[] = {
+    FIELD(digest_row, 1, BLOB, key),
+    FIELD(digest_row, 2, I64, digest),
+    FIELD(digest_row, 3, I64, timetag),
+};
+SCHEMA(digest_row);
+
+static const struct field digest_response_fields[] = {
+    FIELD(digest_response, 1, ERROR_CODE, err),
+    FIELD(digest_response, 2, STRING, hint),
+    FIELD_LIST(digest_response, 3, I64, counts),
+    FIELD_LIST(digest_response, 4, I64, digests),
+    FIELD_STRUCTS(digest_response, 5, digest_row, rows),
+    FIELD(digest_response, 6, I64, decree),
+};
+SCHEMA(digest_response);
