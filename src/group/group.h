@@ -21,9 +21,9 @@ struct group_handler {
     /* Apply a command to the state. 'result' is handed to the proposer's on_done on this member. A
      * command is checked by the state machine, never refused here. */
     void (*on_apply)(void *context, struct slice command, struct buf *result);
-    void (*on_snapshot)(void *context, struct buf *out);          /* Append the whole state. */
-    int (*on_restore)(void *context, struct slice snapshot);      /* Replace the whole state. */
-    void (*on_leader)(void *context, struct io_address leader);   /* Port 0: unknown. */
+    void (*on_snapshot)(void *context, struct buf *out);        /* Append the whole state. */
+    int (*on_restore)(void *context, struct slice snapshot);    /* Replace the whole state. */
+    void (*on_leader)(void *context, struct io_address leader); /* Port 0: unknown. */
 };
 
 struct group_member {
@@ -39,8 +39,8 @@ struct group_options {
     uint64_t snapshot_every; /* Commands between snapshots. */
 };
 
-/* Start. The state is restored and the log replayed through 'handler' before group_is_ready(). With one
- * member that is at the latest one turn after this returns. */
+/* Start. The state is restored and the log replayed through 'handler' before group_is_leader(); with one
+ * member that is so when this returns. May block: the disk is read, and at the first start written. */
 int group_open(struct io_loop *loop, const struct group_options *options,
                const struct group_handler *handler, void *context, struct group **out,
                struct err *e) MUST_CHECK;
@@ -48,6 +48,7 @@ int group_open(struct io_loop *loop, const struct group_options *options,
 /* Stop, then call on_closed and free. Proposals under way end with E_CANCELED or E_UNKNOWN. */
 void group_close(struct group *g, void (*on_closed)(void *context), void *context);
 
+/* True while this member leads and has applied everything that was agreed on before it did. */
 bool group_is_leader(const struct group *g);
 
 struct group_proposal {
