@@ -6,15 +6,17 @@
  *
  *     size_t offset = kv_dup_request_begin(&body);
  *     for each op: kv_dup_entry_append(&body, &op), count++
- *     rc = kv_dup_request_finish(&body, offset, count);
+ *     rc = kv_dup_request_finish(&body, offset, count, &fields);
  *
- * Source: docs/data-requests.md, rules W10 to W16. Pure. */
+ * Source: docs/data-requests.md, rules D1 to D4. Pure. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "wire/messages_dup.h"
 #include "wire/mutation.h"
 
-enum { KV_DUP_REQUEST_OVERHEAD = 13 }; /* Bytes of a request besides its entries. */
+/* Bytes of a request besides its entries: to a Pegasus server, and with all fields for another Pirene. */
+enum { KV_DUP_REQUEST_OVERHEAD = 13, KV_DUP_REQUEST_OVERHEAD_MAX = 67 };
 
 /* Bytes that kv_dup_entry_append() will append for 'op'. */
 size_t kv_dup_entry_size(const struct mutation_op *op);
@@ -25,5 +27,7 @@ void kv_dup_entry_append(struct buf *to, const struct mutation_op *op);
 /* Begin a request body (wrapper and list head) at the end of 'to'; returns where. */
 size_t kv_dup_request_begin(struct buf *to);
 
-/* End the body begun at 'offset', holding 'count' entries. Returns 0 or E_NOMEM. */
-int kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count) MUST_CHECK;
+/* End the body begun at 'offset', holding 'count' entries, with the optional fields that 'fields' has set
+ * (its own list of entries is empty). Returns 0 or E_NOMEM. */
+int kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count,
+                          const struct duplicate_request *fields) MUST_CHECK;

@@ -3,6 +3,7 @@
  *     request bytes -> kv_write + current values -> ops of a mutation, and the answer   write.h
  *     request bytes -> kv_read  + store          -> the answer                          read.h
  *     what a scanner remembers between requests                                         scan.h
+ *     ops of a mutation -> changes of the store                                         apply.h
  *     ops of a mutation -> entries of a DUPLICATE request                               dup_entry.h
  *     a partition in a few numbers, to compare two clusters                             digest.h
  *
@@ -16,21 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/slice.h"
 
 struct schema; /* wire/thrift.h */
-
-/* The field 'error' of every answer. */
-enum kv_status {
-    KV_OK = 0,
-    KV_NOT_FOUND = 1,
-    KV_CORRUPTION = 2,
-    KV_INVALID_ARGUMENT = 4,
-    KV_IO_ERROR = 5,
-    KV_INCOMPLETE = 7, /* A partial result: there may be more. */
-    KV_ABORTED = 10,   /* Out of memory while it ran. */
-    KV_TRY_AGAIN = 13, /* The condition of a check-and-... did not hold. */
-};
 
 enum { KV_CLUSTER_COUNT = 128 }; /* Cluster ids are 0 to 127; 0 means not configured. */
 
@@ -95,3 +85,9 @@ struct kv_row {
 
 /* False for tombstones and for what has expired at 'now_s': to a reader they do not exist. */
 bool kv_row_is_live(const struct kv_row *row, uint32_t now_s);
+
+/* Take a stored value apart. Returns 0; E_CORRUPT when it is none of ours. */
+int kv_row_read(struct slice stored, struct kv_row *out) MUST_CHECK;
+
+/* The enum rrdb_status that tells a client how a store call ended: 0, E_NOTFOUND, E_CORRUPT, any other. */
+int32_t kv_status_of(int rc);

@@ -18,17 +18,20 @@
 #include "wire/messages.h"
 #include "wire/rpc_names.h"
 
+/* Bytes of keys and values in one answer. MULTI_GET stops there, BATCH_GET has no way to say so. */
+enum { KV_REPLY_SIZE_MAX = 64 << 20 };
+
 /* One read request. All fields are the room's. */
 struct kv_read {
-    enum rpc_code code;
+    enum rpc_code rpc;
     struct arena *arena;
     union {
-        struct slice key; /* GET, TTL; the hash key for SORTKEY_COUNT. */
+        struct bare_blob key; /* GET, TTL; the hash key for SORTKEY_COUNT. */
         struct batch_get_request batch_get;
         struct multi_get_request multi_get;
         struct get_scanner_request get_scanner;
         struct scan_request scan;
-        int64_t clear_scanner;
+        struct bare_i64 clear_scanner;
     } args;
     union {
         struct read_response get;
@@ -38,22 +41,24 @@ struct kv_read {
         struct count_response count;
         struct scan_response scan;
     } response;
+    int32_t status;             /* enum rrdb_status. */
     struct store_value value;   /* Pinned: of GET and TTL. */
     struct store_value *values; /* Pinned: in the arena. */
-    size_t value_count;
+    uint32_t value_count;
     struct kv_scan *scan; /* Being read. */
     bool has_more;        /* It goes on. */
 };
 
 /* Decode. 'body' and 'a' live until kv_read_fini(); 'a' is for this request alone and has a limit.
- * 'scans' may be NULL unless 'code' is about scanners.
- * Returns 0; E_SHORT, E_PROTO: malformed; E_UNSUPPORTED: 'code' is no read; E_NOMEM. On failure there
+ * 'scans' may be NULL unless 'rpc' is about scanners.
+ * Returns 0; E_SHORT, E_PROTO: malformed; E_UNSUPPORTED: 'rpc' is no read; E_NOMEM. On failure there
  * is nothing to fini. */
-int kv_read_begin(struct kv_read *r, enum rpc_code code, struct slice body, struct arena *a,
+int kv_read_begin(struct kv_read *r, enum rpc_code rpc, struct slice body, struct arena *a,
                   struct kv_scans *scans) MUST_CHECK;
 
 /* Read. Returns 0: there is an answer, a storage status included; E_AGAIN: the disk is needed, call
- * again with STORE_ANY (only with STORE_CACHED); E_NOMEM, E_LIMIT (the arena's): answer ERR_BUSY.
+ * again with STORE_ANY (only with STORE_CACHED); E_NOMEM (no memory, or the arena's limit): answer
+ * ERR_BUSY; E_LIMIT (the answer would be too large): answer ERR_INVALID_DATA.
  * With STORE_CACHED: on the thread that writes the store. With STORE_ANY: any thread, blocking. */
 int kv_read_run(struct kv_read *r, const struct kv_context *c, struct store *s,
                 enum store_tier tier) MUST_CHECK;

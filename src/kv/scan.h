@@ -33,7 +33,8 @@ struct kv_scans {
     struct list_node oldest; /* Waiting scans, in the order in which they began to wait. */
 };
 
-/* 'seed' is any random number; 'capacity' a power of two. Returns 0 or E_NOMEM. */
+/* 'seed' is any random number; 'capacity' a power of two. Afterwards '*scans' stays where it is.
+ * Returns 0 or E_NOMEM. */
 int kv_scans_init(struct kv_scans *scans, size_t capacity, size_t size_max,
                   uint64_t seed) MUST_CHECK;
 void kv_scans_fini(struct kv_scans *scans); /* Closes what waits. Accepts an all-zero one. */

@@ -29,7 +29,7 @@ enum {
 /* Whether a body may be decoded at all: 0, or E_LIMIT (answer ERR_INVALID_DATA). 'size_max' is
  * max_allowed_write_size, 0: off. DUPLICATE is held to KV_WRITE_SIZE_LIMIT only, because its sender
  * adds to bodies that were accepted over there. */
-int kv_write_check_size(enum rpc_code code, size_t body_size, size_t size_max) MUST_CHECK;
+int kv_write_check_size(enum rpc_code rpc, size_t body_size, size_t size_max) MUST_CHECK;
 
 /* Current values: applied state, overlaid with what is decided and not applied yet. */
 struct kv_view {
@@ -38,15 +38,22 @@ struct kv_view {
     int (*lookup)(struct kv_view *view, struct slice key, struct kv_row *out);
 };
 
+/* Entries of a DUPLICATE that can never be taken, however often they are sent. */
+struct kv_refused {
+    uint32_t count;
+    uint32_t first;     /* Index of the first of them. */
+    const char *reason; /* Why that one. */
+};
+
 struct kv_item;
 
 /* One write request. The fields are the room's, but for those marked as results. */
 struct kv_write {
-    enum rpc_code code;
+    enum rpc_code rpc;
     struct arena *arena;
     union {
         struct update_request put;
-        struct slice remove;
+        struct bare_blob remove;
         struct multi_put_request multi_put;
         struct multi_remove_request multi_remove;
         struct incr_request incr;
@@ -55,14 +62,17 @@ struct kv_write {
         struct duplicate_request duplicate;
     } args;
     struct kv_item *items; /* What it would write, in the order of the request. */
-    size_t item_count;
-    struct slice check_key; /* INCR, CHECK_AND_...: the one key that is read. */
-    bool is_check_key_missing;
-    bool is_checked; /* 'check_key' is meant. */
+    uint32_t item_count, item_capacity;
+    uint64_t effects_size; /* Bytes of the ops that the items would make. */
+    struct slice read_key; /* INCR, CHECK_AND_...: the key whose value decides; else empty. */
+    bool is_read_key_missing;
+    const char *bad; /* What is wrong with the request, whatever is stored; NULL: nothing. */
+    struct kv_refused bad_entries; /* Of a DUPLICATE. */
+    struct kv_sources origins;     /* Of a DUPLICATE: the clusters whose writes it brings. */
 
     /* Results of kv_write_evaluate(). */
-    int status;         /* enum kv_status. */
-    bool has_effects;   /* Ops were added: make it a mutation. False: answer at once. */
+    int32_t status;     /* enum rrdb_status. */
+    bool has_effects;   /* Ops were added: make it a mutation. */
     const char *reason; /* Why something was refused, for the log; NULL: nothing was. */
     union {
         struct update_response update;
@@ -78,17 +88,22 @@ struct kv_write {
  * 'w'; there is nothing to free but the arena. Bad content (an empty list, a bad key) is not an error
  * here: evaluation answers it.
  * Returns 0; E_SHORT, E_PROTO: malformed; E_LIMIT: its effects would be larger than a mutation may be;
- * E_UNSUPPORTED: 'code' is no write; E_NOMEM. */
-int kv_write_read(struct kv_write *w, enum rpc_code code, struct slice body,
+ * E_UNSUPPORTED: 'rpc' is no write; E_NOMEM. */
+int kv_write_read(struct kv_write *w, enum rpc_code rpc, struct slice body,
                   struct arena *a) MUST_CHECK;
 
-/* Decide what the write does. Ops are added with mutation_add() to 'ops', between the caller's
- * mutation_begin() and mutation_finish(). On any failure 'ops' is as it was.
- * May be called again, and then starts from scratch. Returns
+/* Decide what the write does, from scratch each time it is called. Ops are added with mutation_add()
+ * to 'ops', between the caller's mutation_begin() and mutation_finish(). On any failure 'ops' is as it
+ * was. Writes that share a mutation share its timestamp, so they must not share a key.
+ *
+ * An outcome without effects needs no mutation; but it may rest on values that are decided and not
+ * committed yet (a failed check, a duplicated entry that is no news). Answer it when everything
+ * ordered before is committed, or a crash could take back what the client was told.
+ *
+ * Returns
  *     0          decided: see the results in 'w'
  *     E_AGAIN    keys are missing (kv_write_missing_key): fetch them, evaluate again
  *     E_REFUSED  answer the framework error ERR_INVALID_STATE: the source asks again later ('reason')
- *     E_LIMIT    answer ERR_INVALID_DATA
  *     E_NOMEM    answer ERR_BUSY
  * A view that fails with E_CORRUPT or E_IO is an outcome, with that status and no effects. */
 int kv_write_evaluate(struct kv_write *w, const struct kv_context *c, struct kv_view *view,
