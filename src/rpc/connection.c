@@ -184,8 +184,8 @@ static size_t on_bytes(void *context, struct chunk *chunk, struct slice bytes, s
     if (rc == 0) return bytes.size - rest.size;
     MARK("connection closed for what it sent");
     c->server->counters.malformed++;
-    c->is_leaving = true;
-    return bytes.size + 1; /* Closes. */
+    connection_leave(c); /* After the replies to the requests before. */
+    return bytes.size;
 }
 
 static void on_closed(void *context, int why)

@@ -136,27 +136,32 @@ static bool take_back(struct rpc_request *r)
     return io_is_on(r->connection->server->loop);
 }
 
-void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
-               const void *result)
+void rpc_reply_then(struct rpc_request *request, enum wire_error error,
+                    const struct schema *schema, const void *result, void (*release)(void *context),
+                    void *context)
 {
+    bool is_home = take_back(request);
+    struct rpc_connection *c = request->connection;
     if (!is_answered(request)) {
-        rpc_drop(request);
-        return;
-    }
-    if (!take_back(request)) {
+        ; /* Nothing to encode. */
+    } else if (!is_home) {
         if (encode(request, &request->reply, error, schema, result) != 0)
             request->reply.failed = true;
-        go_home(request);
-        return;
-    }
-    struct rpc_connection *c = request->connection;
-    if (is_heard(c)) {
+    } else if (is_heard(c)) {
         struct buf *out = io_tcp_out(c->tcp);
         size_t before = out->size;
         int rc = encode(request, out, error, schema, result);
         sent(c, rc, out->size - before);
     }
-    finish(request);
+    if (release != NULL) release(context);
+    if (is_home) finish(request);
+    else go_home(request);
+}
+
+void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
+               const void *result)
+{
+    rpc_reply_then(request, error, schema, result, NULL, NULL);
 }
 
 void rpc_reply_error(struct rpc_request *request, enum wire_error error)

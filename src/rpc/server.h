@@ -87,6 +87,12 @@ void rpc_server_accept(struct rpc_server *server, struct io_arrival *arrival);
 void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
                const void *result);
 
+/* The same, and call 'release' with 'context' when 'result' is encoded and before the request, its arena
+ * included, is gone: for results that borrow what must be given back. */
+void rpc_reply_then(struct rpc_request *request, enum wire_error error,
+                    const struct schema *schema, const void *result, void (*release)(void *context),
+                    void *context);
+
 /* Answer with an error of the framework and no body. */
 void rpc_reply_error(struct rpc_request *request, enum wire_error error);
 
