@@ -1,5 +1,5 @@
-/* tests/wire/golden.c: a reader of the hex dumps. A message begins with "== REQUEST" or "== RESPONSE";
- * its bytes are the lines after "hex:", 16 in a line, from column 8. */
+/* tests/wire/golden.c: a reader of the hex dumps. A message begins with "== REQUEST" or "==
+ * RESPONSE"; its bytes are the lines after "hex:", 16 in a line, from column 8. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* tests/wire/test_golden.c: we read what real peers sent, and write it back as they did.
  *
- * Byte for byte, with two exceptions: the native header's numeric rpc code, which a peer may send and
- * nobody needs; and requests of clients that leave fields away, where we write what we understood. */
+ * Byte for byte, with two exceptions: the native header's numeric rpc code, which a peer may send
+ * and nobody needs; and requests of clients that leave fields away, where we write what we
+ * understood. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +23,7 @@ static const char *const foreign[] = {
 };
 
 /* The Node.js client leaves away what was not set. */
-static const char *const sparse[] = {"thft-multi_get.txt", "thft-multi_put.txt",
-                                     "thft-query_config.txt"};
+static const char *const sparse[] = {"thft-multi_get.txt", "thft-query_config.txt"};
 
 static bool is_one_of(const char *const *names, size_t count, struct slice name)
 {
@@ -155,7 +155,8 @@ static void check_prefixes(struct golden *golden)
     }
 }
 
-/* The bytes arrive one by one: nothing is said too early, and what is asked for is never too much. */
+/* The bytes arrive one by one: nothing is said too early, and what is asked for is never too much.
+ * */
 static void test_captures_arrive_in_pieces(void **state)
 {
     (void)state;
