@@ -8,14 +8,14 @@
 
 #include "base/check.h"
 
-/* An entry smaller than this isn't worth a file of its own, whatever the sum. */
+/* An entry smaller than this isn't worth a file of its own, unless writers wait. */
 enum { WORTH_FLUSHING = 256 * 1024 }; /* bytes */
 
 struct flusher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;  /* There may be something to flush, or the end has come. */
-    pthread_cond_t ended; /* An entry is no longer busy. */
+    pthread_cond_t ended; /* A flush has ended. */
     struct list_node entries;
     size_t budget;
     atomic_size_t sum; /* Bytes of all entries that haven't failed. */
@@ -72,6 +72,7 @@ void flusher_remove(struct flusher *f, struct flusher_entry *entry)
     while (entry->is_busy) pthread_cond_wait(&f->ended, &f->lock);
     account(f, entry, 0, false);
     list_remove(&entry->node);
+    pthread_cond_broadcast(&f->ended); /* There is less now. */
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -86,6 +87,16 @@ void flusher_report(struct flusher *f, struct flusher_entry *entry, size_t size)
 bool flusher_is_full(struct flusher *f)
 {
     return atomic_load_explicit(&f->sum, memory_order_relaxed) / 2 > f->budget;
+}
+
+void flusher_wait(struct flusher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    while (flusher_is_full(f)) {
+        pthread_cond_signal(&f->wake);
+        pthread_cond_wait(&f->ended, &f->lock);
+    }
+    pthread_mutex_unlock(&f->lock);
 }
 
 static void *run(void *argument)
@@ -105,10 +116,11 @@ static void *run(void *argument)
 static struct flusher_entry *next_to_flush(struct flusher *f)
 {
     if (f->sum <= f->budget) return NULL;
+    size_t least = flusher_is_full(f) ? 1 : WORTH_FLUSHING;
     struct flusher_entry *fattest = NULL;
     LIST_EACH (node, &f->entries) {
         struct flusher_entry *entry = LIST_ENTRY(node, struct flusher_entry, node);
-        if (entry->is_failed || entry->size < WORTH_FLUSHING) continue;
+        if (entry->is_failed || entry->size < least) continue;
         if (fattest == NULL || entry->size > fattest->size) fattest = entry;
     }
     return fattest;

@@ -44,3 +44,6 @@ void flusher_report(struct flusher *f, struct flusher_entry *entry, size_t size)
 
 /* More than twice the budget is held: nothing should be added. Cheap. */
 bool flusher_is_full(struct flusher *f);
+
+/* Wait until it isn't full. */
+void flusher_wait(struct flusher *f);

@@ -89,7 +89,7 @@ static int code_of(const char *why, int incomplete)
     if (begins_with(why, "Corruption")) return E_CORRUPT;
     if (strstr(why, "No space left") != NULL || strstr(why, "quota exceeded") != NULL)
         return E_NOSPACE;
-    if (strstr(why, "While lock file") != NULL) return E_BUSY;
+    if (strstr(why, "lock file") != NULL || strstr(why, "lock hold by") != NULL) return E_BUSY;
     return E_IO;
 }
 
@@ -294,8 +294,7 @@ static rocksdb_options_t *rows_options_new(struct store *s, rocksdb_options_t *d
                                             rocksdb_lz4_compression, rocksdb_lz4_compression,
                                             rocksdb_lz4_compression, rocksdb_lz4_compression};
     rocksdb_options_t *o = rocksdb_options_create_copy(db_options);
-    size_t share = s->env->options.write_buffer_size / 4;
-    rocksdb_options_set_write_buffer_size(o, share > (1 << 20) ? share : 1 << 20);
+    rocksdb_options_set_write_buffer_size(o, s->env->options.write_buffer_size / 4);
     rocksdb_options_set_max_write_buffer_number(o, 4);
     rocksdb_options_set_num_levels(o, LEVELS);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
@@ -573,6 +572,22 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     return rc;
 }
 
+/* Wait until writes are let pass. 0, or what RocksDB's background has run into. */
+static int write_nothing(struct store *s)
+{
+    char *why = NULL;
+    rocksdb_writebatch_t *nothing = rocksdb_writebatch_create();
+    rocksdb_write(s->db, s->env->blocking_write_options, nothing, &why);
+    rocksdb_writebatch_destroy(nothing);
+    return take_code(why, E_BUSY);
+}
+
+void store_wait_writable(struct store *s)
+{
+    flusher_wait(s->env->flusher);
+    (void)write_nothing(s); /* The next store_write() will say. */
+}
+
 /* ---- Reading --------------------------------------------------------------------------------------------- */
 
 int store_get(struct store *s, struct slice key, enum store_tier tier, struct store_value *out)
@@ -673,16 +688,6 @@ int store_iter_status(const struct store_iter *it)
 
 /* ---- Upkeep ------------------------------------------------------------------------------------------------ */
 
-/* What RocksDB's background has run into: 0, or the code a write would get. Writes nothing. */
-static int background_error(struct store *s)
-{
-    char *why = NULL;
-    rocksdb_writebatch_t *nothing = rocksdb_writebatch_create();
-    rocksdb_write(s->db, s->env->write_options, nothing, &why);
-    rocksdb_writebatch_destroy(nothing);
-    return take_code(why, 0);
-}
-
 /* Flush both families together.
  *
  * rocksdb_flush_cf() would flush one of them and part the rows from their decree. Compacting a range
@@ -712,7 +717,7 @@ int store_flush(struct store *s)
     int rc = flush_families(s);
     if (store_durable(s) >= wanted)
         return 0; /* The one witness: compacting has no result in c.h. */
-    if (rc == 0) rc = background_error(s);
+    if (rc == 0) rc = write_nothing(s);
     return rc != 0 ? rc : E_IO;
 }
 
@@ -761,7 +766,7 @@ int store_compact(struct store *s)
     if (rc != 0) return rc;
     rocksdb_compact_range_cf_opt(s->db, s->families[FAMILY_ROWS], s->env->compact_options, NULL, 0,
                                  NULL, 0);
-    return background_error(s);
+    return write_nothing(s);
 }
 
 /* The sum over both families; 0 for what RocksDB doesn't know. */

@@ -86,7 +86,8 @@ void store_batch_delete(struct store_batch *b, struct slice key);
  *     E_CORRUPT  a table file was found damaged: as E_IO */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
 
-/* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking. */
+/* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking. Any thread
+ * but not while the store is being closed. */
 void store_wait_writable(struct store *s);
 
 /* ---- Reading ---- */
