@@ -37,6 +37,7 @@ int io_loop_open(struct io *io, enum io_loop_kind kind, const char *name, struct
                                    .local_us = sim_thread_now_us(m->sim)};
     (void)snprintf(loop->name, sizeof loop->name, "%s", name);
     list_init(&loop->ready);
+    list_init(&loop->batch);
     list_init(&loop->coming);
     list_init(&loop->hooks);
     list_init(&loop->written);
@@ -105,28 +106,37 @@ void io_post(struct io_loop *loop, struct io_post *post)
 
 /* ---- Turns ---- */
 
+/* The loop that runs right now; what becomes ready on it is looked at when it is done. */
+static const struct io_loop *here(const struct sim_machine *m)
+{
+    const struct thread *thread = sim_thread_current();
+    return thread != NULL && thread->machine == m ? thread->loop : NULL;
+}
+
 void sim_loop_wake(struct io_loop *loop)
 {
     struct sim_machine *m = loop->thread.machine;
-    if (loop->is_in_turn || m->is_paused || sim_event_is_waiting(&loop->turn)) return;
-    if (list_is_empty(&loop->ready) && list_is_empty(&loop->written) && !sim_timers_due(loop))
+    if (loop == here(m) || m->is_paused || sim_event_is_waiting(&loop->turn)) return;
+    if (!loop->is_in_turn && list_is_empty(&loop->ready) && list_is_empty(&loop->written) &&
+        !sim_timers_due(loop))
         return;
     sim_event_at(m->sim, &loop->turn, loop->thread.local_us);
 }
 
-static size_t run_ready(struct io_loop *loop)
+/* Run what was ready when the turn began. An event that takes time makes the turn pause: the rest of it
+ * runs when that time has come. Returns true when all is done. */
+static bool run_batch(struct io_loop *loop)
 {
-    struct list_node batch, *node;
-    size_t count = 0;
-    list_init(&batch);
-    list_splice_back(&batch, &loop->ready);
-    while ((node = list_pop_front(&batch)) != NULL) {
+    const struct sim *sim = loop->thread.machine->sim;
+    struct list_node *node;
+    while ((loop->is_closing || loop->thread.local_us <= sim->now_us) &&
+           (node = list_pop_front(&loop->batch)) != NULL) {
         struct io_post *post = LIST_ENTRY(node, struct io_post, node);
         post->run(post);
         sim_thread_spend(loop->thread.machine->pace.event_us);
-        count++;
+        loop->turn_count++;
     }
-    return count;
+    return list_is_empty(&loop->batch);
 }
 
 static void run_hooks(struct io_loop *loop)
@@ -142,17 +152,17 @@ static void run_hooks(struct io_loop *loop)
 static void turn_body(void *context)
 {
     struct io_loop *loop = context;
-    sim_timers_run(loop);
-    size_t count = run_ready(loop);
+    struct sim_machine *m = loop->thread.machine;
+    if (!loop->is_in_turn) {
+        loop->is_in_turn = true;
+        loop->turn_count = 0;
+        sim_timers_run(loop);
+        list_splice_back(&loop->batch, &loop->ready);
+    }
+    if (!run_batch(loop)) return;
     run_hooks(loop);
     sim_tcp_flush(loop);
-    sim_trace(loop->thread.machine->sim, loop->thread.machine, "turn", count, loop->thread.serial);
-}
-
-static void turn(struct io_loop *loop)
-{
-    loop->is_in_turn = true;
-    if (!sim_thread_run(&loop->thread, turn_body, loop)) return; /* The loop is gone too. */
+    sim_trace(m->sim, m, "turn", loop->turn_count, loop->thread.serial);
     loop->is_in_turn = false;
 }
 
@@ -160,10 +170,8 @@ static void turn_run(struct event *event)
 {
     struct io_loop *loop = HEAP_ENTRY(event, struct io_loop, turn);
     struct sim_machine *m = loop->thread.machine;
-    if (m->is_paused) return;
-    uint64_t starts = m->starts;
-    turn(loop);
-    if (!m->is_up || m->starts != starts) return;
+    if (m->is_paused) return;                                    /* Resuming asks for it again. */
+    if (!sim_thread_run(&loop->thread, turn_body, loop)) return; /* The loop is gone too. */
     sim_timers_rearm(loop);
     sim_loop_wake(loop);
 }
@@ -199,14 +207,14 @@ static void run_out(struct io_loop *loop)
 {
     struct letter *letter;
     sim_work_finish(loop);
-    while ((letter = first_letter(loop)) != NULL || !list_is_empty(&loop->ready)) {
-        while (letter != NULL) {
+    while ((letter = first_letter(loop)) != NULL || !list_is_empty(&loop->ready) ||
+           !list_is_empty(&loop->written) || loop->is_in_turn) {
+        for (; letter != NULL; letter = first_letter(loop)) {
             if (loop->thread.local_us < letter->event.node.key)
                 loop->thread.local_us = letter->event.node.key;
             letter_deliver(letter);
-            letter = first_letter(loop);
         }
-        turn(loop);
+        (void)sim_thread_run(&loop->thread, turn_body, loop);
         sim_work_finish(loop);
     }
 }
@@ -216,6 +224,7 @@ void io_loop_close(struct io_loop *loop)
     if (loop == NULL) return;
     struct thread *thread = sim_thread_current();
     CHECK(thread == NULL || (thread->machine == loop->thread.machine && thread->loop != loop));
+    loop->is_closing = true;
     run_out(loop);
     CHECK(list_is_empty(&loop->ends) && loop->timers.count == 0);
     if (thread != NULL && thread->local_us < loop->thread.local_us)

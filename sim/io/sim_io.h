@@ -211,7 +211,10 @@ struct io_loop {
     struct list_node written; /* struct io_tcp: have output since the last turn. */
     struct list_node ends;    /* struct io_tcp: all of this loop. */
     struct event turn, alarm;
-    bool is_in_turn;
+    struct list_node batch; /* What is left of the turn. */
+    bool is_in_turn;        /* Perhaps between two events of it, if the first took time. */
+    bool is_closing;
+    size_t turn_count;  /* Events of this turn. */
     struct heap timers; /* key: boot_ms. */
     uint64_t alarm_ms;  /* What the alarm is set for. */
     uint64_t timer_sequence;
