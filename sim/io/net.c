@@ -353,10 +353,12 @@ static void arrive_run(struct event *event)
         sim_event_at(sim, &pipe->arrive, lane->clogged_until_us);
         return;
     }
-    struct segment *segment = LIST_ENTRY(list_pop_front(&pipe->flight), struct segment, node);
-    deliver(pipe, segment);
-    struct segment *next = first_of(&pipe->flight);
-    if (next != NULL) sim_event_at(sim, &pipe->arrive, next->arrive_us);
+    struct segment *first;
+    while ((first = first_of(&pipe->flight)) != NULL && first->arrive_us <= sim->now_us) {
+        list_remove(&first->node);
+        deliver(pipe, first); /* A burst comes all at once. */
+    }
+    if (first != NULL) sim_event_at(sim, &pipe->arrive, first->arrive_us);
     else conn_free_if_over(conn);
 }
 
