@@ -1,0 +1,141 @@
+/* tests/core/meta/test_place.c: who holds what: even when new, and changed only in order. */
+#include "world.h"
+
+static int done(void **state)
+{
+    world_fini(*state);
+    return 0;
+}
+
+static int four_nodes(void **state)
+{
+    static struct world w;
+    world_init(&w, 4);
+    *state = &w;
+    return 0;
+}
+
+/* How many partitions of the table a node holds, and how many as primary. */
+static void count(const struct meta_table *t, uint64_t node, uint32_t *all, uint32_t *primaries)
+{
+    *all = *primaries = 0;
+    for (uint32_t i = 0; i < t->partition_count; i++) {
+        enum meta_role role = meta_partition_role(&t->partitions[i], node);
+        *all += role != META_ROLE_NONE;
+        *primaries += role == META_ROLE_PRIMARY;
+    }
+}
+
+/* Sixteen partitions of three replicas over four nodes: twelve each, four of them as primary. A second
+ * table is as even by itself. */
+static void test_even(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"a", "b"};
+    for (size_t k = 0; k < 2; k++) {
+        assert_int_equal(world_create(w, names[k], 16, 3), WIRE_ERR_OK);
+        for (uint64_t node = 1; node <= 4; node++) {
+            uint32_t all, primaries;
+            count(world_table(w, names[k]), node, &all, &primaries);
+            assert_int_equal(all, 12);
+            assert_int_equal(primaries, 4);
+        }
+    }
+}
+
+/* Many tables of one partition: the nodes take turns. */
+static void test_small_tables_take_turns(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"a", "b", "c", "d"};
+    for (size_t k = 0; k < 4; k++) {
+        assert_int_equal(world_create(w, names[k], 1, 1), WIRE_ERR_OK);
+        assert_int_equal(world_table(w, names[k])->partitions[0].primary, k + 1);
+    }
+}
+
+/* The dead get nothing. */
+static void test_dead_get_nothing(void **state)
+{
+    struct world *w = *state;
+    struct meta_command leave = {.type = META_NODE_LEAVE, .node_leave = {.id = 2}};
+    assert_int_equal(world_do(w, &leave), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "t", 8, 3), WIRE_ERR_OK);
+    uint32_t all, primaries;
+    count(world_table(w, "t"), 2, &all, &primaries);
+    assert_int_equal(all, 0);
+    assert_int_equal(world_create(w, "u", 8, 4), WIRE_ERR_INVALID_PARAMETERS);
+}
+
+static enum wire_error set(struct world *w, int64_t ballot, int64_t primary, int64_t *secondaries,
+                           uint32_t secondary_count)
+{
+    struct meta_command c = {
+        .type = META_PARTITION_SET,
+        .partition_set = {.table_id = 1,
+                          .partition = 0,
+                          .ballot = ballot,
+                          .primary = primary,
+                          .secondaries = {secondaries, secondary_count}},
+    };
+    return world_do(w, &c);
+}
+
+/* Members change one ballot at a time; who was lost last is remembered. */
+static void test_members_change(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 1, 3), WIRE_ERR_OK);
+    const struct meta_partition *p = &world_table(w, "t")->partitions[0];
+    assert_string_equal(world_members(world_table(w, "t"), 0), "1 2 3");
+    int64_t s[] = {3, 4};
+    assert_int_equal(set(w, 1, 2, s, 2), WIRE_ERR_INVALID_VERSION);
+    assert_hint(w, "the ballot is 1");
+    assert_int_equal(set(w, 3, 2, s, 2), WIRE_ERR_INVALID_VERSION);
+    assert_int_equal(set(w, 2, 2, s, 2), WIRE_ERR_OK);
+    assert_string_equal(world_members(world_table(w, "t"), 0), "2 3 4");
+    assert_int_equal(p->ballot, 2);
+    assert_int_equal(p->last_drop_count, 1);
+    assert_int_equal(p->last_drops[0], 1);
+    assert_int_equal(w->result.changed_id, 1);
+
+    assert_int_equal(set(w, 3, 0, NULL, 0), WIRE_ERR_OK); /* All lost. */
+    assert_int_equal(p->last_drop_count, 4);
+    s[0] = 1;
+    assert_int_equal(set(w, 4, 4, s, 1), WIRE_ERR_OK); /* Two are back. */
+    assert_int_equal(p->last_drop_count, 2);
+    assert_int_equal(p->last_drops[0], 2);
+    assert_int_equal(p->last_drops[1], 3);
+}
+
+static void test_members_refused(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(set(w, 2, 1, NULL, 0), WIRE_ERR_APP_NOT_EXIST);
+    assert_int_equal(world_create(w, "t", 1, 3), WIRE_ERR_OK);
+    int64_t twice[] = {2, 2}, self[] = {1}, unknown[] = {9}, many[] = {2, 3, 4, 5, 6};
+    assert_int_equal(set(w, 2, 1, twice, 2), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(set(w, 2, 1, self, 1), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(set(w, 2, 1, unknown, 1), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(set(w, 2, 9, NULL, 0), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(set(w, 2, 0, self, 1), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(set(w, 2, 1, many, 5), WIRE_ERR_INVALID_PARAMETERS);
+    struct meta_command beyond = {
+        .type = META_PARTITION_SET,
+        .partition_set = {.table_id = 1, .partition = 1, .ballot = 2, .primary = 1},
+    };
+    assert_int_equal(world_do(w, &beyond), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(world_table(w, "t")->partitions[0].ballot, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_even, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_small_tables_take_turns, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_dead_get_nothing, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_members_change, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_members_refused, four_nodes, done),
+    };
+    return cmocka_run_group_tests_name("meta place", tests, NULL, NULL);
+}

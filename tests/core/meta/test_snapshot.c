@@ -1,0 +1,275 @@
+/* tests/core/meta/test_snapshot.c: the same commands make the same bytes; the bytes make the same state;
+ * other bytes make nothing; and when memory ends, nothing has happened. */
+#include "world.h"
+
+#include "base/bytes.h"
+#include "base/crc.h"
+
+/* A life with something of everything in it. */
+static void live(struct world *w)
+{
+    assert_int_equal(world_create(w, "t", 4, 2), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "u", 1, 3), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "gone", 8, 1), WIRE_ERR_OK);
+    assert_int_equal(world_drop(w, "gone", 0), WIRE_ERR_OK);
+    assert_int_equal(world_set_env(w, "t", "default_ttl", "60"), WIRE_ERR_OK);
+    assert_int_equal(world_set_env(w, "t", "business.info", "x"), WIRE_ERR_OK);
+    assert_int_equal(world_remote(w, "there", "10.0.1.1:34601", 2), WIRE_ERR_OK);
+    assert_int_equal(world_remote(w, "far", "10.0.2.1:34601", 0), WIRE_ERR_OK);
+    assert_int_equal(world_add_dup(w, "t", "there", true), WIRE_ERR_OK);
+    assert_int_equal(world_add_dup(w, "t", "10.0.3.1:34601", false), WIRE_ERR_OK);
+    int64_t two = 2;
+    struct meta_command set = {
+        .type = META_PARTITION_SET,
+        .partition_set = {.table_id = 2, .ballot = 2, .primary = 3, .secondaries = {&two, 1}},
+    };
+    assert_int_equal(world_do(w, &set), WIRE_ERR_OK);
+}
+
+static void snapshot(const struct meta *m, struct buf *to)
+{
+    buf_clear(to);
+    assert_int_equal(meta_snapshot_write(m, to), 0);
+}
+
+static void test_same_commands_same_bytes(void **state)
+{
+    (void)state;
+    struct world a, b;
+    struct buf of_a = {0}, of_b = {0};
+    world_init(&a, 3);
+    world_init(&b, 3);
+    live(&a);
+    live(&b);
+    snapshot(a.meta, &of_a);
+    snapshot(b.meta, &of_b);
+    assert_true(slice_equal(buf_slice(&of_a), buf_slice(&of_b)));
+
+    assert_int_equal(world_set_env(&a, "t", "default_ttl", "61"), WIRE_ERR_OK);
+    snapshot(a.meta, &of_a);
+    assert_false(slice_equal(buf_slice(&of_a), buf_slice(&of_b)));
+    buf_fini(&of_a);
+    buf_fini(&of_b);
+    world_fini(&a);
+    world_fini(&b);
+}
+
+/* What was read writes the same bytes again, and goes on in the same way. */
+static void test_round_trip(void **state)
+{
+    (void)state;
+    struct world w, copy = {.now_ms = WORLD_NOW_S * 1000ull};
+    struct buf before = {0}, after = {0};
+    world_init(&w, 3);
+    live(&w);
+    snapshot(w.meta, &before);
+    assert_int_equal(meta_snapshot_read(buf_slice(&before), &copy.meta), 0);
+    meta_check(copy.meta);
+    snapshot(copy.meta, &after);
+    assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+
+    assert_int_equal(world_create(&w, "next", 2, 1), WIRE_ERR_OK);
+    assert_int_equal(world_create(&copy, "next", 2, 1), WIRE_ERR_OK);
+    snapshot(w.meta, &before);
+    snapshot(copy.meta, &after);
+    assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+    buf_fini(&before);
+    buf_fini(&after);
+    world_fini(&w);
+    world_fini(&copy);
+}
+
+static void test_empty_state(void **state)
+{
+    (void)state;
+    struct meta *m = meta_new(), *copy = NULL;
+    struct buf bytes = {0};
+    snapshot(m, &bytes);
+    assert_int_equal(meta_snapshot_read(buf_slice(&bytes), &copy), 0);
+    assert_int_equal(copy->next_table_id, 1);
+    assert_int_equal(copy->cluster_uuid, 0);
+    buf_fini(&bytes);
+    meta_free(copy);
+    meta_free(m);
+}
+
+/* Cut anywhere, or with one byte changed anywhere, a snapshot is refused. */
+static void test_damaged_snapshot(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buf bytes = {0};
+    struct meta *copy = NULL;
+    world_init(&w, 3);
+    live(&w);
+    snapshot(w.meta, &bytes);
+    for (size_t size = 0; size < bytes.size; size++)
+        assert_int_equal(meta_snapshot_read(slice_of(bytes.data, size), &copy), E_PROTO);
+    for (size_t i = 0; i < bytes.size; i++) {
+        bytes.data[i] ^= 0x40;
+        assert_int_equal(meta_snapshot_read(buf_slice(&bytes), &copy), E_PROTO);
+        bytes.data[i] ^= 0x40;
+    }
+    assert_null(copy);
+    buf_fini(&bytes);
+    world_fini(&w);
+}
+
+/* A checksum that is right does not make a state right: whatever is read keeps the invariants, or is
+ * refused. */
+static void test_forged_snapshot(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buf bytes = {0};
+    int taken = 0;
+    world_init(&w, 3);
+    live(&w);
+    snapshot(w.meta, &bytes);
+    for (size_t i = 8; i < bytes.size; i++) {
+        uint8_t kept = bytes.data[i];
+        bytes.data[i] = (uint8_t)(kept + 1);
+        bytes_put_le32(bytes.data + 4, crc32c(0, bytes.data + 8, bytes.size - 8));
+        struct meta *copy = NULL;
+        int rc = meta_snapshot_read(buf_slice(&bytes), &copy);
+        if (rc == 0) meta_check(copy);
+        taken += rc == 0;
+        assert_true(rc == 0 || rc == E_PROTO || rc == E_CORRUPT);
+        meta_free(copy);
+        bytes.data[i] = kept;
+    }
+    assert_true(taken > 0); /* Names and numbers may be others. */
+    buf_fini(&bytes);
+    world_fini(&w);
+}
+
+/* No prefix of a command is a command, nor is one with a byte too many, nor an unknown type. */
+static void test_damaged_command(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buf before = {0}, after = {0};
+    world_init(&w, 3);
+    live(&w); /* w.command holds the last of them, a META_PARTITION_SET. */
+    snapshot(w.meta, &before);
+    struct slice command = buf_slice(&w.command);
+    for (size_t size = 0; size < command.size; size++)
+        assert_int_equal(meta_apply(w.meta, slice_of(command.data, size), &w.answer), E_PROTO);
+    buf_append_u8(&w.command, 0);
+    assert_int_equal(meta_apply(w.meta, buf_slice(&w.command), &w.answer), E_PROTO);
+    w.command.size--;
+    w.command.data[0] = 0;
+    assert_int_equal(meta_apply(w.meta, buf_slice(&w.command), &w.answer), E_PROTO);
+    w.command.data[0] = 200;
+    assert_int_equal(meta_apply(w.meta, buf_slice(&w.command), &w.answer), E_PROTO);
+    snapshot(w.meta, &after);
+    assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+    buf_fini(&before);
+    buf_fini(&after);
+    world_fini(&w);
+}
+
+/* Apply with the nth allocation failing, for n = 1, 2, ... until it succeeds. While it fails the state
+ * is byte for byte what it was. */
+static void apply_in_want(struct world *w, const struct meta_command *c)
+{
+    struct buf before = {0}, after = {0};
+    struct meta_command stamped = *c;
+    stamped.now_ms = w->now_ms;
+    buf_clear(&w->command);
+    assert_int_equal(meta_command_write(&stamped, &w->command), 0);
+    snapshot(w->meta, &before);
+    for (uint64_t n = 1;; n++) {
+        struct buf answer = {0};
+        mem_fail_nth(n);
+        int rc = meta_apply(w->meta, buf_slice(&w->command), &answer);
+        int has_failed = mem_has_failed();
+        mem_fail_nth(0);
+        buf_fini(&answer);
+        meta_check(w->meta);
+        if (!has_failed) {
+            assert_int_equal(rc, 0);
+            break;
+        }
+        assert_int_equal(rc, E_NOMEM);
+        snapshot(w->meta, &after);
+        assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+    }
+    buf_fini(&before);
+    buf_fini(&after);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 3);
+    live(&w);
+    struct string_pair env = {slice_str("rocksdb.num_levels"), slice_str("7")};
+    struct slice key = slice_str("default_ttl");
+    struct meta_confirm confirm = {1, WORLD_NOW_S, 0, 4, true};
+    const struct meta_command commands[] = {
+        {.type = META_NODE_JOIN, .node_join = {.id = 9, .ipv4 = 5, .port = 6}},
+        {.type = META_REMOTE_SET,
+         .remote_set = {.name = slice_str("new"), .metas = slice_str("m:1")}},
+        {.type = META_TABLE_CREATE,
+         .table_create =
+             {.name = slice_str("v"), .partition_count = 4, .replica_count = 2, .envs = {&env, 1}}},
+        {.type = META_TABLE_CREATE, .table_create = {.name = slice_str("refused")}},
+        {.type = META_TABLE_RENAME,
+         .table_rename = {.old_name = slice_str("none"), .new_name = slice_str("x")}},
+        {.type = META_ENVS_SET, .envs_set = {.table = slice_str("t"), .envs = {&env, 1}}},
+        {.type = META_ENVS_DELETE, .envs_delete = {.table = slice_str("t"), .keys = {&key, 1}}},
+        {.type = META_ENVS_CLEAR, .envs_clear = {.table = slice_str("t")}},
+        {.type = META_DUP_ADD,
+         .dup_add = {.table = slice_str("u"), .remote = slice_str("far"), .with_bootstrap = true}},
+        {.type = META_DUP_CONFIRM, .dup_confirm = {.confirms = {&confirm, 1}}},
+        {.type = META_TABLE_DROP, .table_drop = {.name = slice_str("t")}},
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        apply_in_want(&w, &commands[i]);
+    world_fini(&w);
+}
+
+static void test_snapshot_out_of_memory(void **state)
+{
+    (void)state;
+    struct world w;
+    struct buf bytes = {0};
+    world_init(&w, 3);
+    live(&w);
+    int rc = E_NOMEM;
+    for (uint64_t n = 1; rc != 0; n++) {
+        buf_fini(&bytes);
+        mem_fail_nth(n);
+        rc = meta_snapshot_write(w.meta, &bytes);
+        assert_int_equal(rc, mem_has_failed() ? E_NOMEM : 0);
+        mem_fail_nth(0);
+    }
+    struct meta *copy = NULL;
+    rc = E_NOMEM;
+    for (uint64_t n = 1; rc != 0; n++) {
+        mem_fail_nth(n);
+        rc = meta_snapshot_read(buf_slice(&bytes), &copy);
+        assert_int_equal(rc, mem_has_failed() ? E_NOMEM : 0);
+        mem_fail_nth(0);
+    }
+    meta_free(copy);
+    buf_fini(&bytes);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_commands_same_bytes),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_empty_state),
+        cmocka_unit_test(test_damaged_snapshot),
+        cmocka_unit_test(test_forged_snapshot),
+        cmocka_unit_test(test_damaged_command),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_snapshot_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("meta snapshot", tests, NULL, NULL);
+}

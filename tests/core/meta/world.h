@@ -1,0 +1,50 @@
+/* tests/core/meta/world.h: a cluster's state under test: commands in C, answers looked at, and the
+ * invariants asked after each of them. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "core/meta/meta.h"
+
+enum { WORLD_NOW_S = 1700000000 };
+
+struct world {
+    struct meta *meta;
+    uint64_t now_ms; /* Of the next command. */
+    struct buf command, answer;
+    struct meta_result result; /* Of the last command. */
+};
+
+/* A cluster "here" with id 1, and as many nodes alive as asked for: ids from 1, 10.0.0.id:34601. */
+void world_init(struct world *w, int nodes);
+void world_fini(struct world *w);
+
+/* Apply and check; gives the answer's error. */
+enum wire_error world_do(struct world *w, const struct meta_command *command);
+
+/* The commands that stories need most. */
+enum wire_error world_join(struct world *w, int64_t id);
+enum wire_error world_create(struct world *w, const char *name, int32_t partitions,
+                             int32_t replicas);
+enum wire_error world_drop(struct world *w, const char *name, int64_t reserve_s);
+enum wire_error world_set_env(struct world *w, const char *table, const char *key,
+                              const char *value);
+enum wire_error world_remote(struct world *w, const char *name, const char *metas, int32_t id);
+enum wire_error world_add_dup(struct world *w, const char *table, const char *remote,
+                              bool with_bootstrap);
+
+const struct meta_table *world_table(const struct world *w, const char *name);
+
+/* The hint of the last answer is this text. */
+#define assert_hint(w, text)                                                                       \
+    do {                                                                                           \
+        assert_int_equal((w)->result.hint.size, strlen(text));                                     \
+        assert_memory_equal((w)->result.hint.data, text, strlen(text));                            \
+    } while (0)
+
+/* "primary secondary secondary" of a partition, in a buffer of the function's. */
+const char *world_members(const struct meta_table *t, uint32_t partition);
