@@ -43,8 +43,9 @@ static inline uint8_t *buf_extend(struct buf *b, size_t size)
 
 static inline void buf_append(struct buf *b, const void *data, size_t size)
 {
+    if (size == 0) return; /* 'data' may be NULL then, and so may the buffer's own. */
     uint8_t *at = buf_extend(b, size);
-    if (at != NULL && size != 0) memcpy(at, data, size);
+    if (at != NULL) memcpy(at, data, size);
 }
 
 static inline void buf_append_slice(struct buf *b, struct slice s)
