@@ -119,23 +119,29 @@ static int find(struct sim_machine *m, const char *path, uint64_t offset, struct
     return 0;
 }
 
+/* What a sync is still carrying to the platter rots as well. */
+static void rot(struct inode *inode, uint64_t offset, uint64_t size, uint8_t and, uint8_t xor)
+{
+    struct buf *copies[] = {&inode->seen, &inode->durable};
+    for (uint64_t at = offset; at < offset + size; at++) {
+        for (int i = 0; i < 2; i++)
+            if (at < copies[i]->size) copies[i]->data[at] = (copies[i]->data[at] & and) ^ xor;
+        LIST_EACH (node, &inode->writes) {
+            struct write *w = LIST_ENTRY(node, struct write, node);
+            if (at >= w->offset && at - w->offset < w->size)
+                w->data[at - w->offset] = (w->data[at - w->offset] & and) ^ xor;
+        }
+    }
+}
+
 int sim_disk_flip_bit(struct sim_machine *m, const char *path, uint64_t bit)
 {
     struct inode *inode;
     int rc = find(m, path, bit / 8, &inode);
     if (rc != 0) return rc;
-    uint8_t mask = (uint8_t)(1u << bit % 8);
-    inode->seen.data[bit / 8] ^= mask;
-    if (bit / 8 < inode->durable.size) inode->durable.data[bit / 8] ^= mask;
+    rot(inode, bit / 8, 1, 0xff, (uint8_t)(1u << bit % 8));
     sim_trace(m->sim, m, "disk flip", inode->id, bit);
     return 0;
-}
-
-static void zero(struct buf *b, uint64_t offset, size_t size)
-{
-    if (offset >= b->size) return;
-    if (size > b->size - offset) size = b->size - (size_t)offset;
-    memset(b->data + offset, 0, size);
 }
 
 int sim_disk_zero_sector(struct sim_machine *m, const char *path, uint64_t offset)
@@ -144,8 +150,7 @@ int sim_disk_zero_sector(struct sim_machine *m, const char *path, uint64_t offse
     offset = offset / SIM_SECTOR_SIZE * SIM_SECTOR_SIZE;
     int rc = find(m, path, offset, &inode);
     if (rc != 0) return rc;
-    zero(&inode->seen, offset, SIM_SECTOR_SIZE);
-    zero(&inode->durable, offset, SIM_SECTOR_SIZE);
+    rot(inode, offset, SIM_SECTOR_SIZE, 0, 0);
     sim_trace(m->sim, m, "disk zero", inode->id, offset);
     return 0;
 }
