@@ -144,8 +144,11 @@ struct repl {
     uint64_t stale_messages; /* Of other ballots: counted, not obeyed. */
 };
 
-/* Start with what the store holds. 'tail_size_max' is in bytes. On failure nothing needs freeing. */
-int repl_init(struct repl *r, uint64_t self, uint64_t applied, size_t tail_size_max) MUST_CHECK;
+/* Start with the configuration that REPL_DO_SAVE_STATE last made durable (NULL: none) and with what the
+ * store holds. 'tail_size_max' is in bytes. Returns 0; E_NOMEM, E_CORRUPT (impossible configuration), and
+ * then nothing needs freeing. */
+int repl_init(struct repl *r, uint64_t self, const struct repl_config *saved, uint64_t applied,
+              size_t tail_size_max) MUST_CHECK;
 void repl_fini(struct repl *r);
 
 /* One event in, effects out. Returns 0; or, with nothing changed and no effects,

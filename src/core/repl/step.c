@@ -104,10 +104,22 @@ static void become_primary(struct repl *r, struct repl_effects *out)
     commit_held_by_all(r, out);
 }
 
+/* After a restart the only member of a configuration goes on under the same ballot: nobody else can
+ * hold anything that it does not. With more members the meta group gives a new one first (R4). */
+static bool is_restart_alone(const struct repl *r, const struct repl_config *c)
+{
+    return r->role == REPL_INACTIVE && r->coming.ballot == 0 && c->ballot == r->config.ballot &&
+           r->config.member_count == 1 && r->config.primary == r->self;
+}
+
 static int on_configured(struct repl *r, const struct repl_config *c, struct repl_effects *out)
 {
     uint64_t newest = r->coming.ballot != 0 ? r->coming.ballot : r->config.ballot;
     if (c->member_count > REPL_MEMBERS_MAX || r->is_stopped) return E_PROTO;
+    if (is_restart_alone(r, c)) {
+        become_primary(r, out);
+        return 0;
+    }
     if (c->ballot <= newest) return 0; /* Old news; ballots only grow (R4). */
 
     r->coming = *c;
@@ -153,7 +165,7 @@ static void append(struct repl *r, uint64_t first, struct repl_effects *out)
 static int on_recovered(struct repl *r, struct chunk *bytes)
 {
     struct mutation m;
-    if (r->role != REPL_INACTIVE || r->config.ballot != 0) return E_STATE;
+    if (r->role != REPL_INACTIVE) return E_STATE;
     if (mutation_read(slice_of(bytes->data, bytes->capacity), &m) != 0) return E_PROTO;
     if (m.decree <= r->applied) {
         repl_saw_timestamp(r, m.timestamp_us);
@@ -304,13 +316,16 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     return rc;
 }
 
-int repl_init(struct repl *r, uint64_t self, uint64_t applied, size_t tail_size_max)
+int repl_init(struct repl *r, uint64_t self, const struct repl_config *saved, uint64_t applied,
+              size_t tail_size_max)
 {
     struct repl_tail tail;
+    if (saved != NULL && saved->member_count > REPL_MEMBERS_MAX) return E_CORRUPT;
     int rc = tail_init(&tail, applied + 1, tail_size_max);
     if (rc != 0) return rc;
     *r = (struct repl){
         .self = self,
+        .config = saved != NULL ? *saved : (struct repl_config){0},
         .applied = applied,
         .applying = applied,
         .committed = applied,

@@ -1,0 +1,82 @@
+/* src/node/assignment.c: the table's state, cut down to what one of its replicas needs. */
+#include "node/assignment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "wire/messages.h"
+
+static uint32_t env_u32(const struct meta_table *table, const char *key, uint32_t otherwise)
+{
+    const char *text = meta_env_get(table, key);
+    return text != NULL ? (uint32_t)strtoul(text, NULL, 10)
+                        : otherwise; /* Checked when it was set. */
+}
+
+static bool env_bool(const struct meta_table *table, const char *key)
+{
+    const char *text = meta_env_get(table, key);
+    return text != NULL && (text[0] == 't' || text[0] == 'T');
+}
+
+/* "timeout*all", "reconfig*write" and so on; checked when it was set. */
+static unsigned env_deny(const struct meta_table *table)
+{
+    const char *text = meta_env_get(table, "replica.deny_client_request");
+    if (text == NULL) return DENY_NOTHING;
+    unsigned deny = strncmp(text, "timeout", 7) == 0 ? DENY_BY_SILENCE : DENY_NOTHING;
+    if (strstr(text, "*read") == NULL) deny |= DENY_WRITES;
+    if (strstr(text, "*write") == NULL) deny |= DENY_READS;
+    return deny;
+}
+
+static void config_fill(struct repl_config *c, const struct meta_partition *p)
+{
+    *c = (struct repl_config){.ballot = p->ballot, .primary = p->primary};
+    if (p->primary != 0) c->members[c->member_count++] = p->primary;
+    for (uint8_t i = 0; i < p->secondary_count; i++)
+        c->members[c->member_count++] = p->secondaries[i];
+}
+
+static void dup_fill(struct assignment_dup *to, const struct meta_dup *from, uint32_t index)
+{
+    const struct meta_dup_partition *p = &from->partitions[index];
+    *to = (struct assignment_dup){
+        .id = from->id,
+        .is_paused = from->status != DS_APP && from->status != DS_LOG,
+        .needs_snapshot = from->with_bootstrap && !p->is_bootstrapped,
+        .confirmed = p->confirmed,
+        .remote_cluster_id = from->remote_cluster_id,
+    };
+    memcpy(to->remote_cluster, from->remote_cluster, sizeof to->remote_cluster);
+    memcpy(to->remote_metas, from->remote_metas, sizeof to->remote_metas);
+    memcpy(to->remote_table, from->remote_table, sizeof to->remote_table);
+}
+
+struct assignment *assignment_new(const struct meta *m, const struct meta_table *table,
+                                  uint32_t index)
+{
+    struct assignment *a = mem_zalloc(sizeof *a + table->dup_count * sizeof a->dups[0]);
+    if (a == NULL) return NULL;
+    static const char iteration_key[] = "replica.rocksdb_iteration_threshold_time_ms";
+    a->gpid = (struct gpid){table->id, (int32_t)index};
+    a->cluster_id = m->cluster_id;
+    memcpy(a->table_name, table->name, sizeof a->table_name);
+    a->partition_count = table->partition_count;
+    config_fill(&a->config, &table->partitions[index]);
+    a->default_ttl_s = env_u32(table, "default_ttl", 0);
+    a->has_iteration_time = meta_env_get(table, iteration_key) != NULL;
+    a->iteration_time_ms_max = env_u32(table, iteration_key, 0);
+    a->validates_partition_hash = env_bool(table, "replica.split.validate_partition_hash");
+    a->deny = env_deny(table);
+    a->dup_count = (uint32_t)table->dup_count;
+    for (uint32_t i = 0; i < a->dup_count; i++) dup_fill(&a->dups[i], &table->dups[i], index);
+    return a;
+}
+
+void assignment_free(struct assignment *a)
+{
+    mem_free(a);
+}

@@ -1,0 +1,194 @@
+/* src/node/main.c: pirened. Options, signals, and one node. */
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/uv.h"
+#include "node/node.h"
+#include "obs/logger_file.h"
+
+static const char usage[] =
+    "pirened: a Pirene server\n"
+    "\n"
+    "  pirened                      serve at 127.0.0.1:34601, data in ./pirene-data\n"
+    "  pirened -c pirene.ini        as the file says (docs/configuration.md)\n"
+    "  pirened -l 0.0.0.0:34601 -d /var/lib/pirene\n"
+    "\n"
+    "  -c, --config FILE      read the configuration\n"
+    "  -d, --data-dir DIR     where everything is kept\n"
+    "  -l, --listen HOST:PORT where clients, other servers and browsers come in\n"
+    "  -n, --cluster-name N   name of the cluster, when it is made\n"
+    "  -i, --cluster-id N     1 to 127: tells clusters that duplicate to each other apart\n"
+    "  -s, --sync group|os    when a write is acknowledged: synced (default), or taken by the "
+    "system\n"
+    "  -v, --verbose          log everything\n"
+    "  -h, --help             this\n"
+    "\n"
+    "SIGTERM and SIGINT stop it; what was acknowledged is kept.\n";
+
+enum server_state { STARTING, SERVING, FAILED, CLOSED };
+
+struct server {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum server_state state;
+};
+
+static void server_set(struct server *s, enum server_state state)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->state = state;
+    (void)pthread_cond_signal(&s->changed);
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+static enum server_state server_wait_change(struct server *s, enum server_state from)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->state == from) (void)pthread_cond_wait(&s->changed, &s->mutex);
+    enum server_state state = s->state;
+    (void)pthread_mutex_unlock(&s->mutex);
+    return state;
+}
+
+static void on_ready(void *context)
+{
+    server_set(context, SERVING);
+}
+
+static void on_failed(void *context, const struct err *e)
+{
+    (void)fprintf(stderr, "pirened: %s\n", e->text);
+    server_set(context, FAILED);
+}
+
+static void on_closed(void *context)
+{
+    server_set(context, CLOSED);
+}
+
+static const struct node_handler handler = {.on_ready = on_ready, .on_failed = on_failed};
+
+struct options {
+    struct node_config config;
+    enum logger_level level;
+};
+
+static int complain(const char *what)
+{
+    (void)fprintf(stderr, "pirened: %s (pirened --help)\n", what);
+    return 2;
+}
+
+static bool set_text(char *to, const char *text)
+{
+    if (strlen(text) >= CONFIG_TEXT_SIZE) return false;
+    memcpy(to, text, strlen(text) + 1);
+    return true;
+}
+
+/* One option over the configuration. NULL: fine; otherwise what is wrong. */
+static const char *set_option(struct options *o, int option, const char *text)
+{
+    struct node_config *c = &o->config;
+    switch (option) {
+    case 'd': return set_text(c->data_dir, text) ? NULL : "--data-dir: too long";
+    case 'l': return set_text(c->listen, text) ? NULL : "--listen: too long";
+    case 'n': return set_text(c->cluster_name, text) ? NULL : "--cluster-name: too long";
+    case 'i':
+        c->cluster_id = (uint8_t)strtoul(text, NULL, 10);
+        return c->cluster_id >= 1 && c->cluster_id <= 127 ? NULL : "--cluster-id: 1 to 127";
+    case 's':
+        c->sync = strcmp(text, "os") == 0 ? LOG_SYNC_OS : LOG_SYNC_GROUP;
+        return c->sync == LOG_SYNC_OS || strcmp(text, "group") == 0 ? NULL : "--sync: group or os";
+    case 'v': o->level = LOG_LEVEL_DEBUG; return NULL;
+    default: return "unknown option";
+    }
+}
+
+/* Returns 0: go on; otherwise the exit code plus one. */
+static int parse_options(struct options *o, int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"data-dir", required_argument, NULL, 'd'},
+        {"listen", required_argument, NULL, 'l'},
+        {"cluster-name", required_argument, NULL, 'n'},
+        {"cluster-id", required_argument, NULL, 'i'},
+        {"sync", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    static const char letters[] = "c:d:l:n:i:s:vh";
+    struct err e = {0};
+    int option;
+    /* The file first, whatever the order, so that options win over it. */
+    while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        if (option == 'h') return fputs(usage, stdout) == EOF ? 2 : 1;
+        if (option == '?') return 3;
+        if (option == 'c' && config_load(&o->config, optarg, &e) != 0) return 1 + complain(e.text);
+    }
+    if (optind != argc) return 1 + complain("no arguments are taken besides options");
+    optind = 1;
+    while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+        const char *wrong = option == 'c' ? NULL : set_option(o, option, optarg);
+        if (wrong != NULL) return 1 + complain(wrong);
+    }
+    return 0;
+}
+
+/* Serve until a signal comes. Returns the exit code. */
+static int serve(struct io *io, const struct node_config *config, const sigset_t *signals)
+{
+    struct server s = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct node *node;
+    struct err e = {0};
+    if (node_open(io, config, &handler, &s, &node, &e) != 0) {
+        (void)fprintf(stderr, "pirened: %s\n", e.text);
+        return 1;
+    }
+    bool has_started = server_wait_change(&s, STARTING) == SERVING;
+    if (has_started) {
+        int signal_number;
+        (void)sigwait(signals, &signal_number);
+    }
+    enum server_state before = has_started ? SERVING : FAILED;
+    node_close(node, on_closed, &s);
+    (void)server_wait_change(&s, before);
+    node_free(node);
+    return has_started ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.level = LOG_LEVEL_INFO};
+    config_default(&o.config);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cores > 0) o.config.workers = (uint32_t)cores;
+    int rc = parse_options(&o, argc, argv);
+    if (rc != 0) return rc - 1;
+
+    struct logger_file log_file;
+    struct err e = {0};
+    if (logger_file_open(&log_file, NULL, o.level, &e) != 0) return complain(e.text);
+    logger_sink_set(&log_file.sink);
+
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* Every thread inherits it. */
+
+    struct io *io;
+    if (io_uv_open(&io) != 0) return complain("no memory to start");
+    rc = serve(io, &o.config, &signals);
+    io_uv_close(io);
+    logger_sink_set(NULL);
+    logger_file_close(&log_file);
+    return rc;
+}

@@ -1,0 +1,300 @@
+/* src/node/node.c: opening a node, and closing it.
+ *
+ *     node_open    data directory -> who am I -> stores -> log replayed into replicas -> control loop
+ *     node_close   control_stop() on the control loop
+ *     node_free    loops joined, then the log, then what the log pointed to
+ *
+ *     data_dir/lock                       one server at a time
+ *              node                       this node's id
+ *              meta/                      the meta group's log
+ *              log/                       the mutation log of this disk
+ *              replicas/<table>.<index>/  state, store/ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "node/node_identity.h"
+#include "node/node_impl.h"
+#include "obs/logger.h"
+
+static const struct logger logger = {.room = "node"};
+
+enum { TAIL_SIZE_MIN = 64 << 10 }; /* Bytes that every replica may keep, however many there are. */
+
+void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s/replicas/%d.%d", n->config.data_dir, gpid.app_id,
+                   gpid.partition_index);
+}
+
+size_t node_tail_size(const struct node *n)
+{
+    enum { SHARES = 16 }; /* A replica may take this part of all; the busy ones are few. */
+    size_t share = (size_t)n->config.tail_size / SHARES;
+    return share > TAIL_SIZE_MIN ? share : TAIL_SIZE_MIN;
+}
+
+/* ---- Recovery ---------------------------------------------------------------------------------------------- */
+
+struct recovery {
+    struct node *node;
+    struct err *e;
+    int rc;
+    size_t count, capacity;
+    struct log_replica *replicas; /* What the log is asked about. */
+};
+
+/* "3.7" and nothing else. */
+static bool parse_gpid(const char *name, struct gpid *out)
+{
+    char again[32];
+    if (sscanf(name, "%" SCNd32 ".%" SCNd32, &out->app_id, &out->partition_index) != 2)
+        return false;
+    (void)snprintf(again, sizeof again, "%d.%d", out->app_id, out->partition_index);
+    return strcmp(again, name) == 0 && out->app_id > 0 && out->partition_index >= 0;
+}
+
+static int recovery_add(struct recovery *rec, const struct replica *r)
+{
+    if (rec->count == rec->capacity) {
+        size_t capacity = rec->capacity == 0 ? 64 : rec->capacity * 2;
+        struct log_replica *grown = mem_realloc(rec->replicas, capacity * sizeof *grown);
+        if (grown == NULL) return E_NOMEM;
+        rec->replicas = grown;
+        rec->capacity = capacity;
+    }
+    rec->replicas[rec->count++] = (struct log_replica){r->gpid, r->repl.applied};
+    return 0;
+}
+
+static void on_replica_dir(void *context, const char *name)
+{
+    struct recovery *rec = context;
+    struct node *n = rec->node;
+    struct gpid gpid;
+    if (rec->rc != 0 || !parse_gpid(name, &gpid)) return;
+    char dir[CONFIG_TEXT_SIZE + 64];
+    node_replica_dir(n, gpid, dir, sizeof dir);
+    struct replica *r;
+    struct err e = {0};
+    int rc = replica_open(n->io, n->store_env, dir, gpid, n->node_id, node_tail_size(n), &r, &e);
+    if (rc == E_CORRUPT) {
+        /* One damaged replica never keeps the others from serving (P9). */
+        LOG_ERROR(&logger, "replica set aside: it is damaged", field_err(&e));
+        return;
+    }
+    if (rc == 0) {
+        list_push_back(&n->recovered, &r->node);
+        rc = recovery_add(rec, r);
+    }
+    rec->rc = rc == 0 ? 0 : err_set(rec->e, rc, "%s", e.code != 0 ? e.text : err_text(rc));
+}
+
+static struct replica *recovered_find(struct node *n, struct gpid gpid)
+{
+    LIST_EACH (it, &n->recovered) {
+        struct replica *r = LIST_ENTRY(it, struct replica, node);
+        if (r->gpid.app_id == gpid.app_id && r->gpid.partition_index == gpid.partition_index)
+            return r;
+    }
+    return NULL;
+}
+
+static int on_log_record(void *context, struct gpid gpid, uint64_t decree, uint64_t ballot,
+                         struct slice mutation)
+{
+    struct recovery *rec = context;
+    (void)decree;
+    (void)ballot; /* Both are in the mutation. */
+    struct replica *r = recovered_find(rec->node, gpid);
+    if (r == NULL || r->is_damaged) return 0;
+    int rc = replica_recover(r, mutation);
+    return rc == E_PROTO ? 0 : rc;
+}
+
+static void on_log_damaged(void *context, struct gpid gpid, uint64_t decree, const char *why)
+{
+    struct recovery *rec = context;
+    struct replica *r = recovered_find(rec->node, gpid);
+    LOG_ERROR(&logger, "records are lost: this partition will not serve",
+              field_i64("table", gpid.app_id), field_i64("partition", gpid.partition_index),
+              field_u64("after", decree), field_str("why", why));
+    if (r != NULL) r->is_damaged = true;
+}
+
+static const struct log_replay_handler replay_handler = {
+    .on_record = on_log_record,
+    .on_damaged = on_log_damaged,
+};
+
+static int open_replicas(struct node *n, struct recovery *rec)
+{
+    char dir[CONFIG_TEXT_SIZE + 16];
+    (void)snprintf(dir, sizeof dir, "%s/replicas", n->config.data_dir);
+    int rc = io_dir_make(n->io, dir);
+    if (rc == 0) rc = io_dir_list(n->io, dir, on_replica_dir, rec);
+    if (rc != 0) return err_set(rec->e, rc, "%s: %s", dir, err_text(rc));
+    return rec->rc;
+}
+
+static int open_log(struct node *n, struct recovery *rec)
+{
+    char dir[CONFIG_TEXT_SIZE + 16];
+    (void)snprintf(dir, sizeof dir, "%s/log", n->config.data_dir);
+    struct log_options options = {
+        .dir = dir,
+        .sync = n->config.sync,
+        .segment_size = n->config.segment_size,
+        .flush_size = n->config.log_flush_size,
+        .ship_size = n->config.log_ship_size,
+        .backlog_size_max = n->config.backlog_size_max,
+    };
+    int rc =
+        log_open(n->io, &options, rec->replicas, rec->count, &replay_handler, rec, &n->log, rec->e);
+    if (rc != 0) return rc;
+    rc = log_start(n->log);
+    return rc == 0 ? 0 : err_set(rec->e, rc, "start the log's writer: %s", err_text(rc));
+}
+
+/* ---- Opening -------------------------------------------------------------------------------------------------- */
+
+static uint64_t wall_us(void *context)
+{
+    return io_now(context).wall_us;
+}
+
+static int open_data_dir(struct node *n, struct err *e)
+{
+    char path[CONFIG_TEXT_SIZE + 16];
+    int rc = io_dir_make(n->io, n->config.data_dir);
+    if (rc != 0) return err_set(e, rc, "data directory %s: %s", n->config.data_dir, err_text(rc));
+    (void)snprintf(path, sizeof path, "%s/lock", n->config.data_dir);
+    rc = io_lock(n->io, path);
+    if (rc != 0)
+        return err_set(e, rc, "data directory %s: another server uses it", n->config.data_dir);
+    return node_identity_load(n->io, n->config.data_dir, &n->node_id, e);
+}
+
+static int open_store_env(struct node *n, struct err *e)
+{
+    struct store_env_options options = {
+        .cache_size = (size_t)n->config.cache_size,
+        .write_buffer_size = (size_t)n->config.write_buffer_size,
+        .background_threads = 2,
+        .wall_us = wall_us,
+        .world = n->io,
+    };
+    return store_env_open(&options, &n->store_env, e);
+}
+
+/* Whose duplicated writes are taken: those of the clusters that are named, or of any. */
+static void note_sources(struct node *n)
+{
+    n->sources.are_all_accepted = n->config.accepts_any_source;
+    for (uint32_t i = 0; i < n->config.remote_count; i++)
+        if (n->config.remotes[i].cluster_id != 0)
+            kv_sources_add(&n->sources, n->config.remotes[i].cluster_id);
+}
+
+static void node_init(struct node *n, struct io *io, const struct node_config *config)
+{
+    n->io = io;
+    n->config = *config;
+    n->worker_count = config->workers < NODE_WORKERS_MAX ? config->workers : NODE_WORKERS_MAX;
+    if (n->worker_count == 0) n->worker_count = 1;
+    n->start_post.run = control_start;
+    n->stop_post.run = control_stop;
+    list_init(&n->recovered);
+    list_init(&n->placements);
+    list_init(&n->saves);
+    metric_registry_init(&n->registry);
+    note_sources(n);
+}
+
+static int open_parts(struct node *n, struct err *e)
+{
+    struct recovery rec = {.node = n, .e = e};
+    n->meta = meta_new();
+    int rc = n->meta == NULL ? err_set(e, E_NOMEM, "meta state") : open_data_dir(n, e);
+    if (rc == 0 && io_resolve(n->io, n->config.listen, &n->address) != 0)
+        rc = err_set(e, E_INVALID, "listen = %s: that is no address host:port", n->config.listen);
+    if (rc == 0) rc = open_store_env(n, e);
+    if (rc == 0) rc = open_replicas(n, &rec);
+    if (rc == 0) rc = open_log(n, &rec);
+    mem_free(rec.replicas);
+    if (rc != 0) return rc;
+    rc = io_loop_open(n->io, IO_LOOP_EVENTS, "control", &n->control);
+    return rc == 0 ? 0 : err_set(e, rc, "control loop: %s", err_text(rc));
+}
+
+int node_open(struct io *io, const struct node_config *config, const struct node_handler *handler,
+              void *context, struct node **out, struct err *e)
+{
+    struct node *n = mem_zalloc(sizeof *n);
+    if (n == NULL) return err_set(e, E_NOMEM, "node");
+    node_init(n, io, config);
+    n->handler = handler;
+    n->context = context;
+    int rc = open_parts(n, e);
+    if (rc != 0) {
+        node_free(n);
+        return rc;
+    }
+    *out = n;
+    io_post(n->control, &n->start_post);
+    return 0;
+}
+
+/* ---- Closing ---------------------------------------------------------------------------------------------------- */
+
+void node_close(struct node *n, void (*on_closed)(void *context), void *context)
+{
+    n->on_closed = on_closed;
+    n->closed_context = context;
+    io_post(n->control, &n->stop_post);
+}
+
+static void free_list(struct list_node *head, void (*each)(struct list_node *node))
+{
+    for (struct list_node *it; (it = list_pop_front(head)) != NULL;) each(it);
+}
+
+static void free_recovered(struct list_node *node)
+{
+    replica_free(LIST_ENTRY(node, struct replica, node));
+}
+
+static void free_placement(struct list_node *node)
+{
+    mem_free(LIST_ENTRY(node, struct placement, node));
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL) return;
+    for (uint32_t i = 0; i < n->worker_count; i++) worker_close_loop(&n->workers[i]);
+    io_loop_close(n->control);
+    log_close(n->log);
+    for (uint32_t i = 0; i < n->worker_count; i++) worker_free(&n->workers[i]);
+    free_list(&n->recovered, free_recovered);
+    free_list(&n->placements, free_placement);
+    store_env_close(n->store_env);
+    meta_free(n->meta);
+    metric_registry_fini(&n->registry);
+    mem_free(n);
+}
+
+/* ---- Looking ------------------------------------------------------------------------------------------------------ */
+
+struct io_address node_address(const struct node *n)
+{
+    return n->address;
+}
+
+struct metric_registry *node_metrics(struct node *n)
+{
+    return &n->registry;
+}

@@ -1,0 +1,105 @@
+/* src/node/node_impl.h: inside the room only: the parts of a node, and who may touch them.
+ *
+ *     node.c         opening, closing
+ *     control.c      the control loop: the group's decisions become replicas' assignments
+ *     worker.c       a worker loop
+ *     replica*.c     one partition
+ *     stream*.c      one duplication of one partition
+ *     meta_*.c       the meta role's rpcs (on the control loop) */
+#pragma once
+#include "core/meta/meta.h"
+#include "group/group.h"
+#include "node/config.h"
+#include "node/node.h"
+#include "node/worker.h"
+#include "obs/metric.h"
+#include "rpc/cluster.h"
+
+enum { NODE_WORKERS_MAX = 64 };
+
+/* A partition that the control loop has told a worker about. */
+struct placement {
+    struct list_node node;
+    struct gpid gpid;
+    bool is_wanted; /* Found again while comparing with the state. */
+};
+
+struct node {
+    struct io *io;
+    struct node_config config;
+    const struct node_handler *handler; /* NULL: none. */
+    void *context;
+
+    /* Set before the loops run, then only read. */
+    uint64_t node_id;
+    uint8_t cluster_id;
+    char advertised[IO_ADDRESS_TEXT_SIZE];
+    struct io_address address;
+    struct kv_sources sources;
+    struct store_env *store_env;
+    struct log *log;
+    uint32_t worker_count;
+    struct worker workers[NODE_WORKERS_MAX];
+    struct metric_registry registry; /* Any thread. */
+
+    /* The control loop's. */
+    struct io_loop *control;
+    struct io_listener *listener;
+    uint32_t next_worker; /* The next arrival goes there. */
+    struct group *group;
+    struct meta *meta;
+    struct meta_service *service;
+    struct list_node recovered; /* Replicas that recovery opened, until their workers have them. */
+    struct list_node placements;
+    struct list_node saves;          /* Progress of streams, not proposed yet. */
+    struct control_proposal *saving; /* Progress on its way into the group. */
+    struct io_post start_post;
+    struct io_post stop_post;
+    uint32_t parts_open; /* Workers and the group, while closing. */
+    bool is_ready, is_closing, is_group_open;
+    void (*on_closed)(void *context);
+    void *closed_context;
+};
+
+/* Which worker owns a partition. Neighbours go to different ones. */
+static inline struct worker *node_owner(struct node *n, struct gpid gpid)
+{
+    uint32_t key = (uint32_t)gpid.app_id * 7919u + (uint32_t)gpid.partition_index;
+    return &n->workers[key % n->worker_count];
+}
+
+/* Where a partition's replica lives. */
+void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size);
+
+/* Bytes of recent mutations that one replica may keep in memory. */
+size_t node_tail_size(const struct node *n);
+
+/* ---- control.c ---- */
+
+/* Start: listener, workers, group, service; then on_ready or on_failed. Posted to the control loop. */
+void control_start(struct io_post *post);
+
+/* Stop all of it, then n->on_closed. Posted to the control loop. */
+void control_stop(struct io_post *post);
+
+/* Propose a command; 'on_done' hears how it went, on the control loop: 0 and the state machine's answer,
+ * or a code of group_propose(), E_NOMEM. On the control loop. */
+void control_propose(struct node *n, const struct meta_command *command,
+                     void (*on_done)(void *context, int rc, const struct meta_result *result),
+                     void *context);
+
+/* A request for the meta role or the server itself. On the control loop. Takes it. */
+void control_on_request(struct node *n, struct rpc_request *request);
+
+/* A stream's progress, to be kept by the group; 'saved' is posted back to 'loop' when it is. On any
+ * worker; 'save' lives until then. */
+struct control_save {
+    struct io_post post;   /* To the control loop, then back. */
+    struct list_node node; /* The control loop's. */
+    struct node *owner;
+    struct io_loop *loop;
+    struct meta_confirm confirm;
+    int rc; /* How it ended: 0, or the group did not take it. */
+    void (*on_saved)(struct control_save *save);
+};
+void control_save(struct node *n, struct control_save *save);

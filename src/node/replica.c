@@ -1,0 +1,532 @@
+/* src/node/replica.c: the life of a replica, and the effects of its protocol. */
+#include "node/replica.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "node/node_impl.h"
+#include "node/replica_state.h"
+#include "node/stream.h"
+#include "node/worker.h"
+#include "obs/logger.h"
+
+static const struct logger logger = {.room = "replica"};
+
+enum {
+    APPLY_SIZE_MAX = 1 << 20, /* Bytes of mutations in one write to the store. */
+};
+
+static const struct metric_row replica_rows[] = {
+    METRIC_COUNTER_ROW(struct replica_metrics, reads, "replica_reads", "requests",
+                       "Read requests served"),
+    METRIC_COUNTER_ROW(struct replica_metrics, writes, "replica_writes", "requests",
+                       "Write requests acknowledged"),
+    METRIC_COUNTER_ROW(struct replica_metrics, read_errors, "replica_read_errors", "requests",
+                       "Read requests refused"),
+    METRIC_COUNTER_ROW(struct replica_metrics, write_errors, "replica_write_errors", "requests",
+                       "Write requests refused or of unknown outcome"),
+    METRIC_COUNTER_ROW(struct replica_metrics, reads_off_loop, "replica_reads_off_loop", "requests",
+                       "Reads that needed the disk"),
+    METRIC_COUNTER_ROW(struct replica_metrics, writes_stalled, "replica_writes_stalled", "requests",
+                       "Writes that waited for a value from the disk"),
+    METRIC_HISTOGRAM_ROW(struct replica_metrics, write_us, "replica_write", "us",
+                         "Time of a write from its evaluation to its answer"),
+    METRIC_GAUGE_ROW(struct replica_metrics, committed, "replica_committed", "decree",
+                     "Last committed decree"),
+};
+static const struct metric_table replica_table = METRIC_TABLE(METRIC_OF_PARTITION, replica_rows);
+
+struct now replica_now(const struct replica *r)
+{
+    return io_now(io_of(r->worker->loop));
+}
+
+/* ---- Opening and recovery ------------------------------------------------------------------------ */
+
+static void replica_init(struct replica *r, struct gpid gpid)
+{
+    r->gpid = gpid;
+    r->partition = kv_partition_default();
+    r->partition.app_id = gpid.app_id;
+    r->partition.index = (uint32_t)gpid.partition_index;
+    list_init(&r->node);
+    list_init(&r->waiting);
+    list_init(&r->stalled);
+    list_init(&r->streams);
+    list_init(&r->dup_waits);
+}
+
+int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
+                 uint64_t node_id, size_t tail_size_max, struct replica **out, struct err *e)
+{
+    struct replica *r = mem_zalloc(sizeof *r);
+    if (r == NULL) return err_set(e, E_NOMEM, "replica %s", dir);
+    replica_init(r, gpid);
+
+    struct repl_config saved;
+    int rc = E_NOMEM;
+    r->dir = mem_alloc(strlen(dir) + 1);
+    if (r->dir == NULL) goto failed;
+    memcpy(r->dir, dir, strlen(dir) + 1);
+    rc = io_dir_make(io, dir);
+    if (rc == 0) rc = replica_state_load(io, dir, &saved);
+    if (rc != 0) goto failed;
+    rc = kv_scans_init(&r->scans, KV_SCANS_COUNT_DEFAULT, KV_SCANS_SIZE_DEFAULT, io_seed(io));
+    if (rc != 0) goto failed;
+
+    char store_dir[CONFIG_TEXT_SIZE + 64];
+    (void)snprintf(store_dir, sizeof store_dir, "%s/store", dir);
+    rc = store_open(env, store_dir, &r->store, e);
+    if (rc != 0) goto failed_said;
+    rc = repl_init(&r->repl, node_id, saved.ballot != 0 ? &saved : NULL, store_applied(r->store),
+                   tail_size_max);
+    if (rc != 0) goto failed;
+    r->apply_to = r->repl.applied;
+    *out = r;
+    return 0;
+
+failed:
+    (void)err_set(e, rc, "replica %s: %s", dir, err_text(rc));
+failed_said:
+    replica_free(r);
+    CHECK(rc != 0);
+    return rc;
+}
+
+int replica_recover(struct replica *r, struct slice mutation)
+{
+    struct chunk *bytes = chunk_new(mutation.size);
+    if (bytes == NULL) return E_NOMEM;
+    memcpy(bytes->data, mutation.data, mutation.size);
+    struct repl_effects effects;
+    struct repl_event event = {.type = REPL_RECOVERED, .recovered.mutation = bytes};
+    int rc = repl_step(&r->repl, &event, &effects);
+    chunk_unref(bytes);
+    if (rc == E_PROTO) r->is_damaged = true;
+    return rc;
+}
+
+void replica_free(struct replica *r)
+{
+    CHECK(list_is_empty(&r->streams) && list_is_empty(&r->waiting) && list_is_empty(&r->stalled));
+    kv_scans_fini(&r->scans);
+    (void)store_close(r->store); /* A failed flush costs a replay, nothing else. */
+    overlay_fini(&r->overlay);
+    repl_fini(&r->repl);
+    assignment_free(r->assigned);
+    mem_free(r->dir);
+    mem_free(r);
+}
+
+/* ---- On its worker -------------------------------------------------------------------------------- */
+
+static void on_flush_wanted(struct log_hold *hold);
+static void on_backlog_over(struct log_hold *hold);
+static void on_log_failed(struct log_hold *hold);
+
+static const struct log_hold_handler hold_handler = {
+    .on_flush_wanted = on_flush_wanted,
+    .on_backlog_over = on_backlog_over,
+    .on_failed = on_log_failed,
+};
+
+static struct replica *of_hold(struct log_hold *hold)
+{
+    return LIST_ENTRY(hold, struct replica, hold);
+}
+
+void replica_start(struct replica *r, struct worker *w)
+{
+    r->worker = w;
+    r->partition.server = slice_str(w->node->advertised);
+    r->partition.sources = w->node->sources;
+    log_hold_init(&r->hold, w->node->log, r->gpid, w->loop, &hold_handler);
+    r->is_held = true;
+    metric_entity_init(&r->entity, &replica_table, &r->metrics);
+    metric_entity_label(&r->entity, "table", "%d", r->gpid.app_id);
+    metric_entity_label(&r->entity, "partition", "%d", r->gpid.partition_index);
+    metric_registry_add(&w->node->registry, &r->entity);
+    worker_add(w, r);
+}
+
+/* ---- What the meta group wants ---------------------------------------------------------------------- */
+
+static void partition_assign(struct kv_partition *p, const struct assignment *a)
+{
+    uint32_t iteration_time_ms_default = kv_partition_default().iteration_time_ms_max;
+    p->count = a->partition_count;
+    p->cluster_id = a->cluster_id;
+    p->default_ttl_s = a->default_ttl_s;
+    p->validates_partition_hash = a->validates_partition_hash;
+    p->iteration_time_ms_max =
+        a->has_iteration_time ? a->iteration_time_ms_max : iteration_time_ms_default;
+}
+
+static struct stream *stream_find(struct replica *r, int32_t id)
+{
+    LIST_EACH (it, &r->streams) {
+        struct stream *s = LIST_ENTRY(it, struct stream, node);
+        if (s->dup.id == id && !s->is_closing) return s;
+    }
+    return NULL;
+}
+
+static const struct assignment_dup *assignment_find(const struct assignment *a, int32_t id)
+{
+    for (uint32_t i = 0; i < a->dup_count; i++)
+        if (a->dups[i].id == id) return &a->dups[i];
+    return NULL;
+}
+
+static void close_gone_streams(struct replica *r, const struct assignment *a)
+{
+    struct list_node *next;
+    for (struct list_node *it = r->streams.next; it != &r->streams; it = next) {
+        struct stream *s = LIST_ENTRY(it, struct stream, node);
+        next = it->next;
+        if (!s->is_closing && (a == NULL || assignment_find(a, s->dup.id) == NULL)) stream_close(s);
+    }
+}
+
+/* Streams run where mutations are ordered: on the primary. */
+static void replica_sync_streams(struct replica *r)
+{
+    const struct assignment *a = r->repl.role == REPL_PRIMARY ? r->assigned : NULL;
+    close_gone_streams(r, a);
+    for (uint32_t i = 0; a != NULL && i < a->dup_count; i++) {
+        struct stream *s = stream_find(r, a->dups[i].id);
+        if (s != NULL) {
+            stream_assign(s, &a->dups[i]);
+        } else if (stream_new(r, &a->dups[i]) == NULL) {
+            LOG_ERROR(&logger, "no memory for a duplication stream",
+                      field_i64("dup", a->dups[i].id));
+        }
+    }
+    replica_hold(r);
+}
+
+/* Tombstones and expired rows of older times than this may go: every duplication has passed them, and
+ * a day has gone by in which the other direction's older writes have come in (D12). */
+static void replica_set_policy(struct replica *r)
+{
+    const uint64_t grace_us = UINT64_C(24) * 3600 * 1000000;
+    uint64_t wall_us = replica_now(r).wall_us;
+    struct store_policy policy = {
+        .default_ttl_s = r->partition.default_ttl_s,
+        .tombstones_below_us = wall_us > grace_us ? wall_us - grace_us : 0,
+        .partition_index = r->partition.index,
+        .partition_mask = r->partition.validates_partition_hash ? r->partition.count - 1 : 0,
+    };
+    LIST_EACH (it, &r->streams) {
+        const struct stream *s = LIST_ENTRY(it, struct stream, node);
+        if (s->machine.confirmed_timestamp_us < policy.tombstones_below_us)
+            policy.tombstones_below_us = s->machine.confirmed_timestamp_us;
+    }
+    store_policy_set(r->store, &policy);
+}
+
+void replica_assign(struct replica *r, struct assignment *a)
+{
+    if (r->is_closing) {
+        assignment_free(a);
+        return;
+    }
+    assignment_free(r->assigned);
+    r->assigned = a;
+    partition_assign(&r->partition, a);
+    struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
+    if (!r->is_damaged) replica_step(r, &event);
+    replica_sync_streams(r);
+    replica_set_policy(r);
+}
+
+/* ---- The protocol's effects ------------------------------------------------------------------------ */
+
+static void do_append(struct replica *r, const struct repl_effect *effect)
+{
+    for (uint64_t decree = effect->first; decree <= effect->last; decree++)
+        worker_append(r->worker, r, repl_tail_get(&r->repl, decree), decree, effect->ballot);
+}
+
+static void do_commit(struct replica *r, uint64_t decree)
+{
+    uint64_t before = (uint64_t)metric_gauge_get(&r->metrics.committed);
+    metric_gauge_set(&r->metrics.committed, (int64_t)decree);
+    if (list_is_empty(&r->streams)) return;
+    uint64_t size = 0;
+    for (uint64_t d = before + 1; d <= decree; d++) {
+        const struct chunk *mutation = repl_tail_get(&r->repl, d);
+        if (mutation != NULL) size += mutation->capacity;
+    }
+    LIST_EACH (it, &r->streams)
+        stream_on_committed(LIST_ENTRY(it, struct stream, node), decree, size);
+    replica_hold(r);
+}
+
+static void state_saved(struct io_work *work);
+
+static void state_save(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, state_work);
+    int rc = replica_state_save(io_of(r->worker->loop), r->dir, &r->repl.coming);
+    if (rc != 0)
+        LOG_ERROR(&logger, "replica state not saved", field_str("dir", r->dir), field_code(rc));
+    r->state_work.done = state_saved;
+}
+
+static void do_save_state(struct replica *r)
+{
+    if (r->is_saving_state) return; /* When it is done, the newest is saved. */
+    r->is_saving_state = true;
+    r->busy++;
+    r->state_work.run = state_save;
+    r->state_work.done = state_saved;
+    io_work(r->worker->loop, &r->state_work);
+}
+
+static void do_stop(struct replica *r, int rc)
+{
+    LOG_ERROR(&logger, "replica stopped", field_i64("table", r->gpid.app_id),
+              field_i64("partition", r->gpid.partition_index), field_code(rc));
+    replica_sync_streams(r);
+}
+
+static void perform(struct replica *r, const struct repl_effect *effect)
+{
+    switch (effect->type) {
+    case REPL_DO_SAVE_STATE: do_save_state(r); break;
+    case REPL_DO_APPEND: do_append(r, effect); break;
+    case REPL_DO_APPLY:
+        r->apply_to = effect->last;
+        replica_apply(r);
+        break;
+    case REPL_DO_COMMIT: do_commit(r, effect->last); break;
+    case REPL_DO_REPLY: replica_reply(r, effect->last); break;
+    case REPL_DO_FAIL: replica_fail_all(r, WIRE_ERR_INVALID_STATE); break;
+    case REPL_DO_STOP: do_stop(r, effect->rc); break;
+    case REPL_DO_PREPARE:
+    case REPL_DO_COMMIT_POINT:
+    case REPL_DO_ACK: CHECK(!"a configuration of one member sends nothing"); break;
+    }
+}
+
+void replica_step(struct replica *r, const struct repl_event *event)
+{
+    struct repl_effects effects;
+    enum repl_role before = r->repl.role;
+    int rc = repl_step(&r->repl, event, &effects);
+    if (rc != 0)
+        LOG_ERROR(&logger, "replica step refused", field_str("dir", r->dir), field_code(rc));
+    for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
+    if (r->repl.role != before && r->assigned != NULL) replica_sync_streams(r);
+}
+
+static void state_saved(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, state_work);
+    r->is_saving_state = false;
+    struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->repl.coming.ballot};
+    if (!r->is_closing) replica_step(r, &event);
+    replica_release(r);
+}
+
+/* ---- Applying --------------------------------------------------------------------------------------- */
+
+/* Put the mutations after 'applied' into 'changes', up to a size; returns the last decree put in. */
+static uint64_t collect(struct replica *r, struct store_batch *changes)
+{
+    uint64_t decree = r->repl.applied;
+    size_t size = 0;
+    store_batch_clear(changes);
+    while (decree < r->apply_to && size < APPLY_SIZE_MAX) {
+        const struct chunk *bytes = repl_tail_get(&r->repl, ++decree);
+        CHECK(bytes != NULL);
+        struct mutation m;
+        CHECK(mutation_read(slice_of(bytes->data, bytes->capacity), &m) == 0);
+        struct mutation_op op;
+        while (mutation_op_next(&m.ops, &op)) {
+            uint8_t head[VALUE_HEAD_SIZE];
+            value_head_write(head, (struct value_head){op.expire_ts, op.timetag});
+            store_batch_put(changes, op.key, slice_of(head, sizeof head), op.data);
+        }
+        size += bytes->capacity;
+    }
+    return decree;
+}
+
+static void forget_overlay(struct replica *r, uint64_t first, uint64_t last)
+{
+    if (r->overlay.count == 0) return;
+    for (uint64_t decree = first; decree <= last; decree++) {
+        const struct chunk *bytes = repl_tail_get(&r->repl, decree);
+        struct mutation m;
+        CHECK(mutation_read(slice_of(bytes->data, bytes->capacity), &m) == 0);
+        overlay_remove(&r->overlay, &m);
+    }
+}
+
+static void unstall_run(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, unstall);
+    store_wait_writable(r->store);
+}
+
+static void unstall_done(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, unstall);
+    r->is_store_full = false;
+    if (!r->repl.is_stopped) replica_apply(r);
+    replica_release(r);
+}
+
+/* The store wants time: wait for it on the pool, then go on. Clients wait that long. */
+static void wait_for_store(struct replica *r)
+{
+    r->is_store_full = true;
+    r->busy++;
+    r->unstall.run = unstall_run;
+    r->unstall.done = unstall_done;
+    io_work(r->worker->loop, &r->unstall);
+}
+
+void replica_apply(struct replica *r)
+{
+    while (!r->is_store_full && r->repl.applied < r->apply_to) {
+        uint64_t first = r->repl.applied + 1;
+        uint64_t last = collect(r, r->worker->changes);
+        int rc = store_write(r->store, r->worker->changes, last);
+        if (rc == E_BUSY) {
+            wait_for_store(r);
+            return;
+        }
+        if (rc != 0) {
+            struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = rc};
+            replica_step(r, &failed);
+            return;
+        }
+        forget_overlay(r, first, last);
+        struct repl_event applied = {.type = REPL_APPLIED, .applied.decree = last};
+        replica_step(r, &applied);
+    }
+}
+
+void replica_on_logged(struct replica *r, int rc)
+{
+    struct repl_event event = {.type = rc == 0 ? REPL_LOGGED : REPL_LOG_FAILED};
+    if (rc == 0) event.logged.decree = r->logged_to;
+    else event.failed.rc = rc;
+    r->logged_to = 0;
+    replica_step(r, &event);
+}
+
+/* ---- The log asks ------------------------------------------------------------------------------------ */
+
+void replica_hold(struct replica *r)
+{
+    uint64_t confirmed = LOG_NO_SHIPPER;
+    bool may_ship = r->assigned == NULL; /* Not told yet: keep what a stream may want. */
+    if (may_ship || !r->is_held) return;
+    LIST_EACH (it, &r->streams) {
+        uint64_t decree = stream_hold_decree(LIST_ENTRY(it, struct stream, node));
+        if (decree < confirmed) confirmed = decree;
+    }
+    log_hold_set(&r->hold, store_durable(r->store), confirmed);
+}
+
+static void flush_run(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    int rc = store_flush(r->store);
+    if (rc != 0) LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(rc));
+}
+
+static void flush_done(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    r->is_flushing = false;
+    replica_hold(r);
+    replica_set_policy(r);
+    replica_release(r);
+}
+
+static void on_flush_wanted(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    if (r->is_flushing || r->is_closing) return;
+    r->is_flushing = true;
+    r->busy++;
+    r->work.run = flush_run;
+    r->work.done = flush_done;
+    io_work(r->worker->loop, &r->work);
+}
+
+static void on_backlog_over(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    struct stream *slowest = NULL;
+    LIST_EACH (it, &r->streams) {
+        struct stream *s = LIST_ENTRY(it, struct stream, node);
+        if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
+    }
+    if (slowest != NULL) stream_give_up_log(slowest);
+    replica_hold(r);
+}
+
+static void on_log_failed(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    struct repl_event event = {.type = REPL_LOG_FAILED, .failed.rc = E_IO};
+    replica_step(r, &event);
+}
+
+/* ---- Closing ------------------------------------------------------------------------------------------ */
+
+static void close_run(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    int rc = store_close(r->store);
+    r->store = NULL;
+    r->is_log_needed = rc != 0; /* Its records are all there is of the last writes. */
+    if (rc != 0)
+        LOG_WARN(&logger, "store closed without flush", field_str("dir", r->dir), field_code(rc));
+}
+
+static void on_forgotten(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    r->is_held = false;
+    r->on_closed(r);
+}
+
+static void close_done(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    worker_remove(r->worker, r);
+    metric_registry_remove(&r->worker->node->registry, &r->entity);
+    if (r->is_log_needed || !r->is_dropped) r->on_closed(r);
+    else log_forget(&r->hold, on_forgotten);
+}
+
+void replica_release(struct replica *r)
+{
+    CHECK(r->busy > 0);
+    if (--r->busy > 0 || !r->is_closing) return;
+    kv_scans_drop(&r->scans);
+    r->work.run = close_run;
+    r->work.done = close_done;
+    io_work(r->worker->loop, &r->work);
+}
+
+void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct replica *r))
+{
+    CHECK(!r->is_closing);
+    r->is_dropped = is_dropped;
+    r->busy++; /* Released below: so that it closes once, and not inside. */
+    r->is_closing = true;
+    r->on_closed = on_closed;
+    replica_fail_all(r, WIRE_ERR_INVALID_STATE);
+    close_gone_streams(r, NULL);
+    replica_release(r);
+}

@@ -1,0 +1,130 @@
+/* src/node/replica.h: one partition on this node: the protocol's state machine, its store, the requests
+ * that wait, and the duplication streams. Everything here is touched by its worker's loop only, but for
+ * replica_open(), which runs before.
+ *
+ *     a write:  evaluate (kv) -> mutation -> repl: append -> [log] -> logged -> apply -> reply, ship
+ *     a read:   from the store's memory on the loop; when the disk is needed, on the pool
+ *
+ * A write whose evaluation needs the disk waits in 'stalled', and so do all writes behind it: their
+ * values must be decided in order. An answer that says what is not applied yet (a check that failed
+ * against a write on its way) waits for it as well: what is lost must not have been told. */
+#pragma once
+#include "core/repl/overlay.h"
+#include "core/repl/repl.h"
+#include "io/io.h"
+#include "kv/read.h"
+#include "kv/write.h"
+#include "log/log.h"
+#include "node/assignment.h"
+#include "obs/metric.h"
+#include "rpc/server.h"
+#include "store/store.h"
+
+struct worker;
+struct replica_fetch;
+
+struct replica_metrics {
+    struct metric_counter reads, writes, read_errors, write_errors;
+    struct metric_counter reads_off_loop, writes_stalled;
+    struct metric_histogram write_us; /* From arrival at the owner to the answer. */
+    struct metric_gauge committed;
+};
+
+struct replica {
+    struct gpid gpid;
+    struct worker *worker;       /* NULL until it was given to one. */
+    struct list_node node;       /* In its worker. */
+    struct assignment *assigned; /* NULL until the meta group told. */
+    char *dir;
+
+    struct store *store; /* NULL once closed. */
+    struct repl repl;
+    struct overlay overlay;
+    struct kv_partition partition;
+    struct kv_scans scans;
+    struct log_hold hold;
+    bool is_held; /* 'hold' is joined to the log. */
+
+    struct list_node waiting;    /* Writes by decree, until they are applied. */
+    struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
+    struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
+
+    uint64_t apply_to;  /* Decree that the store was asked to reach. */
+    bool is_store_full; /* The store wants time: an unstall is under way. */
+    struct io_work unstall;
+    uint64_t
+        replayed_size; /* Bytes of mutations between a confirmed decree and the end, at start. */
+
+    struct list_node streams;
+    struct list_node dup_waits; /* DUP_WAIT requests. */
+
+    uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
+    uint64_t busy;      /* Things under way that point here. */
+    bool is_closing;    /* No new requests; closed when not busy. */
+    bool is_dropped;    /* Closing because the partition is no longer ours. */
+    bool is_log_needed; /* The log must keep its records: the last flush failed. */
+    bool is_damaged;    /* The log lost records of it: it must not serve. */
+    bool is_flushing, is_saving_state;
+    void (*on_closed)(struct replica *r);
+    struct io_work work; /* Flush, state file, close: one at a time each... */
+    struct io_work state_work;
+
+    struct replica_metrics metrics;
+    struct metric_entity entity;
+};
+
+/* Open the store in 'dir' and get ready for recovery. Blocking.
+ * On failure '*out' is untouched, 'e' says what and where, and nothing is left open. */
+int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
+                 uint64_t node_id, size_t tail_size_max, struct replica **out,
+                 struct err *e) MUST_CHECK;
+
+/* Recovery: the log holds this mutation. Returns 0, E_NOMEM, E_PROTO (a gap: it is damaged now). */
+int replica_recover(struct replica *r, struct slice mutation) MUST_CHECK;
+
+/* Free without ceremony: before it was given to a worker, or after replica_close(). Blocking. */
+void replica_free(struct replica *r);
+
+/* ---- On its worker ---- */
+
+/* The worker has it now: join the log, apply what was recovered. */
+void replica_start(struct replica *r, struct worker *w);
+
+/* Obey the meta group. Takes 'a'. */
+void replica_assign(struct replica *r, struct assignment *a);
+
+/* A request for it. Takes it. */
+void replica_on_request(struct replica *r, struct rpc_request *request);
+
+/* The log has it up to r->logged_to; or it failed. */
+void replica_on_logged(struct replica *r, int rc);
+
+/* Stop, let what is under way end, flush and close the store, call on_closed. With 'is_dropped' the log
+ * forgets it too. If 'is_held' is still set then, it may be freed only after log_close(). */
+void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct replica *r));
+
+/* Something under way has ended: close if it was the last. */
+void replica_release(struct replica *r);
+
+/* Tell the log what is still needed. */
+void replica_hold(struct replica *r);
+
+/* One step of the protocol, and its effects. */
+void replica_step(struct replica *r, const struct repl_event *event);
+
+/* ---- Inside the replica's files ---- */
+
+void replica_on_write(struct replica *r, struct rpc_request *request);
+void replica_on_read(struct replica *r, struct rpc_request *request);
+void replica_on_digest(struct replica *r, struct rpc_request *request);
+
+/* Answer the writes that wait for decrees up to 'applied'. */
+void replica_reply(struct replica *r, uint64_t applied);
+
+/* Answer all that waits with an error: their outcome is unknown, or they were never begun. */
+void replica_fail_all(struct replica *r, enum wire_error error);
+
+/* Write what is committed to the store. */
+void replica_apply(struct replica *r);
+
+struct now replica_now(const struct replica *r);

@@ -1,0 +1,347 @@
+/* src/node/replica_write.c: a write request, from its arrival at the owner to its answer.
+ *
+ *     admit -> evaluate -> submit -> (log, apply) -> reply
+ *                 |  ^
+ *         disk    |  | values are here
+ *         needed  v  |
+ *               stalled: this one and every write behind it */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "node/dup_wait.h"
+#include "node/node_impl.h"
+#include "node/replica.h"
+#include "node/stream.h"
+#include "node/worker.h"
+
+/* What a write keeps in its request. */
+struct write_state {
+    struct kv_write *write; /* In the request's arena. */
+    uint64_t wait_decree;   /* Answered when this is applied. */
+    int64_t reply_decree;   /* Told to the client: its own decree, or -1. */
+    uint64_t begin_us;
+};
+_Static_assert(sizeof(struct write_state) <= RPC_OWNER_SIZE, "fits into the request");
+
+static struct write_state *state_of(struct rpc_request *request)
+{
+    return (struct write_state *)(void *)request->owner;
+}
+
+static void refuse(struct replica *r, struct rpc_request *request, enum wire_error error)
+{
+    metric_counter_add(&r->metrics.write_errors, 1);
+    rpc_reply_error(request, error);
+}
+
+/* ---- Current values ----------------------------------------------------------------------------------- */
+
+/* Values that were fetched from the disk for the write at the head of 'stalled'. No write of this
+ * partition was decided since the fetch began, so they still hold, unless the overlay knows better. */
+struct replica_fetch {
+    struct io_work work;
+    struct replica *replica;
+    size_t count;
+    struct fetched {
+        struct slice key;         /* Borrowed from the stalled request. */
+        struct store_value value; /* Pinned. */
+        int rc;
+    } items[];
+};
+
+struct replica_view {
+    struct kv_view view;
+    struct replica *replica;
+    struct store_value pinned;
+};
+
+static const struct fetched *fetch_find(const struct replica_fetch *f, struct slice key)
+{
+    for (size_t i = 0; f != NULL && i < f->count; i++)
+        if (slice_equal(f->items[i].key, key)) return &f->items[i];
+    return NULL;
+}
+
+/* In-flight first, then what was fetched, then what the store has in memory. */
+static int view_lookup(struct kv_view *view, struct slice key, struct kv_row *out)
+{
+    struct replica_view *v = LIST_ENTRY(view, struct replica_view, view);
+    const struct mutation_op *op = overlay_find(&v->replica->overlay, key);
+    if (op != NULL) {
+        *out = (struct kv_row){op->expire_ts, op->timetag, op->data};
+        return 0;
+    }
+    const struct fetched *f = fetch_find(v->replica->fetch, key);
+    if (f != NULL) return f->rc != 0 ? f->rc : kv_row_read(f->value.bytes, out);
+
+    store_value_release(&v->pinned);
+    int rc = store_get(v->replica->store, key, STORE_CACHED, &v->pinned);
+    return rc != 0 ? rc : kv_row_read(v->pinned.bytes, out);
+}
+
+static void fetch_free(struct replica *r)
+{
+    for (size_t i = 0; i < r->fetch->count; i++) store_value_release(&r->fetch->items[i].value);
+    mem_free(r->fetch);
+    r->fetch = NULL;
+}
+
+static void fetch_run(struct io_work *work)
+{
+    struct replica_fetch *f = LIST_ENTRY(work, struct replica_fetch, work);
+    for (size_t i = 0; i < f->count; i++)
+        f->items[i].rc =
+            store_get(f->replica->store, f->items[i].key, STORE_ANY, &f->items[i].value);
+}
+
+static void stalled_go_on(struct replica *r);
+
+static void fetch_done(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica_fetch, work)->replica;
+    stalled_go_on(r);
+    replica_release(r);
+}
+
+/* Fetch what 'write' misses. Returns 0 or E_NOMEM. */
+static int fetch_begin(struct replica *r, const struct kv_write *write)
+{
+    size_t count = 0, position = 0;
+    struct slice key;
+    while (kv_write_missing_key(write, &position, &key)) count++;
+    struct replica_fetch *f = mem_zalloc(sizeof *f + count * sizeof f->items[0]);
+    if (f == NULL) return E_NOMEM;
+    f->replica = r;
+    position = 0;
+    while (kv_write_missing_key(write, &position, &key)) f->items[f->count++].key = key;
+    f->work.run = fetch_run;
+    f->work.done = fetch_done;
+    r->fetch = f;
+    r->busy++;
+    io_work(r->worker->loop, &f->work);
+    return 0;
+}
+
+/* ---- Evaluate and submit ---------------------------------------------------------------------------------- */
+
+static void answer(struct replica *r, struct rpc_request *request)
+{
+    struct write_state *state = state_of(request);
+    struct kv_reply reply = kv_write_reply(state->write, &r->partition, state->reply_decree);
+    metric_counter_add(&r->metrics.writes, 1);
+    rpc_reply(request, WIRE_ERR_OK, reply.schema, reply.body);
+}
+
+/* The highest hybrid time among the ops of a mutation being made. */
+static uint64_t newest_timestamp(struct slice ops)
+{
+    uint64_t newest = 0;
+    struct mutation_op op;
+    while (mutation_op_next(&ops, &op))
+        if (timetag_timestamp_us(op.timetag) > newest) newest = timetag_timestamp_us(op.timetag);
+    return newest;
+}
+
+/* Turn the ops in the worker's scratch into the next mutation and hand it to the protocol. */
+static int submit(struct replica *r, struct rpc_request *request)
+{
+    struct worker *w = r->worker;
+    struct slice ops = slice_skip(buf_slice(&w->scratch), MUTATION_HEAD_SIZE);
+    repl_saw_timestamp(&r->repl, newest_timestamp(ops) - 1); /* R3: a mutation is never older. */
+    struct repl_next next = repl_next(&r->repl, replica_now(r).wall_us);
+    int rc = mutation_finish(&w->scratch, 0, next.decree, next.ballot, next.timestamp_us);
+    if (rc != 0) return rc;
+
+    struct mutation m;
+    struct chunk *bytes = chunk_new(w->scratch.size);
+    if (bytes == NULL) return E_NOMEM;
+    memcpy(bytes->data, w->scratch.data, w->scratch.size);
+    rc = mutation_read(slice_of(bytes->data, bytes->capacity), &m);
+    CHECK(rc == 0);
+    rc = overlay_reserve(&r->overlay, m.op_count);
+    if (rc == 0) rc = worker_append_reserve(w);
+    if (rc == 0) {
+        struct write_state *state = state_of(request);
+        state->wait_decree = next.decree;
+        state->reply_decree = (int64_t)next.decree;
+        overlay_add(&r->overlay, &m);
+        list_push_back(&r->waiting, &request->node);
+        struct repl_event event = {.type = REPL_SUBMITTED, .submitted.mutation = bytes};
+        uint64_t before = r->repl.prepared;
+        replica_step(r, &event);
+        if (r->repl.prepared == before) { /* No memory in there: nothing happened. */
+            list_remove(&request->node);
+            overlay_remove(&r->overlay, &m);
+            rc = E_NOMEM;
+        }
+    }
+    chunk_unref(bytes);
+    return rc;
+}
+
+static enum wire_error error_of(int rc)
+{
+    switch (rc) {
+    case E_REFUSED: return WIRE_ERR_INVALID_STATE;
+    case E_LIMIT: return WIRE_ERR_INVALID_DATA;
+    default: return WIRE_ERR_BUSY;
+    }
+}
+
+/* A decided write without effects: its answer may speak of what is on its way, and waits for that. */
+static void answer_when_true(struct replica *r, struct rpc_request *request)
+{
+    struct write_state *state = state_of(request);
+    state->wait_decree = r->repl.prepared;
+    state->reply_decree = -1;
+    if (state->wait_decree <= r->repl.applied) answer(r, request);
+    else list_push_back(&r->waiting, &request->node);
+}
+
+/* Decide it. Returns E_AGAIN when values must come from the disk; otherwise the request is taken. */
+static int evaluate(struct replica *r, struct rpc_request *request)
+{
+    struct write_state *state = state_of(request);
+    struct worker *w = r->worker;
+    struct now now = replica_now(r);
+    struct kv_context context = {
+        .partition = &r->partition,
+        .now_s = value_epoch_s(now.wall_us),
+        .timestamp_us = repl_next(&r->repl, now.wall_us).timestamp_us,
+    };
+    struct replica_view view = {.view.lookup = view_lookup, .replica = r};
+    buf_clear(&w->scratch);
+    (void)mutation_begin(&w->scratch);
+    int rc = kv_write_evaluate(state->write, &context, &view.view, &w->scratch);
+    store_value_release(&view.pinned);
+    if (rc == E_AGAIN) return rc;
+    if (rc == 0 && state->write->has_effects) {
+        rc = submit(r, request);
+        if (rc == 0) return 0;
+    } else if (rc == 0) {
+        answer_when_true(r, request);
+        return 0;
+    }
+    refuse(r, request, error_of(rc));
+    return 0;
+}
+
+/* ---- Stalled writes ------------------------------------------------------------------------------------------ */
+
+static void stall(struct replica *r, struct rpc_request *request)
+{
+    MARK("write waits for a value from the disk");
+    metric_counter_add(&r->metrics.writes_stalled, 1);
+    list_push_back(&r->stalled, &request->node);
+}
+
+static struct rpc_request *request_of(struct list_node *node)
+{
+    return LIST_ENTRY(node, struct rpc_request, node);
+}
+
+/* The values are here: decide the first, then the others, until one needs the disk again. */
+static void stalled_go_on(struct replica *r)
+{
+    while (!list_is_empty(&r->stalled)) {
+        struct rpc_request *request = request_of(list_pop_front(&r->stalled));
+        if (r->is_closing || !repl_is_serving(&r->repl)) {
+            if (r->fetch != NULL) fetch_free(r);
+            refuse(r, request, WIRE_ERR_INVALID_STATE);
+            continue;
+        }
+        int rc = evaluate(r, request);
+        if (r->fetch != NULL) fetch_free(r);
+        if (rc != E_AGAIN) continue;
+        struct list_node *head = r->stalled.next; /* Back to the front. */
+        list_push_back(head, &request->node);
+        if (fetch_begin(r, state_of(request)->write) == 0) return;
+        list_remove(&request->node);
+        refuse(r, request, WIRE_ERR_BUSY);
+    }
+    if (r->fetch != NULL) fetch_free(r);
+}
+
+/* ---- Admission -------------------------------------------------------------------------------------------------- */
+
+static enum wire_error admit(const struct replica *r, const struct rpc_request *request)
+{
+    const struct frame_request *f = &request->frame;
+    const struct worker *w = r->worker;
+    if (kv_write_check_size(f->code, f->body_size, w->node->config.write_size_max) != 0)
+        return WIRE_ERR_INVALID_DATA;
+    if (r->partition.validates_partition_hash &&
+        f->partition_hash % r->partition.count != r->partition.index)
+        return WIRE_ERR_PARENT_PARTITION_MISUSED;
+    if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    if (w->is_disk_full || w->is_disk_failed) return WIRE_ERR_DISK_INSUFFICIENT;
+    return WIRE_ERR_OK;
+}
+
+/* A source says how far it is (D10). Only what came with real entries is a write. */
+static bool is_only_position(const struct kv_write *write)
+{
+    return write->rpc == RPC_DUPLICATE && write->args.duplicate.entries.count == 0;
+}
+
+void replica_on_write(struct replica *r, struct rpc_request *request)
+{
+    enum wire_error error = admit(r, request);
+    if (error != WIRE_ERR_OK) {
+        refuse(r, request, error);
+        return;
+    }
+    struct write_state *state = state_of(request);
+    state->write = arena_alloc(&request->arena, sizeof *state->write);
+    int rc = state->write == NULL ? E_NOMEM
+                                  : kv_write_read(state->write, request->frame.code,
+                                                  request->frame.body, &request->arena);
+    if (rc != 0) {
+        refuse(r, request, rc == E_NOMEM ? WIRE_ERR_BUSY : WIRE_ERR_INVALID_DATA);
+        return;
+    }
+    state->begin_us = replica_now(r).wall_us;
+    if (is_only_position(state->write)) {
+        state->reply_decree = -1;
+        struct duplicate_response done = {.set = DUPLICATE_RESPONSE_HAS_ERROR};
+        rpc_reply(request, WIRE_ERR_OK, &duplicate_response_schema, &done);
+        return;
+    }
+    bool must_wait = !list_is_empty(&r->stalled);
+    if (!must_wait && evaluate(r, request) == 0) return;
+    stall(r, request);
+    if (must_wait) return;
+    if (fetch_begin(r, state->write) == 0) return;
+    list_remove(&request->node);
+    refuse(r, request, WIRE_ERR_BUSY);
+}
+
+/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+
+void replica_reply(struct replica *r, uint64_t applied)
+{
+    uint64_t now_us = list_is_empty(&r->waiting) ? 0 : replica_now(r).wall_us;
+    while (!list_is_empty(&r->waiting)) {
+        struct rpc_request *request = request_of(r->waiting.next);
+        struct write_state *state = state_of(request);
+        if (state->wait_decree > applied) return;
+        list_remove(&request->node);
+        metric_histogram_add(&r->metrics.write_us,
+                             now_us > state->begin_us ? now_us - state->begin_us : 0);
+        answer(r, request);
+    }
+}
+
+static void fail_list(struct replica *r, struct list_node *list, enum wire_error error)
+{
+    for (struct list_node *n; (n = list_pop_front(list)) != NULL;) refuse(r, request_of(n), error);
+}
+
+void replica_fail_all(struct replica *r, enum wire_error error)
+{
+    fail_list(r, &r->waiting, error);
+    if (r->fetch == NULL) fail_list(r, &r->stalled, error); /* Else when the fetch is done. */
+    dup_wait_fail_all(r, error);
+}

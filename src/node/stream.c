@@ -1,0 +1,702 @@
+/* src/node/stream.c: performing a stream's effects (docs/duplication.md).
+ *
+ *     step:  event -> core/dup -> effects -> performed in order
+ *            one of them may answer itself at once (a read from the tail): that is the next event of
+ *            the same step, so nothing recurses and nothing waits */
+#include "node/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "kv/dup_entry.h"
+#include "node/dup_wait.h"
+#include "node/node_impl.h"
+#include "node/replica.h"
+#include "node/stream_scan.h"
+#include "node/worker.h"
+#include "obs/logger.h"
+#include "wire/key.h"
+
+static const struct logger logger = {.room = "dup"};
+
+enum {
+    CALL_DEADLINE_MS = 10000, /* For one DUPLICATE request: then it counts as failed. */
+    ROUTE_DEADLINE_MS = 5000,
+};
+
+static const struct metric_row stream_rows[] = {
+    METRIC_GAUGE_ROW(struct stream_metrics, committed, "dup_committed", "decree",
+                     "Last decree committed at the source"),
+    METRIC_GAUGE_ROW(struct stream_metrics, confirmed, "dup_confirmed", "decree",
+                     "Last decree known to be applied at the remote"),
+    METRIC_GAUGE_ROW(struct stream_metrics, lag_mutations, "dup_lag_mutations", "mutations",
+                     "Committed and not confirmed"),
+    METRIC_GAUGE_ROW(struct stream_metrics, lag_bytes, "dup_lag_bytes", "bytes",
+                     "Of the mutations committed and not confirmed"),
+    METRIC_READ_ROW(stream_lag_ms, "dup_lag_ms", "ms",
+                    "Since the oldest unconfirmed commit; 0: nothing is unconfirmed"),
+    METRIC_COUNTER_ROW(struct stream_metrics, requests, "dup_requests", "requests",
+                       "DUPLICATE requests sent"),
+    METRIC_COUNTER_ROW(struct stream_metrics, failures, "dup_failures", "requests",
+                       "DUPLICATE requests that failed and were sent again"),
+    METRIC_COUNTER_ROW(struct stream_metrics, bytes, "dup_bytes", "bytes",
+                       "Of DUPLICATE requests sent"),
+};
+static const struct metric_table stream_table = METRIC_TABLE(METRIC_OF_DUPLICATION, stream_rows);
+
+/* One DUPLICATE request on its way. */
+struct stream_call {
+    struct list_node node; /* In the stream's calls, or its free ones. */
+    struct cluster_call call;
+    struct stream *stream;
+    struct buf body;
+    uint64_t epoch, id;
+    uint32_t lane;
+    bool is_position; /* Nobody waits for its answer. */
+};
+
+/* Progress on its way into the meta group. It outlives the stream if it must. */
+struct stream_save {
+    struct control_save save;
+    struct stream *stream; /* NULL: gone meanwhile. */
+};
+
+static uint64_t now_ms(const struct stream *s)
+{
+    return replica_now(s->replica).boot_ms;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------------------------ */
+
+static bool perform(struct stream *s, const struct dup_effect *effect, struct dup_event *next);
+
+static void show_metrics(struct stream *s)
+{
+    const struct dup_lag *lag = &s->machine.lag;
+    metric_gauge_set(&s->metrics.committed, (int64_t)s->machine.committed);
+    metric_gauge_set(&s->metrics.confirmed, (int64_t)s->machine.confirmed);
+    metric_gauge_set(&s->metrics.lag_mutations, (int64_t)(lag->committed - lag->confirmed));
+    metric_gauge_set(&s->metrics.lag_bytes, (int64_t)lag->size);
+    metric_gauge_set(&s->metrics.behind_since_ms,
+                     lag->count > 0 ? (int64_t)lag->samples[0].commit_ms : 0);
+}
+
+bool stream_lag_ms(const void *figures, struct now now, int64_t *out)
+{
+    const struct stream_metrics *m = figures;
+    int64_t since = metric_gauge_get(&m->behind_since_ms);
+    *out = since == 0 || (int64_t)now.boot_ms < since ? 0 : (int64_t)now.boot_ms - since;
+    return true;
+}
+
+static void set_timer(struct stream *s)
+{
+    uint64_t deadline = dup_deadline_ms(&s->machine);
+    if (deadline == UINT64_MAX) io_timer_stop(&s->timer);
+    else io_timer_start(s->replica->worker->loop, &s->timer, deadline);
+}
+
+/* Give the machine an event, and then whatever its effects brought about at once. */
+void stream_step(struct stream *s, struct dup_event event)
+{
+    uint64_t confirmed = s->machine.confirmed;
+    bool has_next = true;
+    while (has_next) {
+        struct dup_effects effects;
+        event.now_ms = now_ms(s);
+        (void)dup_step(&s->machine, &event, &effects); /* Without memory it asks again by itself. */
+        has_next = false;
+        for (uint32_t i = 0; i < effects.count; i++)
+            if (perform(s, &effects.items[i], &event)) has_next = true;
+    }
+    if (s->machine.confirmed >= s->machine.snapshot_decree && s->machine.state == DUP_LIVE &&
+        s->machine.confirmed > 0)
+        s->dup.needs_snapshot = false;
+    show_metrics(s);
+    set_timer(s);
+    if (s->machine.confirmed != confirmed) {
+        replica_hold(s->replica);
+        dup_wait_check(s->replica);
+    }
+}
+
+static void on_timer(struct io_timer *timer)
+{
+    struct stream *s = LIST_ENTRY(timer, struct stream, timer);
+    stream_step(s, (struct dup_event){.type = DUP_TICKED});
+}
+
+/* ---- Sending ------------------------------------------------------------------------------------------------ */
+
+static struct stream_call *call_take(struct stream *s)
+{
+    struct list_node *node = list_pop_front(&s->free_calls);
+    struct stream_call *c =
+        node != NULL ? LIST_ENTRY(node, struct stream_call, node) : mem_zalloc(sizeof *c);
+    if (c == NULL) return NULL;
+    c->stream = s;
+    c->is_position = false;
+    buf_clear(&c->body);
+    list_init(&c->node);
+    list_push_back(&s->calls, &c->node);
+    return c;
+}
+
+static void call_give_back(struct stream_call *c)
+{
+    list_remove(&c->node);
+    list_push_back(&c->stream->free_calls, &c->node);
+}
+
+/* What a server's answer, or its absence, means to the machine. */
+static void read_answer(const struct rpc_answer *answer, struct arena *a, struct dup_event *e)
+{
+    struct duplicate_response response;
+    e->answered.refused = -1;
+    if (answer->rc != 0) {
+        e->answered.rc = answer->rc;
+        return;
+    }
+    if (answer->error != WIRE_ERR_OK) {
+        e->answered.rc = answer->error == WIRE_ERR_INVALID_DATA ? E_LIMIT
+                         : answer->error == WIRE_ERR_BUSY       ? E_BUSY
+                                                                : E_STATE;
+        e->answered.why = (const char *)wire_error_name(answer->error).data;
+        return;
+    }
+    e->answered.rc = rpc_answer_read(answer, &duplicate_response_schema, a, &response);
+    if (e->answered.rc != 0) return;
+    if ((response.set & DUPLICATE_RESPONSE_HAS_REFUSED_INDEX) != 0)
+        e->answered.refused = response.refused_index;
+    if (response.error == RRDB_INVALID_ARGUMENT) e->answered.rc = E_REFUSED;
+    else if (response.error != RRDB_OK) e->answered.rc = E_IO;
+}
+
+static void on_call_done(struct cluster_call *call, const struct rpc_answer *answer)
+{
+    struct stream_call *c = LIST_ENTRY(call, struct stream_call, call);
+    struct stream *s = c->stream;
+    struct arena arena = {0};
+    struct dup_event event = {.type = DUP_ANSWERED, .epoch = c->epoch};
+    event.answered.id = c->id;
+    event.answered.lane = c->lane;
+    read_answer(answer, &arena, &event);
+    bool is_position = c->is_position;
+    call_give_back(c);
+    if (event.answered.rc != 0) metric_counter_add(&s->metrics.failures, 1);
+    if (!is_position) stream_step(s, event);
+    arena_fini(&arena);
+}
+
+static struct duplicate_request position_of(const struct stream *s, uint64_t decree)
+{
+    if (!s->is_pirene) return (struct duplicate_request){0};
+    return (struct duplicate_request){
+        .set = DUPLICATE_REQUEST_HAS_PIRENE,
+        .source_app_id = s->replica->gpid.app_id,
+        .source_partition_index = s->replica->gpid.partition_index,
+        .source_decree_first = (int64_t)s->machine.confirmed + 1,
+        .source_decree_last = (int64_t)decree,
+        .closed_timestamp_us = (int64_t)s->machine.confirmed_timestamp_us,
+        .version = DUPLICATE_VERSION,
+    };
+}
+
+static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
+{
+    struct stream *s = c->stream;
+    c->epoch = s->machine.epoch;
+    c->lane = lane;
+    c->call.rpc = RPC_DUPLICATE;
+    c->call.schema = NULL;
+    c->call.body = buf_slice(&c->body);
+    c->call.deadline_ms = now_ms(s) + CALL_DEADLINE_MS;
+    c->call.flags = CLUSTER_NO_RETRY;
+    c->call.on_done = on_call_done;
+    metric_counter_add(&s->metrics.requests, 1);
+    metric_counter_add(&s->metrics.bytes, c->body.size);
+    cluster_call_partition(s->table, lane, hash, &c->call);
+}
+
+/* No memory for the request: the machine hears that it failed, and tries again. */
+static bool send_failed(const struct dup_request *r, uint64_t epoch, struct dup_event *next)
+{
+    *next = (struct dup_event){.type = DUP_ANSWERED, .epoch = epoch};
+    next->answered.id = r->id;
+    next->answered.lane = r->lane;
+    next->answered.rc = E_NOMEM;
+    next->answered.refused = -1;
+    return true;
+}
+
+static bool do_send(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+{
+    const struct dup_request *r = effect->request;
+    struct stream_call *c = call_take(s);
+    if (c == NULL) return send_failed(r, effect->epoch, next);
+    size_t offset = kv_dup_request_begin(&c->body);
+    for (uint32_t i = 0; i < r->op_count; i++) kv_dup_entry_append(&c->body, &r->ops[i].op);
+    struct duplicate_request position = position_of(s, r->decree_last);
+    if (kv_dup_request_finish(&c->body, offset, r->op_count, &position) != 0) {
+        call_give_back(c);
+        return send_failed(r, effect->epoch, next);
+    }
+    c->id = r->id;
+    call_send(c, r->lane, key_hash(r->ops[r->op_count - 1].op.key));
+    return false;
+}
+
+static void do_announce(struct stream *s, const struct dup_effect *effect)
+{
+    struct stream_call *c = call_take(s);
+    if (c == NULL) return; /* It is news for the other side's display only. */
+    size_t offset = kv_dup_request_begin(&c->body);
+    struct duplicate_request position = position_of(s, effect->first);
+    if (kv_dup_request_finish(&c->body, offset, 0, &position) != 0) {
+        call_give_back(c);
+        return;
+    }
+    c->is_position = true;
+    call_send(c, effect->lane, 0);
+}
+
+/* ---- Routing: who is it, and how many partitions has the table? ------------------------------------------- */
+
+static void route_failed(struct stream *s, int rc, const char *why)
+{
+    struct dup_event event = {.type = DUP_ROUTE_FAILED, .epoch = s->route_epoch};
+    event.failed.rc = rc;
+    event.failed.why = why;
+    stream_step(s, event);
+}
+
+static void route_found(struct stream *s, uint32_t partition_count)
+{
+    struct dup_event event = {.type = DUP_ROUTED, .epoch = s->route_epoch};
+    event.routed = (struct dup_remote){
+        .partition_count = partition_count,
+        .cluster_id = s->remote_cluster_id,
+        .request_size_max = s->is_pirene ? 512 << 10 : 64 << 10,
+        /* Pegasus does not compare timetags: one at a time keeps the order of a key's writes. */
+        .requests_per_lane = s->is_pirene ? 4 : 1,
+        .takes_positions = s->is_pirene,
+    };
+    stream_step(s, event);
+}
+
+static void on_config_done(struct cluster_call *call, const struct rpc_answer *answer)
+{
+    struct stream *s = LIST_ENTRY(call, struct stream, config_call);
+    struct arena arena = {0};
+    struct query_config_response response;
+    int rc = answer->rc;
+    if (rc == 0 && answer->error != WIRE_ERR_OK) rc = E_STATE;
+    if (rc == 0) rc = rpc_answer_read(answer, &query_config_response_schema, &arena, &response);
+    if (rc != 0) {
+        route_failed(s, rc, rc == E_NOTFOUND ? "it does not exist" : "its metas do not answer");
+    } else if (!slice_is(response.err, "ERR_OK")) {
+        route_failed(s, E_NOTFOUND,
+                     slice_is(response.err, "ERR_OBJECT_NOT_FOUND") ? "it does not exist"
+                                                                    : "its metas refuse");
+    } else {
+        route_found(s, response.partition_count > 0 ? (uint32_t)response.partition_count : 0);
+    }
+    arena_fini(&arena);
+}
+
+static void ask_config(struct stream *s)
+{
+    s->config_args = (struct query_config_request){.app_name = slice_str(s->dup.remote_table)};
+    s->config_call.rpc = RPC_QUERY_CONFIG;
+    s->config_call.schema = &query_config_request_schema;
+    s->config_call.args = &s->config_args;
+    s->config_call.flags = CLUSTER_NO_RETRY;
+    s->config_call.deadline_ms = now_ms(s) + ROUTE_DEADLINE_MS;
+    s->config_call.on_done = on_config_done;
+    cluster_call_meta(s->remote->cluster, &s->config_call);
+}
+
+static void on_hello_done(struct cluster_call *call, const struct rpc_answer *answer)
+{
+    struct stream *s = LIST_ENTRY(call, struct stream, hello_call);
+    struct arena arena = {0};
+    struct hello_response response;
+    if (answer->rc != 0) {
+        route_failed(s, answer->rc, "its metas cannot be reached");
+        return;
+    }
+    /* Pegasus does not know the greeting: then it is one. */
+    s->is_pirene = answer->error == WIRE_ERR_OK &&
+                   rpc_answer_read(answer, &hello_response_schema, &arena, &response) == 0 &&
+                   slice_is(response.err, "ERR_OK");
+    s->remote_cluster_id = s->is_pirene ? (uint8_t)response.cluster_id : s->dup.remote_cluster_id;
+    arena_fini(&arena);
+    if (s->is_pirene && s->remote_cluster_id == s->replica->worker->node->cluster_id)
+        route_failed(s, E_INVALID, "it has this cluster's own id: give each cluster its own");
+    else ask_config(s);
+}
+
+static void do_route(struct stream *s, const struct dup_effect *effect)
+{
+    const struct node *n = s->replica->worker->node;
+    cluster_call_cancel(&s->hello_call);
+    cluster_call_cancel(&s->config_call);
+    s->route_epoch = effect->epoch;
+    s->hello_args = (struct hello_request){
+        .version = PIRENE_VERSION,
+        .cluster_name = slice_str(n->config.cluster_name),
+        .cluster_id = n->cluster_id,
+    };
+    s->hello_call.rpc = RPC_HELLO;
+    s->hello_call.schema = &hello_request_schema;
+    s->hello_call.args = &s->hello_args;
+    s->hello_call.flags = CLUSTER_NO_RETRY;
+    s->hello_call.deadline_ms = now_ms(s) + ROUTE_DEADLINE_MS;
+    s->hello_call.on_done = on_hello_done;
+    cluster_call_meta(s->remote->cluster, &s->hello_call);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------- */
+
+static void on_log_read(struct log_read *read, int rc);
+
+static void read_from_log(struct stream *s, const struct dup_effect *effect)
+{
+    MARK("stream reads the log, not the tail");
+    s->read = (struct log_read){
+        .gpid = s->replica->gpid,
+        .from_decree = effect->first,
+        .to_decree = effect->last,
+        .size_max = effect->size,
+        .count_max = STREAM_RUN_MAX,
+        .loop = s->replica->worker->loop,
+        .on_done = on_log_read,
+    };
+    s->read_epoch = effect->epoch;
+    s->busy++;
+    log_read(s->replica->worker->node->log, &s->read);
+}
+
+/* Hand over what the tail has; what it no longer has is read from the log. */
+static bool do_read(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+{
+    uint32_t count = 0;
+    size_t size = 0;
+    for (uint64_t decree = effect->first; decree <= effect->last; decree++) {
+        struct chunk *mutation = repl_tail_get(&s->replica->repl, decree);
+        if (mutation == NULL || count == STREAM_RUN_MAX || (count > 0 && size > effect->size))
+            break;
+        s->tail_run[count++] = mutation;
+        size += mutation->capacity;
+    }
+    if (count == 0) {
+        if (!s->is_log_reading) {
+            s->is_log_reading = true;
+            read_from_log(s, effect);
+        }
+        return false;
+    }
+    *next = (struct dup_event){.type = DUP_READ, .epoch = effect->epoch};
+    next->read.mutations = s->tail_run;
+    next->read.count = count;
+    return true;
+}
+
+/* Copies of the log's mutations, each a chunk of its own, as the tail's are. */
+static uint32_t copy_entries(struct stream *s, const struct log_read *read)
+{
+    uint32_t count = 0;
+    while (count < read->count && count < STREAM_RUN_MAX) {
+        struct slice bytes = read->entries[count].mutation;
+        struct chunk *copy = chunk_new(bytes.size);
+        if (copy == NULL) break;
+        memcpy(copy->data, bytes.data, bytes.size);
+        s->tail_run[count++] = copy;
+    }
+    return count;
+}
+
+static void on_log_read(struct log_read *read, int rc)
+{
+    struct stream *s = LIST_ENTRY(read, struct stream, read);
+    s->is_log_reading = false;
+    struct dup_event event = {.type = DUP_READ, .epoch = s->read_epoch};
+    uint32_t count = rc == 0 && !s->is_closing ? copy_entries(s, read) : 0;
+    if (count == 0) {
+        event.type = DUP_READ_FAILED;
+        event.failed.rc = rc != 0 ? rc : E_NOMEM;
+    } else {
+        event.read.mutations = s->tail_run;
+        event.read.count = count;
+    }
+    struct chunk *run[STREAM_RUN_MAX];
+    memcpy(run, s->tail_run, count * sizeof run[0]);
+    if (!s->is_closing) stream_step(s, event);
+    for (uint32_t i = 0; i < count; i++) chunk_unref(run[i]);
+    stream_release(s);
+}
+
+static bool do_scan_open(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+{
+    if (stream_scan_open(s, effect) == 0) return false;
+    *next = (struct dup_event){.type = DUP_SCAN_FAILED, .epoch = effect->epoch};
+    next->failed.rc = E_NOMEM;
+    return true;
+}
+
+/* ---- Saving -------------------------------------------------------------------------------------------------- */
+
+static void on_saved(struct control_save *save)
+{
+    struct stream_save *ss = LIST_ENTRY(save, struct stream_save, save);
+    struct stream *s = ss->stream;
+    struct dup_event event = {.type = DUP_SAVED};
+    event.saved.decree = ss->save.rc == 0 ? (uint64_t)ss->save.confirm.confirmed : 0;
+    mem_free(ss);
+    if (s == NULL) return;
+    s->save = NULL;
+    stream_step(s, event);
+    replica_hold(s->replica);
+}
+
+static bool save_failed(struct dup_event *next)
+{
+    *next = (struct dup_event){.type = DUP_SAVED};
+    next->saved.decree = 0;
+    return true;
+}
+
+static bool do_save(struct stream *s, uint64_t decree, struct dup_event *next)
+{
+    struct stream_save *ss = mem_zalloc(sizeof *ss);
+    if (ss == NULL) return save_failed(next);
+    ss->stream = s;
+    ss->save.loop = s->replica->worker->loop;
+    ss->save.on_saved = on_saved;
+    ss->save.confirm = (struct meta_confirm){
+        .table_id = s->replica->gpid.app_id,
+        .dup_id = s->dup.id,
+        .partition = s->replica->gpid.partition_index,
+        .confirmed = (int64_t)decree,
+        .is_bootstrapped = true, /* Progress is only saved behind the snapshot. */
+    };
+    s->save = ss;
+    control_save(s->replica->worker->node, &ss->save);
+    return false;
+}
+
+/* ---- Effects ---------------------------------------------------------------------------------------------------- */
+
+/* True when the effect has an answer at once: 'next' is it. */
+static bool perform(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+{
+    switch (effect->type) {
+    case DUP_DO_ROUTE: do_route(s, effect); return false;
+    case DUP_DO_READ: return do_read(s, effect, next);
+    case DUP_DO_SCAN_OPEN: return do_scan_open(s, effect, next);
+    case DUP_DO_SCAN: stream_scan_next(s, effect); return false;
+    case DUP_DO_SCAN_CLOSE: stream_scan_close(s); return false;
+    case DUP_DO_SEND: return do_send(s, effect, next);
+    case DUP_DO_ANNOUNCE: do_announce(s, effect); return false;
+    case DUP_DO_SAVE: return do_save(s, effect->first, next);
+    case DUP_DO_STEP: *next = (struct dup_event){.type = DUP_TICKED}; return true;
+    }
+    return false;
+}
+
+/* ---- Life --------------------------------------------------------------------------------------------------------- */
+
+/* Begin, or begin again, from what is known to be confirmed. */
+static void stream_start(struct stream *s)
+{
+    const struct replica *r = s->replica;
+    uint64_t committed = r->repl.committed;
+    bool is_new = s->dup.confirmed < 0 && !s->dup.needs_snapshot;
+    struct dup_event event = {.type = DUP_STARTED};
+    event.started.committed = committed;
+    event.started.needs_snapshot = s->dup.needs_snapshot;
+    event.started.confirmed = s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0;
+    if (is_new || event.started.confirmed > committed) event.started.confirmed = committed;
+    if (s->machine.confirmed > event.started.confirmed && !s->dup.needs_snapshot)
+        event.started.confirmed = s->machine.confirmed; /* Resumed: we know more than was saved. */
+    for (uint64_t d = event.started.confirmed + 1; d <= committed; d++) {
+        const struct chunk *m = repl_tail_get(&r->repl, d);
+        if (m == NULL) continue; /* In the log: its size shows when it is read. */
+        if (event.started.age_ms == 0) {
+            uint64_t wall_us = replica_now(r).wall_us, at_us = bytes_get_le64(m->data + 16);
+            event.started.age_ms = wall_us > at_us ? (wall_us - at_us) / 1000 : 0;
+        }
+        event.started.pending_size += m->capacity;
+    }
+    stream_step(s, event);
+    struct dup_event none;
+    /* Where a duplication without snapshot began must be known after a restart. */
+    if (is_new && s->save == NULL) (void)do_save(s, committed, &none);
+}
+
+static void show(struct stream *s)
+{
+    metric_entity_init(&s->entity, &stream_table, &s->metrics);
+    metric_entity_label(&s->entity, "table", "%d", s->replica->gpid.app_id);
+    metric_entity_label(&s->entity, "partition", "%d", s->replica->gpid.partition_index);
+    metric_entity_label(&s->entity, "dup", "%d", s->dup.id);
+    metric_registry_add(&s->replica->worker->node->registry, &s->entity);
+}
+
+struct stream *stream_new(struct replica *r, const struct assignment_dup *dup)
+{
+    struct stream *s = mem_zalloc(sizeof *s);
+    if (s == NULL) return NULL;
+    s->remote = remote_get(r->worker, dup->remote_metas);
+    if (s->remote == NULL) goto free_stream;
+    if (cluster_table_open(s->remote->cluster, dup->remote_table, &s->table) != 0) goto put_remote;
+
+    s->replica = r;
+    s->dup = *dup;
+    s->timer.run = on_timer;
+    list_init(&s->calls);
+    list_init(&s->free_calls);
+    dup_init(&s->machine);
+    list_push_back(&r->streams, &s->node);
+    r->busy++;
+    show(s);
+    LOG_INFO(&logger, "duplication begins", field_i64("table", r->gpid.app_id),
+             field_i64("partition", r->gpid.partition_index), field_i64("dup", dup->id),
+             field_str("to", dup->remote_metas), field_i64("confirmed", dup->confirmed));
+    if (!dup->is_paused) stream_start(s);
+    return s;
+
+put_remote:
+    remote_put(s->remote);
+free_stream:
+    mem_free(s);
+    return NULL;
+}
+
+void stream_assign(struct stream *s, const struct assignment_dup *dup)
+{
+    bool was_paused = s->dup.is_paused;
+    s->dup.is_paused = dup->is_paused;
+    memcpy(s->dup.remote_cluster, dup->remote_cluster, sizeof s->dup.remote_cluster);
+    s->dup.remote_cluster_id = dup->remote_cluster_id;
+    if (dup->is_paused && !was_paused) {
+        stream_step(s, (struct dup_event){.type = DUP_STOPPED});
+    } else if (!dup->is_paused && was_paused) {
+        s->dup.confirmed = dup->confirmed;
+        stream_start(s);
+    }
+}
+
+void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size)
+{
+    if (s->is_closing) return;
+    struct dup_event event = {.type = DUP_COMMITTED};
+    event.committed.decree = decree;
+    event.committed.size = size;
+    stream_step(s, event);
+}
+
+void stream_give_up_log(struct stream *s)
+{
+    LOG_WARN(&logger, "backlog over its budget: the remote will be repaired by a snapshot",
+             field_i64("table", s->replica->gpid.app_id), field_i64("dup", s->dup.id));
+    struct dup_event event = {.type = DUP_READ_FAILED, .epoch = s->machine.epoch};
+    event.failed.rc = E_NOTFOUND;
+    event.failed.why = "the backlog passed its budget";
+    s->dup.needs_snapshot = true;
+    stream_step(s, event);
+}
+
+static void calls_free(struct list_node *list)
+{
+    for (struct list_node *n; (n = list_pop_front(list)) != NULL;) {
+        struct stream_call *c = LIST_ENTRY(n, struct stream_call, node);
+        cluster_call_cancel(&c->call);
+        buf_fini(&c->body);
+        mem_free(c);
+    }
+}
+
+static void stream_free(struct stream *s)
+{
+    struct replica *r = s->replica;
+    list_remove(&s->node);
+    metric_registry_remove(&r->worker->node->registry, &s->entity);
+    dup_fini(&s->machine);
+    mem_free(s);
+    replica_release(r);
+}
+
+void stream_release(struct stream *s)
+{
+    CHECK(s->busy > 0);
+    if (--s->busy == 0 && s->is_closing) stream_free(s);
+}
+
+void stream_close(struct stream *s)
+{
+    s->is_closing = true;
+    s->busy++;
+    io_timer_stop(&s->timer);
+    stream_scan_close(s);
+    cluster_call_cancel(&s->hello_call);
+    cluster_call_cancel(&s->config_call);
+    calls_free(&s->calls);
+    calls_free(&s->free_calls);
+    if (s->save != NULL) s->save->stream = NULL;
+    cluster_table_close(s->table);
+    remote_put(s->remote);
+    dup_wait_check(s->replica);
+    stream_release(s);
+}
+
+uint64_t stream_hold_decree(const struct stream *s)
+{
+    if (s->machine.state == DUP_PAUSED && s->machine.committed == 0)
+        return s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0; /* Never started. */
+    return dup_hold_decree(&s->machine);
+}
+
+/* ---- Remote clusters ------------------------------------------------------------------------------------------------ */
+
+struct remote *remote_get(struct worker *w, const char *metas)
+{
+    LIST_EACH (it, &w->remotes) {
+        struct remote *remote = LIST_ENTRY(it, struct remote, node);
+        if (strcmp(remote->metas, metas) != 0) continue;
+        remote->users++;
+        return remote;
+    }
+    struct remote *remote = mem_zalloc(sizeof *remote);
+    if (remote == NULL) return NULL;
+    struct cluster_options options = {.metas = metas, .framing = FRAME_RDSN};
+    if (cluster_open(w->loop, &options, &remote->cluster) != 0) {
+        mem_free(remote);
+        return NULL;
+    }
+    (void)snprintf(remote->metas, sizeof remote->metas, "%s", metas);
+    remote->worker = w;
+    remote->users = 1;
+    list_push_back(&w->remotes, &remote->node);
+    return remote;
+}
+
+static void on_cluster_closed(void *context)
+{
+    struct remote *remote = context;
+    struct worker *w = remote->worker;
+    mem_free(remote);
+    w->remotes_closing--;
+    worker_stop_if_done(w);
+}
+
+void remote_put(struct remote *remote)
+{
+    if (--remote->users > 0) return;
+    list_remove(&remote->node);
+    remote->worker->remotes_closing++;
+    cluster_close(remote->cluster, on_cluster_closed, remote);
+}

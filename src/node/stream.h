@@ -1,0 +1,96 @@
+/* src/node/stream.h: the shell of one duplication stream: core/dup decides, this performs: it reads the
+ * tail or the log, encodes entries, calls the remote, and reports progress. On the replica's worker.
+ *
+ *     struct stream   one (partition, duplication): the machine, its calls under way
+ *     struct remote   one remote cluster as a worker sees it: connections, shared by its streams */
+#pragma once
+#include "core/dup/dup.h"
+#include "io/io.h"
+#include "log/log.h"
+#include "node/assignment.h"
+#include "obs/metric.h"
+#include "rpc/cluster.h"
+
+struct replica;
+struct worker;
+
+struct remote {
+    struct list_node node; /* In its worker. */
+    struct worker *worker;
+    char metas[META_METAS_SIZE_MAX + 1];
+    struct cluster *cluster;
+    uint32_t users;
+};
+
+enum { STREAM_RUN_MAX = 256 }; /* Mutations handed to the machine at once. */
+
+struct stream_metrics {
+    struct metric_gauge committed, confirmed, lag_mutations, lag_bytes;
+    struct metric_gauge behind_since_ms; /* Boot time of the oldest unconfirmed commit; 0: none. */
+    struct metric_counter requests, failures, bytes;
+};
+
+struct stream_scan;
+struct stream_save;
+
+struct stream {
+    struct list_node node; /* In its replica. */
+    struct replica *replica;
+    struct assignment_dup dup;
+    struct dup machine;
+    struct remote *remote;
+    struct cluster_table *table;
+    struct io_timer timer;
+    struct list_node calls, free_calls;
+
+    struct cluster_call hello_call, config_call;
+    struct hello_request hello_args;
+    struct query_config_request config_args;
+    uint64_t route_epoch;
+    bool is_pirene; /* The remote greeted back. */
+    uint8_t remote_cluster_id;
+
+    struct chunk *tail_run[STREAM_RUN_MAX]; /* Borrowed during one step. */
+    struct log_read read;
+    uint64_t read_epoch;
+    bool is_log_reading;
+
+    struct stream_scan *scan; /* A snapshot under way. */
+    struct stream_save *save; /* Progress on its way into the meta group. */
+
+    bool is_closing;
+    uint32_t busy; /* Things under way that point here. */
+    struct stream_metrics metrics;
+    struct metric_entity entity;
+};
+
+/* Begin a stream. NULL: no memory. */
+struct stream *stream_new(struct replica *r, const struct assignment_dup *dup);
+
+/* The meta group's view changed: paused, resumed, or just the same. */
+void stream_assign(struct stream *s, const struct assignment_dup *dup);
+
+/* The replica has committed up to 'decree', 'size' bytes more than when it last said so. */
+void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size);
+
+/* The backlog of this disk is over its budget: give the log up and send a snapshot later. */
+void stream_give_up_log(struct stream *s);
+
+/* Give the machine an event, perform what it wants. Not from inside a step. */
+void stream_step(struct stream *s, struct dup_event event);
+
+/* Something under way that pointed here has ended. */
+void stream_release(struct stream *s);
+
+/* The lag by the reader's clock: it grows while nothing moves. */
+bool stream_lag_ms(const void *figures, struct now now, int64_t *out);
+
+/* End it; freed later, when nothing under way points to it. The replica is kept until then. */
+void stream_close(struct stream *s);
+
+uint64_t stream_hold_decree(const struct stream *s);
+
+/* The remote cluster with these metas as this worker reaches it, one more user. NULL: no memory, or no
+ * such list of metas. */
+struct remote *remote_get(struct worker *w, const char *metas);
+void remote_put(struct remote *remote);

@@ -1,0 +1,461 @@
+/* src/node/worker.c: requests to their replicas, mutations to the log. */
+#include "node/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "node/dup_wait.h"
+#include "node/node_impl.h"
+#include "obs/logger.h"
+
+static const struct logger logger = {.room = "worker"};
+
+enum {
+    BATCH_CAPACITY_MIN = 64,
+    DISK_RETRY_MS = 500, /* A full disk is tried again this often. */
+    SCAN_EXPIRE_MS =
+        60 * 1000, /* Forgotten scans are looked for this often, while there are any. */
+};
+
+/* ---- The table of replicas ----------------------------------------------------------------------------- */
+
+static struct list_node *bucket(struct worker *w, struct gpid gpid)
+{
+    uint32_t hash = (uint32_t)gpid.app_id * 2654435761u + (uint32_t)gpid.partition_index * 40503u;
+    return &w->replicas[(hash >> 8) & (WORKER_BUCKETS - 1)];
+}
+
+struct replica *worker_find(struct worker *w, struct gpid gpid)
+{
+    LIST_EACH (it, bucket(w, gpid)) {
+        struct replica *r = LIST_ENTRY(it, struct replica, node);
+        if (r->gpid.app_id == gpid.app_id && r->gpid.partition_index == gpid.partition_index)
+            return r;
+    }
+    return NULL;
+}
+
+void worker_add(struct worker *w, struct replica *r)
+{
+    list_push_back(bucket(w, r->gpid), &r->node);
+    w->replica_count++;
+}
+
+void worker_remove(struct worker *w, struct replica *r)
+{
+    list_remove(&r->node);
+    w->replica_count--;
+}
+
+/* ---- The log --------------------------------------------------------------------------------------------- */
+
+int worker_append_reserve(struct worker *w)
+{
+    struct worker_batch *b = w->filling;
+    if (b->count < b->capacity) return 0;
+    size_t capacity = b->capacity == 0 ? BATCH_CAPACITY_MIN : b->capacity * 2;
+    struct log_entry *entries = mem_realloc(b->entries, capacity * sizeof *entries);
+    if (entries != NULL) b->entries = entries;
+    struct chunk **chunks = mem_realloc(b->chunks, capacity * sizeof(struct chunk *));
+    if (chunks != NULL) b->chunks = chunks;
+    struct replica **replicas = mem_realloc(b->replicas, capacity * sizeof(struct replica *));
+    if (replicas != NULL) b->replicas = replicas;
+    if (entries == NULL || chunks == NULL || replicas == NULL) return E_NOMEM;
+    b->capacity = capacity;
+    return 0;
+}
+
+void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, uint64_t decree,
+                   uint64_t ballot)
+{
+    struct worker_batch *b = w->filling;
+    CHECK(b->count < b->capacity);
+    b->entries[b->count] = (struct log_entry){
+        .gpid = r->gpid,
+        .decree = decree,
+        .ballot = ballot,
+        .mutation = slice_of(mutation->data, mutation->capacity),
+    };
+    b->chunks[b->count] = chunk_ref(mutation);
+    b->replicas[b->count] = r;
+    r->busy++;
+    b->count++;
+}
+
+static void on_batch_done(struct log_batch *log_batch, int rc);
+
+/* The end of a turn: what its replicas appended goes to the log, unless a batch is under way. */
+static void submit_batch(struct io_turn_hook *hook)
+{
+    struct worker *w = LIST_ENTRY(hook, struct worker, hook);
+    if (w->flying != NULL || w->filling->count == 0) return;
+    w->flying = w->filling;
+    w->filling = w->filling == &w->batches[0] ? &w->batches[1] : &w->batches[0];
+    w->flying->log = (struct log_batch){
+        .loop = w->loop,
+        .entries = w->flying->entries,
+        .count = w->flying->count,
+        .on_done = on_batch_done,
+    };
+    log_submit(w->node->log, &w->flying->log);
+}
+
+/* Tell every replica of the batch, each once. */
+static void tell_replicas(struct worker_batch *b, int rc)
+{
+    for (size_t i = 0; i < b->count; i++) b->replicas[i]->logged_to = b->entries[i].decree;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->replicas[i]->logged_to != 0) replica_on_logged(b->replicas[i], rc);
+}
+
+static void release_batch(struct worker_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        chunk_unref(b->chunks[i]);
+        replica_release(b->replicas[i]);
+    }
+    b->count = 0;
+}
+
+static void on_batch_done(struct log_batch *log_batch, int rc)
+{
+    struct worker_batch *b = LIST_ENTRY(log_batch, struct worker_batch, log);
+    struct worker *w = b->owner;
+    if (rc == E_NOSPACE || rc == E_NOMEM) {
+        MARK("log batch waits for disk space");
+        if (!w->is_disk_full)
+            LOG_ERROR(&logger, "no space for the log: writes are refused until there is",
+                      field_code(rc));
+        w->is_disk_full = true;
+        io_timer_start(w->loop, &w->disk_timer, io_now(io_of(w->loop)).boot_ms + DISK_RETRY_MS);
+        return;
+    }
+    if (rc == 0 && w->is_disk_full) {
+        LOG_INFO(&logger, "the log has space again");
+        w->is_disk_full = false;
+    }
+    if (rc != 0) w->is_disk_failed = true;
+    w->flying = NULL;
+    tell_replicas(b, rc);
+    release_batch(b);
+}
+
+/* The same batch again, before anything that came after it. */
+static void on_disk_timer(struct io_timer *timer)
+{
+    struct worker *w = LIST_ENTRY(timer, struct worker, disk_timer);
+    if (w->flying != NULL) log_submit(w->node->log, &w->flying->log);
+}
+
+/* ---- Requests ------------------------------------------------------------------------------------------------ */
+
+static void serve(struct worker *w, struct rpc_request *request)
+{
+    const struct frame_request *f = &request->frame;
+    struct replica *r = worker_find(w, (struct gpid){f->app_id, f->partition_index});
+    if (r == NULL) {
+        rpc_reply_error(request, WIRE_ERR_OBJECT_NOT_FOUND);
+        return;
+    }
+    replica_on_request(r, request);
+}
+
+static unsigned denied(const struct replica *r, enum rpc_kind kind)
+{
+    unsigned deny = r->assigned != NULL ? r->assigned->deny : DENY_NOTHING;
+    unsigned what = kind == RPC_KIND_WRITE ? DENY_WRITES : DENY_READS;
+    return (deny & what) != 0 ? deny : DENY_NOTHING;
+}
+
+void replica_on_request(struct replica *r, struct rpc_request *request)
+{
+    enum rpc_kind kind = rpc_info(request->frame.code)->kind;
+    unsigned deny = kind == RPC_KIND_PIRENE ? DENY_NOTHING : denied(r, kind);
+    if ((deny & DENY_BY_SILENCE) != 0) {
+        rpc_drop(request);
+        return;
+    }
+    if (deny != DENY_NOTHING) {
+        rpc_reply_error(request, WIRE_ERR_INVALID_STATE);
+        return;
+    }
+    switch (request->frame.code) {
+    case RPC_DUP_STATUS: dup_status_on_request(r, request); break;
+    case RPC_DUP_WAIT: dup_wait_on_request(r, request); break;
+    case RPC_DIGEST: replica_on_digest(r, request); break;
+    default:
+        if (kind == RPC_KIND_WRITE) replica_on_write(r, request);
+        else replica_on_read(r, request);
+        break;
+    }
+}
+
+static void on_carried(struct io_post *post)
+{
+    struct rpc_request *request = LIST_ENTRY(post, struct rpc_request, post);
+    struct worker *w;
+    memcpy(&w, request->owner, sizeof w);
+    memset(request->owner, 0, sizeof w);
+    serve(w, request);
+}
+
+static void on_carried_to_control(struct io_post *post)
+{
+    struct rpc_request *request = LIST_ENTRY(post, struct rpc_request, post);
+    struct node *n;
+    memcpy(&n, request->owner, sizeof n);
+    memset(request->owner, 0, sizeof n);
+    control_on_request(n, request);
+}
+
+/* Carry it to another loop; 'to' is what its handler finds in the owner's bytes. */
+static void carry(struct rpc_request *request, struct io_loop *loop, void *to,
+                  void (*run)(struct io_post *post))
+{
+    memcpy(request->owner, &to, sizeof to);
+    request->post.run = run;
+    io_post(loop, &request->post);
+}
+
+static bool is_for_partition(enum rpc_code code)
+{
+    switch (rpc_info(code)->kind) {
+    case RPC_KIND_READ:
+    case RPC_KIND_WRITE:
+    case RPC_KIND_SCAN: return true;
+    case RPC_KIND_PIRENE: return code != RPC_HELLO;
+    case RPC_KIND_META:
+    case RPC_KIND_ADMIN: break;
+    }
+    return false;
+}
+
+void worker_on_request(void *context, struct rpc_request *request)
+{
+    struct worker *w = context;
+    const struct frame_request *f = &request->frame;
+    if (!is_for_partition(f->code)) {
+        carry(request, w->node->control, w->node, on_carried_to_control);
+        return;
+    }
+    if (f->app_id <= 0) {
+        rpc_reply_error(request, WIRE_ERR_HANDLER_NOT_FOUND);
+        return;
+    }
+    struct worker *owner = node_owner(w->node, (struct gpid){f->app_id, f->partition_index});
+    if (owner == w) serve(w, request);
+    else carry(request, owner->loop, owner, on_carried);
+}
+
+/* ---- Scans that nobody continues ------------------------------------------------------------------------------- */
+
+static void on_scan_timer(struct io_timer *timer)
+{
+    struct worker *w = LIST_ENTRY(timer, struct worker, scan_timer);
+    uint64_t now_ms = io_now(io_of(w->loop)).boot_ms, next_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
+        LIST_EACH (it, &w->replicas[i]) {
+            struct replica *r = LIST_ENTRY(it, struct replica, node);
+            uint64_t due_ms = kv_scans_expire(&r->scans, now_ms);
+            if (due_ms < next_ms) next_ms = due_ms;
+        }
+    if (next_ms != UINT64_MAX) io_timer_start(w->loop, &w->scan_timer, next_ms);
+}
+
+void worker_scan_waits(struct worker *w)
+{
+    if (w->scan_timer.loop == NULL)
+        io_timer_start(w->loop, &w->scan_timer, io_now(io_of(w->loop)).boot_ms + SCAN_EXPIRE_MS);
+}
+
+/* ---- The meta group's wishes ------------------------------------------------------------------------------------ */
+
+/* A replica being opened on the pool, and what it is to be told when it is there. */
+struct opening {
+    struct list_node node;
+    struct worker *worker;
+    struct gpid gpid;
+    struct assignment *assigned; /* The newest; NULL: dropped meanwhile. */
+    char dir[CONFIG_TEXT_SIZE + 64];
+    struct replica *replica;
+    int rc;
+    struct err err;
+    struct io_work work;
+};
+
+static struct opening *opening_find(struct worker *w, struct gpid gpid)
+{
+    LIST_EACH (it, &w->openings) {
+        struct opening *o = LIST_ENTRY(it, struct opening, node);
+        if (o->gpid.app_id == gpid.app_id && o->gpid.partition_index == gpid.partition_index)
+            return o;
+    }
+    return NULL;
+}
+
+static void opening_run(struct io_work *work)
+{
+    struct opening *o = LIST_ENTRY(work, struct opening, work);
+    struct node *n = o->worker->node;
+    o->rc = replica_open(n->io, n->store_env, o->dir, o->gpid, n->node_id, node_tail_size(n),
+                         &o->replica, &o->err);
+}
+
+static void on_replica_closed(struct replica *r);
+
+static void opening_done(struct io_work *work)
+{
+    struct opening *o = LIST_ENTRY(work, struct opening, work);
+    struct worker *w = o->worker;
+    list_remove(&o->node);
+    if (o->rc != 0) {
+        LOG_ERROR(&logger, "replica not opened", field_err(&o->err));
+        assignment_free(o->assigned);
+    } else {
+        replica_start(o->replica, w);
+        if (o->assigned != NULL && !w->is_closing) replica_assign(o->replica, o->assigned);
+        else {
+            assignment_free(o->assigned);
+            replica_close(o->replica, !w->is_closing, on_replica_closed);
+        }
+    }
+    mem_free(o);
+    worker_stop_if_done(w);
+}
+
+static void opening_begin(struct worker *w, struct assignment *a)
+{
+    struct opening *o = mem_zalloc(sizeof *o);
+    if (o == NULL) {
+        LOG_ERROR(&logger, "no memory to open a replica", field_i64("table", a->gpid.app_id));
+        assignment_free(a);
+        return;
+    }
+    *o = (struct opening){.worker = w, .gpid = a->gpid, .assigned = a};
+    node_replica_dir(w->node, a->gpid, o->dir, sizeof o->dir);
+    list_push_back(&w->openings, &o->node);
+    o->work.run = opening_run;
+    o->work.done = opening_done;
+    io_work(w->loop, &o->work);
+}
+
+void worker_assign(struct worker *w, struct assignment *a)
+{
+    struct replica *r = worker_find(w, a->gpid);
+    struct opening *o = opening_find(w, a->gpid);
+    if (w->is_closing) {
+        assignment_free(a);
+    } else if (r != NULL) {
+        replica_assign(r, a);
+    } else if (o != NULL) {
+        assignment_free(o->assigned);
+        o->assigned = a;
+    } else {
+        opening_begin(w, a);
+    }
+}
+
+void worker_drop(struct worker *w, struct gpid gpid)
+{
+    struct replica *r = worker_find(w, gpid);
+    struct opening *o = opening_find(w, gpid);
+    if (r != NULL && !r->is_closing) replica_close(r, true, on_replica_closed);
+    if (o == NULL) return;
+    assignment_free(o->assigned);
+    o->assigned = NULL;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+int worker_open(struct worker *w, struct node *n, uint32_t index)
+{
+    *w = (struct worker){.node = n, .index = index, .hook.run = submit_batch};
+    for (uint32_t i = 0; i < WORKER_BUCKETS; i++) list_init(&w->replicas[i]);
+    list_init(&w->openings);
+    list_init(&w->closed);
+    list_init(&w->remotes);
+    w->filling = &w->batches[0];
+    w->batches[0].owner = w->batches[1].owner = w;
+    w->disk_timer.run = on_disk_timer;
+    w->scan_timer.run = on_scan_timer;
+    int rc = store_batch_new(&w->changes);
+    if (rc != 0) return rc;
+    char name[16];
+    (void)snprintf(name, sizeof name, "worker %u", index);
+    rc = io_loop_open(n->io, IO_LOOP_EVENTS, name, &w->loop);
+    if (rc != 0) return rc;
+    struct rpc_server_options options = {.self = n->address};
+    return rpc_server_open(w->loop, &options, worker_on_request, w, &w->server);
+}
+
+void worker_start(struct worker *w)
+{
+    io_turn_hook_add(w->loop, &w->hook);
+}
+
+void worker_stop_if_done(struct worker *w)
+{
+    if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
+        !list_is_empty(&w->openings))
+        return;
+    io_timer_stop(&w->disk_timer);
+    io_timer_stop(&w->scan_timer);
+    io_turn_hook_remove(&w->hook);
+    w->on_closed(w);
+}
+
+static void on_replica_closed(struct replica *r)
+{
+    struct worker *w = r->worker;
+    if (r->is_held) list_push_back(&w->closed, &r->node);
+    else replica_free(r);
+    worker_stop_if_done(w);
+}
+
+static void close_replicas(struct worker *w)
+{
+    struct list_node *next;
+    for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
+        for (struct list_node *it = w->replicas[i].next; it != &w->replicas[i]; it = next) {
+            struct replica *r = LIST_ENTRY(it, struct replica, node);
+            next = it->next;
+            if (!r->is_closing) replica_close(r, false, on_replica_closed);
+        }
+}
+
+static void on_server_closed(void *context)
+{
+    struct worker *w = context;
+    w->server = NULL;
+    worker_stop_if_done(w);
+}
+
+void worker_stop(struct worker *w, void (*on_closed)(struct worker *w))
+{
+    w->is_closing = true;
+    w->on_closed = on_closed;
+    close_replicas(w); /* Ends their requests, which the server waits for. */
+    rpc_server_close(w->server, on_server_closed, w);
+}
+
+void worker_close_loop(struct worker *w)
+{
+    io_loop_close(w->loop);
+    w->loop = NULL;
+}
+
+void worker_free(struct worker *w)
+{
+    for (struct list_node *n; w->node != NULL && (n = list_pop_front(&w->closed)) != NULL;)
+        replica_free(LIST_ENTRY(n, struct replica, node));
+    store_batch_free(w->changes);
+    buf_fini(&w->scratch);
+    for (int i = 0; i < 2; i++) {
+        mem_free(w->batches[i].entries);
+        mem_free(w->batches[i].chunks);
+        mem_free(w->batches[i].replicas);
+    }
+}
