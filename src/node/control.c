@@ -292,6 +292,7 @@ static void on_hello(struct node *n, struct rpc_request *request)
         .version = PIRENE_VERSION,
         .cluster_name = slice_str(n->meta->cluster_name),
         .cluster_id = n->meta->cluster_id,
+        .cluster_uuid = (int64_t)n->meta->cluster_uuid,
         .wall_us = (int64_t)io_now(n->io).wall_us,
     };
     rpc_reply(request, WIRE_ERR_OK, &hello_response_schema, &response);

@@ -13,7 +13,7 @@ SCHEMA(hello_request);
 static const struct field hello_response_fields[] = {
     FIELD(hello_response, 1, ERROR_CODE, err),      FIELD(hello_response, 2, I32, version),
     FIELD(hello_response, 3, STRING, cluster_name), FIELD(hello_response, 4, I32, cluster_id),
-    FIELD(hello_response, 5, I64, wall_us),
+    FIELD(hello_response, 5, I64, wall_us),         FIELD(hello_response, 6, I64, cluster_uuid),
 };
 SCHEMA(hello_response);
 

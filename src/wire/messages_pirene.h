@@ -19,7 +19,8 @@ struct hello_response {
     int32_t version;
     struct slice cluster_name;
     int32_t cluster_id;
-    int64_t wall_us; /* The server's clock, microseconds since 1970. */
+    int64_t wall_us;      /* The server's clock, microseconds since 1970. */
+    int64_t cluster_uuid; /* Tells clusters apart that were given one name or id. */
 };
 
 struct dup_status_request {
