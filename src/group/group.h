@@ -23,7 +23,7 @@ struct group_handler {
     void (*on_apply)(void *context, struct slice command, struct buf *result);
     void (*on_snapshot)(void *context, struct buf *out);        /* Append the whole state. */
     int (*on_restore)(void *context, struct slice snapshot);    /* Replace the whole state. */
-    void (*on_leader)(void *context, struct io_address leader); /* Port 0: unknown. */
+    void (*on_leader)(void *context, struct io_address leader); /* Port 0: unknown. May be NULL. */
 };
 
 struct group_member {

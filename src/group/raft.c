@@ -87,7 +87,8 @@ static void tell_leader(struct group *g)
 {
     if (g->leader_told == g->leader_seen) return;
     g->leader_told = g->leader_seen;
-    if (!g->is_closing) g->handler.on_leader(g->context, address_of(g, g->leader_seen));
+    if (g->handler.on_leader != NULL && !g->is_closing)
+        g->handler.on_leader(g->context, address_of(g, g->leader_seen));
 }
 
 static void tell_ended(struct list_node *ended)
