@@ -145,7 +145,8 @@ size_t sim_machine_memory(const struct sim_machine *m);
 /* ---- How fast it works -------------------------------------------------------------------------- */
 
 struct sim_pace {
-    uint64_t event_us;     /* Time of the loop that each event costs. Default 0. */
+    uint64_t
+        event_us; /* Time of the loop that each event costs. Default 1; with 0 who spins spins for ever. */
     uint64_t post_us_max;  /* A post, or the start of a work, takes from 0 to this. Default 20. */
     uint64_t timer_us_max; /* A timer is late by 0 to this. Default 1000. */
     uint32_t work_threads; /* Threads of the pool. Default 4. */

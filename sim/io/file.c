@@ -319,9 +319,12 @@ int io_dir_remove(struct io *io, const char *path)
 int io_disk_space(struct io *io, const char *path, uint64_t *free_size, uint64_t *total_size)
 {
     static const uint64_t LARGE = UINT64_C(1) << 40;
-    const struct disk *d = io->machine->disk;
-    (void)path; /* There is one disk. */
+    const struct disk *d = io->machine->disk; /* There is one. */
+    char tidied[SIM_PATH_SIZE];
     sim_check_may_block(io->machine);
+    int rc = tidy(path, tidied);
+    if (rc != 0) return rc;
+    if (!is_dir(d, tidied) && sim_tree_find(&d->seen, tidied) == NULL) return E_NOTFOUND;
     *total_size = d->behaviour.total_size == 0 ? LARGE : d->behaviour.total_size;
     *free_size = d->used_size < *total_size ? *total_size - d->used_size : 0;
     return 0;

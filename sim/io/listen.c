@@ -164,7 +164,8 @@ static bool parse_port(const char *text, uint16_t *out)
 {
     char *end;
     unsigned long port = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port > UINT16_MAX) return false;
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port == 0 || port > UINT16_MAX)
+        return false;
     *out = (uint16_t)port;
     return true;
 }

@@ -11,6 +11,8 @@
 #include "sim/io/net.h"
 #include "sim/io/sim_io.h"
 
+enum { AHEAD_US_MAX = 20 }; /* So much may a turn run ahead of the world's time before it pauses. */
+
 struct letter {
     struct event event;
     struct list_node node; /* In loop->coming. */
@@ -129,7 +131,7 @@ static bool run_batch(struct io_loop *loop)
 {
     const struct sim *sim = loop->thread.machine->sim;
     struct list_node *node;
-    while ((loop->is_closing || loop->thread.local_us <= sim->now_us) &&
+    while ((loop->is_closing || loop->thread.local_us <= sim->now_us + AHEAD_US_MAX) &&
            (node = list_pop_front(&loop->batch)) != NULL) {
         struct io_post *post = LIST_ENTRY(node, struct io_post, node);
         post->run(post);

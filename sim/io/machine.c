@@ -116,7 +116,8 @@ struct sim_machine *sim_machine_new(struct sim *sim, const char *name)
     list_init(&m->listeners);
     list_init(&m->arrivals);
     list_init(&m->fakes);
-    m->pace = (struct sim_pace){.post_us_max = 20, .timer_us_max = 1000, .work_threads = 4};
+    m->pace = (struct sim_pace){
+        .event_us = 1, .post_us_max = 20, .timer_us_max = 1000, .work_threads = 4};
     m->rate_since_us = sim->now_us;
     m->boot_base_us = BOOT_FIRST_US + m->index * BOOT_FIRST_US / 10 + sim->now_us;
     m->wall_offset_us = (int64_t)(WALL_FIRST_US + sim->now_us - m->boot_base_us);

@@ -44,7 +44,8 @@ void io_timer_start(struct io_loop *loop, struct io_timer *timer, uint64_t boot_
     sim_check_on(loop);
     io_timer_stop(timer);
     timer->loop = loop;
-    timer->node.key = boot_ms;
+    uint64_t now_ms = boot_ms_now(loop);
+    timer->node.key = boot_ms > now_ms ? boot_ms : now_ms; /* Behind those that are due already. */
     timer->node.order = loop->timer_sequence++;
     struct memory *process = sim_memory_enter(NULL); /* The heap is the world's. */
     CHECK(heap_push(&loop->timers, &timer->node) == 0);
