@@ -15,8 +15,9 @@
  *   - A record is kept until log_hold() said that neither the store nor a shipper needs it.
  *   - Damage costs only the partitions whose records it held.
  *
- * The life of a log: log_open() before the loops, blocking: recovers; log_start() once loops exist;
- * log_close(). Threads: each function and callback says its own.
+ * The life of a log: log_open(), blocking, recovers; log_start() opens the writer loop; log_stop() ends
+ * what is under way; log_close(). Threads: each function and callback says its own. One directory
+ * belongs to one process: the caller sees to it.
  * Source: docs/mutation-log.md, rules L1 to L24. */
 #pragma once
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ enum log_sync {
 };
 
 enum {
+    LOG_BATCH_SIZE_MAX = 256 << 20, /* Bytes of mutations, and 40 for each. */
     LOG_SEGMENT_SIZE_MIN = 4 << 10,
     LOG_SEGMENT_SIZE_DEFAULT = 64 << 20,
     LOG_SEGMENT_SIZE_MAX = 256 << 20,
@@ -72,9 +74,9 @@ struct log_replay_handler {
 
 /* Recover what is in options->dir and begin a new segment. Blocking; before the loops that serve.
  * 'replicas' are all that live on this disk: records of others are of no use and will be freed. Nothing
- * of theirs is freed before their first log_hold().
+ * of theirs is freed before their first log_hold_set().
  * Returns 0 and gives '*out'; or with nothing left open E_IO, E_NOSPACE, E_NOMEM, E_INVALID (options),
- * E_BUSY (another process has it), or what on_record returned. Damage is no failure. */
+ * or what on_record returned. Damage is no failure. */
 int log_open(struct io *io, const struct log_options *options, const struct log_replica *replicas,
              size_t replica_count, const struct log_replay_handler *handler, void *context,
              struct log **out, struct err *e) MUST_CHECK;
@@ -82,8 +84,19 @@ int log_open(struct io *io, const struct log_options *options, const struct log_
 /* Open the writer loop. From now on the functions below may be called. Returns 0, E_NOMEM, E_IO. */
 int log_start(struct log *l) MUST_CHECK;
 
-/* Finish what was submitted, stop the loop, close the files. Blocking; not on the writer loop. All
- * reads have ended before. Accepts NULL, and a log that was not started. */
+struct log_stop {
+    struct io_loop *loop; /* Where on_stopped is called. */
+    void (*on_stopped)(struct log_stop *stop);
+    struct io_post post; /* The log's. */
+    struct log *log;     /* The log's. */
+};
+
+/* Write what was submitted, end the work in the background, note that all is durable. Afterwards, or
+ * with reads under way, nothing may be asked of the log any more. 'stop' lives until on_stopped. */
+void log_stop(struct log *l, struct log_stop *stop);
+
+/* Stop the loop, close the files, free. Blocking; not on the writer loop; stopped before, unless it was
+ * never started. Accepts NULL. */
 void log_close(struct log *l);
 
 /* ---- Writing -------------------------------------------------------------------------------------- */
@@ -101,9 +114,10 @@ struct log_batch {
     struct io_loop *loop; /* Where on_done is called. */
     struct log_entry *entries;
     size_t count; /* At least 1. */
-    /* 0, E_NOSPACE, E_NOMEM (nothing happened) or E_IO (final; what is on the disk is unknown). Batches
-     * of one loop end in the order of their submission; after one failed, later ones that were already
-     * under way may succeed. */
+    /* 0; E_NOSPACE, E_NOMEM, E_LIMIT (more than LOG_BATCH_SIZE_MAX): nothing of it remains; or E_IO:
+     * final, what is on the disk is unknown. Batches of one loop end in the order of their submission.
+     * After a decree of a replica was refused, higher ones are refused too, with E_NOSPACE, until it
+     * comes again: so what the log holds has no holes. */
     void (*on_done)(struct log_batch *batch, int rc);
 
     struct io_post post;   /* The log's. */
@@ -162,12 +176,12 @@ struct log_hold_handler {
      * duplication ("resync needed"), then log_hold_set(). Asked once until then. */
     void (*on_backlog_over)(struct log_hold *hold);
 
-    /* The disk failed: nothing will be written again. Once. */
+    /* The disk failed: nothing will be written to it again, nor freed. Once. */
     void (*on_failed)(struct log_hold *hold);
 };
 
 /* A replica's hand on the log. Lives inside the replica, from log_hold_init() until log_forget() has
- * called back or log_close() has returned. */
+ * called back; or until log_stop() has, and hold->loop has run what was posted to it before. */
 struct log_hold {
     struct log *log;
     struct gpid gpid;
@@ -183,7 +197,8 @@ struct log_hold {
     void (*on_forgotten)(struct log_hold *hold);
 };
 
-/* Join. 'loop' is the replica's own, on whose thread all three functions are called. */
+/* Prepare. 'loop' is the replica's own, on whose thread all three functions are called. The first
+ * log_hold_set() comes before the replica's first log_submit(). */
 void log_hold_init(struct log_hold *hold, struct log *l, struct gpid gpid, struct io_loop *loop,
                    const struct log_hold_handler *handler);
 

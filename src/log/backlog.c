@@ -1,0 +1,324 @@
+/* src/log/backlog.c: files with the records of one partition that only its shippers still need.
+ *
+ *     dir/backlog/2.7/0000000000000005      made from segment 5, decrees [100, 240]
+ *     dir/backlog/2.7/0000000000000006      made from segment 6, decrees [241, 300]
+ *
+ * A file is written under another name, synced, renamed, and the directory synced: under its own name it
+ * is always whole, and never changes again. It begins with a block that says its decrees; its number
+ * is that of the segment it was made from, so after a crash in between it isn't made twice.
+ * Source: docs/mutation-log.md, rules L19 and L20. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log/log_impl.h"
+
+#define DRAFT ".new" /* What a name ends with until the file is whole. */
+
+void log_backlog_dir_path(const struct log *l, struct gpid gpid, char *path)
+{
+    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog/%" PRId32 ".%" PRId32, l->dir, gpid.app_id,
+                   gpid.partition_index);
+}
+
+void log_backlog_path(const struct log *l, struct gpid gpid, uint64_t number, char *path)
+{
+    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog/%" PRId32 ".%" PRId32 "/%016" PRIx64, l->dir,
+                   gpid.app_id, gpid.partition_index, number);
+}
+
+/* ---- Bookkeeping ---- */
+
+static void size_show(const struct log_owner *owner)
+{
+    if (owner->hold != NULL) atomic_store(&owner->hold->backlog_size, owner->backlog_size);
+}
+
+struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_t decree)
+{
+    LIST_EACH (it, &owner->backlog) {
+        struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
+        if (file->first <= decree && decree <= file->last) return file;
+    }
+    return NULL;
+}
+
+void log_backlog_push(struct log *l, struct log_backlog_file *file)
+{
+    struct mlog_partition *p = mlog_partition_find(&l->space, file->gpid);
+    struct log_owner *owner = p == NULL ? NULL : p->owner;
+    if (owner == NULL || file->first == 0) {
+        list_push_back(&l->dropped, &file->node);
+        return;
+    }
+    list_push_back(&owner->backlog, &file->node);
+    owner->backlog_size += file->size;
+    log_backlog_release(l, p);
+}
+
+void log_backlog_release(struct log *l, struct mlog_partition *p)
+{
+    struct log_owner *owner = p->owner;
+    if (owner == NULL) return;
+    struct list_node *it = owner->backlog.next;
+    while (it != &owner->backlog) {
+        struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
+        it = it->next;
+        if (file->last > p->confirmed) continue;
+        list_remove(&file->node);
+        list_push_back(&l->dropped, &file->node);
+        owner->backlog_size -= file->size;
+    }
+    size_show(owner);
+}
+
+/* ---- Making one ---- */
+
+struct maker {
+    struct log *log;
+    struct log_backlog_file *file;
+    struct io_file *to;
+    struct buf out; /* The block that is being filled. */
+    struct mlog_block block;
+    uint32_t offset, prev_offset;
+    uint64_t above, first, last;
+};
+
+static void block_open(struct maker *m)
+{
+    buf_clear(&m->out);
+    (void)mlog_block_begin(&m->out);
+    m->block = (struct mlog_block){
+        .log_id = m->log->log_id,
+        .at = {m->file->number, m->offset},
+        .prev_offset = m->prev_offset,
+        .kind = MLOG_RECORDS,
+        .synced = {m->file->number, m->offset},
+    };
+}
+
+static int block_save(struct maker *m)
+{
+    int rc = mlog_block_finish(&m->out, 0, &m->block);
+    if (rc != 0) return rc;
+    struct slice bytes = buf_slice(&m->out);
+    rc = io_file_write(m->to, m->offset, &bytes, 1);
+    if (rc != 0) return rc;
+    m->prev_offset = m->offset;
+    m->offset += (uint32_t)bytes.size;
+    return 0;
+}
+
+enum { MAKE_ENOUGH = 1 }; /* What an 'each' returns at a hole. */
+
+static int on_record(void *context, const struct mlog_record *record)
+{
+    struct maker *m = context;
+#ifdef MUT_backlog_skips_record
+    if (record->decree <= m->above + 1) return 0;
+#else
+    if (record->decree <= m->above) return 0;
+#endif
+    if (m->last != 0 && record->decree != m->last + 1) return MAKE_ENOUGH;
+    if (m->block.record_count > 0 && m->out.size + record->body.size > LOG_BACKLOG_BODY_SIZE) {
+        int rc = block_save(m);
+        if (rc != 0) return rc;
+        block_open(m);
+    }
+    mlog_record_write(&m->out, record);
+    m->block.record_count++;
+    if (m->first == 0) m->first = record->decree;
+    m->last = record->decree;
+    return buf_status(&m->out);
+}
+
+static int head_save(struct maker *m)
+{
+    uint32_t end = m->offset;
+    m->offset = m->prev_offset = 0;
+    block_open(m);
+    m->block.kind = MLOG_BACKLOG;
+    struct mlog_range range = {m->file->gpid, m->first, m->last};
+    mlog_range_write(&m->out, &range);
+    int rc = block_save(m);
+    m->offset = end;
+    return rc;
+}
+
+static int records_copy(struct maker *m, struct io_file *from, const struct mlog_span *spans,
+                        size_t span_count)
+{
+    struct log_window window = {.file = from};
+    int rc = 0;
+    m->offset = MLOG_ALIGN; /* Behind the head, which comes last. */
+    block_open(m);
+    for (size_t i = 0; i < span_count && rc == 0; i++)
+        rc = log_span_read(m->log, &window, m->file->gpid, &spans[i], on_record, m);
+    log_window_fini(&window);
+    if (rc == E_CORRUPT || rc == MAKE_ENOUGH) rc = 0; /* Up to the hole. */
+    if (rc == 0 && m->last == 0) rc = E_NOTFOUND;
+    if (rc == 0) rc = block_save(m);
+    return rc == 0 ? head_save(m) : rc;
+}
+
+/* The directory of the partition, made durable when it is new. */
+static int dir_ready(struct log *l, struct gpid gpid)
+{
+    char path[LOG_PATH_SIZE];
+    log_backlog_dir_path(l, gpid, path);
+    int rc = io_dir_make(l->io, path);
+    if (rc != 0) return rc;
+    (void)snprintf(path, sizeof path, "%s/backlog", l->dir);
+    return io_dir_sync(l->io, path);
+}
+
+int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
+                     size_t span_count, uint64_t above, struct log_backlog_file *file)
+{
+    char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT], dir[LOG_PATH_SIZE];
+    log_backlog_path(l, file->gpid, file->number, path);
+    log_backlog_dir_path(l, file->gpid, dir);
+    (void)snprintf(draft, sizeof draft, "%s" DRAFT, path);
+
+    struct maker m = {.log = l, .file = file, .above = above};
+    unsigned flags = IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE;
+    int rc = dir_ready(l, file->gpid);
+    if (rc == 0) rc = io_file_open(l->io, draft, flags, &m.to);
+    if (rc != 0) return rc;
+    rc = io_file_truncate(m.to, 0);
+    if (rc == 0) rc = records_copy(&m, from, spans, span_count);
+    if (rc == 0 && io_file_sync(m.to) != 0) rc = E_IO;
+    io_file_close(m.to);
+    buf_fini(&m.out);
+    if (rc == 0) rc = io_rename(l->io, draft, path);
+    if (rc == 0) rc = io_dir_sync(l->io, dir);
+    if (rc != 0) {
+        int removed = io_unlink(l->io, draft);
+        (void)removed; /* What stays is removed by recovery. */
+        return rc;
+    }
+    file->first = m.first;
+    file->last = m.last;
+    file->size = m.offset;
+    return 0;
+}
+
+/* ---- Recovery ---- */
+
+struct finder {
+    struct log *log;
+    struct log_window window;
+    struct gpid gpid;
+    int rc;
+};
+
+/* What the head of the file says; first and last stay 0 when it can't be trusted. */
+static int head_load(struct finder *f, const char *path, struct log_backlog_file *file)
+{
+    struct io_file *io_file;
+    int rc = io_file_open(f->log->io, path, IO_OPEN_READ, &io_file);
+    if (rc != 0) return rc;
+    rc = io_file_size(io_file, &file->size);
+    if (rc != 0) goto done;
+
+    struct mlog_scan scan;
+    struct mlog_scanned scanned;
+    enum mlog_found found;
+    struct mlog_range range;
+    uint64_t size = file->size < LOG_FILE_SIZE_MAX ? file->size : LOG_FILE_SIZE_MAX;
+    mlog_scan_init(&scan, f->log->log_id, file->number, (uint32_t)size);
+    log_window_turn(&f->window, io_file);
+    rc = log_window_scan(&f->window, &scan, &scanned, &found);
+    if (rc != 0) goto done;
+    bool is_good = found == MLOG_FOUND_BLOCK && scanned.is_whole &&
+                   mlog_range_read(&scanned.block, scanned.body, &range) == 0 &&
+                   mlog_gpid_equal(range.gpid, file->gpid);
+    if (is_good) {
+        file->first = range.first;
+        file->last = range.last;
+    } else {
+        atomic_fetch_add(&f->log->figures.damaged_blocks, 1);
+    }
+done:
+    io_file_close(io_file);
+    return rc;
+}
+
+/* The segment that the file was made from may still be there: it isn't moved again. */
+static void segment_note(struct log *l, const struct log_backlog_file *file)
+{
+    struct mlog_segment *segment = mlog_segment_find(&l->space, file->number);
+    if (segment == NULL) return;
+    for (uint32_t i = 0; i < segment->share_count; i++) {
+        struct mlog_share *share = &segment->shares[i];
+        if (!mlog_gpid_equal(share->partition->gpid, file->gpid)) continue;
+        if (file->last >= share->decree_max) share->is_moved = true;
+    }
+}
+
+static int draft_remove(struct finder *f, uint64_t number)
+{
+    char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT];
+    log_backlog_path(f->log, f->gpid, number, path);
+    (void)snprintf(draft, sizeof draft, "%s" DRAFT, path);
+    return io_unlink(f->log->io, draft);
+}
+
+static void on_file(void *context, const char *name)
+{
+    struct finder *f = context;
+    struct log *l = f->log;
+    char path[LOG_PATH_SIZE];
+    uint64_t number;
+    int used = 0;
+    if (f->rc != 0) return;
+    bool is_ours = sscanf(name, "%16" SCNx64 "%n", &number, &used) == 1 && used == 16;
+    if (!is_ours || name[used] != '\0') {
+        if (is_ours && strcmp(name + used, DRAFT) == 0) f->rc = draft_remove(f, number);
+        return;
+    }
+    struct log_backlog_file *file = mem_zalloc(sizeof *file);
+    if (file == NULL) {
+        f->rc = E_NOMEM;
+        return;
+    }
+    file->gpid = f->gpid;
+    file->number = number;
+    log_backlog_path(l, f->gpid, number, path);
+    f->rc = head_load(f, path, file);
+    if (f->rc != 0) {
+        mem_free(file);
+        return;
+    }
+    segment_note(l, file);
+    l->backlog_size += file->size;
+    log_backlog_push(l, file);
+}
+
+static void on_dir(void *context, const char *name)
+{
+    struct finder *f = context;
+    struct log *l = f->log;
+    int used = 0;
+    if (f->rc != 0) return;
+    int n =
+        sscanf(name, "%" SCNd32 ".%" SCNd32 "%n", &f->gpid.app_id, &f->gpid.partition_index, &used);
+    if (n != 2 || name[used] != '\0') return; /* Not ours. */
+
+    char path[LOG_PATH_SIZE];
+    log_backlog_dir_path(l, f->gpid, path);
+    struct mlog_partition *p = mlog_partition_find(&l->space, f->gpid);
+    if (p == NULL) f->rc = io_dir_remove(l->io, path);
+    else if (log_owner_get(p) == NULL) f->rc = E_NOMEM;
+    else f->rc = io_dir_list(l->io, path, on_file, f);
+}
+
+int log_backlog_recover(struct log *l, struct err *e)
+{
+    struct finder f = {.log = l};
+    char path[LOG_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/backlog", l->dir);
+    int rc = io_dir_list(l->io, path, on_dir, &f);
+    if (rc == 0) rc = f.rc;
+    log_window_fini(&f.window);
+    return rc == 0 ? 0 : err_set(e, rc, "backlog files in %s: %s", path, err_text(rc));
+}

@@ -1,0 +1,220 @@
+/* src/log/log_impl.h: inside the room only. What the files of the log share.
+ *
+ *     log.c       life: open, start, stop, close; figures; failure
+ *     recover.c   from what lies on the disk to a log that goes on
+ *     write.c     batches become groups, groups become blocks, blocks become durable
+ *     segment.c   the files of the log
+ *     window.c    reading a file in large pieces
+ *     read.c      records back to shippers and learners
+ *     hold.c      what replicas still need, and what they are told
+ *     tidy.c      one piece of housekeeping at a time: free, move, drop
+ *     backlog.c   the files of slow shippers
+ *
+ * Everything here is touched on the writer loop only, or before it is opened; what runs on the pool gets
+ * copies and pinned files. */
+#pragma once
+#include "base/check.h"
+#include "base/mark.h"
+#include "base/mem.h"
+#include "core/mlog/mlog.h"
+#include "log/log.h"
+
+enum {
+    LOG_PATH_SIZE = 4096,            /* Bytes of a path, its NUL included. */
+    LOG_GROUP_SIZE = 8 << 20,        /* Bytes of mutations after which a group is closed. */
+    LOG_FILE_SIZE_MAX = 1 << 30,     /* Bytes that are looked at of any file. */
+    LOG_WINDOW_SIZE = 256 << 10,     /* Bytes read at once. */
+    LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
+};
+
+/* ---- Segments ---- */
+
+struct log_segment {
+    struct mlog_segment core;
+    struct io_file *file;
+    bool is_durable; /* Its entry in the directory was synced. */
+    bool is_synced;  /* All its bytes were, after the last was written. */
+};
+
+static inline struct log_segment *log_segment_of(struct mlog_segment *core)
+{
+    return LIST_ENTRY(core, struct log_segment, core);
+}
+
+/* "dir/log.0000000000000007" */
+void log_segment_path(const struct log *l, uint64_t number, char *path);
+
+/* Create the file of a new segment, which becomes the newest. Blocking. */
+int log_segment_create(struct log *l) MUST_CHECK;
+
+/* Close the file and free; it is in no space any more. Accepts NULL. */
+void log_segment_free(struct log_segment *segment);
+
+/* ---- Backlog files ---- */
+
+struct log_backlog_file {
+    struct list_node node; /* Of its partition, by first decree; or of those to be dropped. */
+    struct gpid gpid;
+    uint64_t number;      /* Of the segment that it was made from. */
+    uint64_t first, last; /* Decrees. Both 0: nobody can use it. */
+    uint64_t size;        /* Bytes. */
+    uint32_t readers;
+    uint64_t hint_decree; /* The first record of the block at... */
+    uint32_t hint_offset; /* ...this offset; 0: nothing known. */
+};
+
+/* What the shell knows of a partition that has a hold or a backlog. mlog_partition.owner. */
+struct log_owner {
+    struct log_hold *hold;    /* NULL: the replica has not come yet, or is gone. */
+    struct list_node backlog; /* struct log_backlog_file, by first decree. */
+    uint64_t backlog_size;    /* Bytes. */
+    bool is_over_asked;       /* on_backlog_over was called. */
+};
+
+/* "dir/backlog/2.7" and "dir/backlog/2.7/0000000000000007" */
+void log_backlog_dir_path(const struct log *l, struct gpid gpid, char *path);
+void log_backlog_path(const struct log *l, struct gpid gpid, uint64_t number, char *path);
+
+/* Find the backlog files on disk. Blocking. */
+int log_backlog_recover(struct log *l, struct err *e) MUST_CHECK;
+
+/* The file with this decree, or NULL. */
+struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_t decree);
+
+/* Move files whose records nobody needs to the list of those to be dropped. */
+void log_backlog_release(struct log *l, struct mlog_partition *p);
+
+/* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably. On the
+ * pool. Copies up to the first record that cannot be read.
+ * Returns 0 and fills first, last and size of 'file', whose gpid and number are set; E_NOTFOUND: there
+ * was nothing to copy; E_NOSPACE, E_NOMEM: nothing remains; E_IO: the disk is lost. */
+int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
+                     size_t span_count, uint64_t above, struct log_backlog_file *file) MUST_CHECK;
+
+/* The file is there: its partition's, or nobody's any more. */
+void log_backlog_push(struct log *l, struct log_backlog_file *file);
+
+/* ---- Reading files ---- */
+
+struct log_window {
+    struct io_file *file;
+    uint8_t *data;
+    size_t capacity, size;
+    uint64_t offset; /* Of data[0] in the file. */
+    bool is_damaged; /* log_span_read() has met damage. */
+};
+
+void log_window_fini(struct log_window *w);
+
+/* Turn to another file; the memory is kept. */
+void log_window_turn(struct log_window *w, struct io_file *file);
+
+/* What comes next in the file that 's' walks. Blocking. Returns 0, E_IO or E_NOMEM. */
+int log_window_scan(struct log_window *w, struct mlog_scan *s, struct mlog_scanned *out,
+                    enum mlog_found *found) MUST_CHECK;
+
+/* Call 'each' for every record of 'gpid' that counts in a span, in order, until it returns other than 0,
+ * which is then returned. E_CORRUPT, at the end: there was damage in the span. Blocking. */
+int log_span_read(struct log *l, struct log_window *w, struct gpid gpid,
+                  const struct mlog_span *span,
+                  int (*each)(void *context, const struct mlog_record *record),
+                  void *context) MUST_CHECK;
+
+/* ---- Writing ---- */
+
+/* Who had records in one block. */
+struct log_summary {
+    struct mlog_last items[MLOG_SUMMARY_COUNT_MAX];
+    uint32_t count;
+};
+
+struct log_staged;
+
+struct log_writer {
+    struct list_node pending;  /* Batches that came in this turn. */
+    struct buf out;            /* The group in its bytes. */
+    struct log_staged *staged; /* Its records. */
+    size_t staged_count, staged_capacity;
+    struct log_summary summaries[3];
+    uint32_t summary;       /* Which of them is of the last block that is written. */
+    uint32_t prev_offset;   /* Where that block begins in the newest segment. */
+    uint64_t block_serial;  /* Counts blocks since the start... */
+    uint64_t group_serial;  /* ...and groups. */
+    struct mlog_pos synced; /* Everything before it is durable. */
+};
+
+/* Append what waits, group by group. On the writer loop. */
+void log_write_pending(struct log *l);
+
+/* Give the newest segment its head, durably. Before the loop. */
+int log_write_head(struct log *l) MUST_CHECK;
+
+/* Note durably that everything written is durable. */
+void log_write_end(struct log *l);
+
+void log_writer_init(struct log *l);
+void log_writer_fini(struct log *l);
+
+/* ---- The log ---- */
+
+struct log_figures {
+    _Atomic uint64_t size, segments, backlog_size, records, bytes, syncs, reads, damaged_blocks;
+    _Atomic uint64_t group_records[LOG_BUCKETS], group_us[LOG_BUCKETS];
+    atomic_bool is_failed;
+};
+
+struct log {
+    struct io *io;
+    char dir[LOG_PATH_SIZE / 2];
+    struct log_options options;
+    struct io_loop *loop; /* NULL: not started. */
+    struct io_post start_post;
+    struct io_turn_hook turn;
+
+    uint64_t log_id;
+    uint64_t next_segment; /* Number of the next file. */
+    struct mlog_space space;
+    struct log_writer writer;
+    bool is_failed;
+
+    uint64_t backlog_size;    /* Bytes of all backlog files. */
+    struct list_node dropped; /* Backlog files to unlink. */
+    bool is_tidying;          /* A piece of housekeeping is under way. */
+    bool is_tidy_blocked;     /* No disk or memory for the last one: something must change. */
+    bool is_syncing;          /* A rotated segment is being synced (LOG_SYNC_OS). */
+    uint32_t reads;           /* Under way. */
+    struct log_stop *stop;    /* NULL: go on. */
+    bool is_stopped;
+
+    struct log_figures figures;
+};
+
+/* Recover all that lies in l->dir. Blocking. */
+int log_recover(struct log *l, const struct log_replica *replicas, size_t replica_count,
+                const struct log_replay_handler *handler, void *context, struct err *e) MUST_CHECK;
+
+/* The disk is lost: nothing is written any more. */
+void log_fail(struct log *l);
+
+/* Sync the directory of the segments. Blocking. */
+int log_dir_sync(struct log *l) MUST_CHECK;
+
+/* Do the next piece of housekeeping, if there is one and none is being done. */
+void log_tidy(struct log *l);
+
+/* Under LOG_SYNC_OS: sync the oldest rotated segment that is not, in the background. */
+void log_sync_rotated(struct log *l);
+
+/* A new segment was begun: ask stores to flush if the log is too large. */
+void log_ask_flushes(struct log *l);
+
+enum { LOG_NOTICE_FLUSH = 1, LOG_NOTICE_OVER = 2, LOG_NOTICE_FAILED = 4 };
+void log_hold_notify(struct log_hold *hold, unsigned notice);
+
+/* The owner of 'p', made when absent. NULL: no memory. */
+struct log_owner *log_owner_get(struct mlog_partition *p);
+
+/* If the log is to stop and nothing is under way any more, say so. */
+void log_stop_try(struct log *l);
+
+void log_figures_update(struct log *l);

@@ -1,0 +1,368 @@
+/* src/log/recover.c: from what lies on the disk to a log that goes on.
+ *
+ *     list the files --> find the newest good head --> which files are the log
+ *     --> how far was it durable --> replay segment by segment, up to the torn tail
+ *     --> make that much durable, cut the tail --> begin a new segment --> remove what is not the log
+ *
+ * Up to "begin a new segment" nothing that could be read is changed, so a crash in here changes
+ * nothing either. What is damage and whose is core/mlog/replay.h's to say.
+ * Source: docs/mutation-log.md, rules L7 to L14. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "log/log_impl.h"
+
+struct recovery {
+    struct log *log;
+    const struct log_replay_handler *handler;
+    void *context;
+    struct err *e;
+    struct log_window window;
+    struct mlog_replay replay;
+
+    struct mlog_live *files; /* All segment files that are there, ascending, with their sizes. */
+    size_t file_count, file_capacity;
+    size_t newest;           /* The newest of them with a good head; file_count: none. */
+    struct buf table_bytes;  /* The body of that head... */
+    struct mlog_table table; /* ...and what it says. */
+    struct mlog_live *live;  /* The files that are the log. */
+    size_t live_count;
+    bool is_cut; /* The torn tail was met. */
+    int rc;      /* Of a callback. */
+};
+
+static int fail(struct recovery *r, int rc, uint64_t number, const char *what)
+{
+    return err_set(r->e, rc, "log %s: segment %" PRIu64 ": %s: %s", r->log->dir, number, what,
+                   err_text(rc));
+}
+
+static int file_open(struct recovery *r, uint64_t number, struct io_file **out)
+{
+    char path[LOG_PATH_SIZE];
+    log_segment_path(r->log, number, path);
+    int rc = io_file_open(r->log->io, path, IO_OPEN_READ | IO_OPEN_WRITE, out);
+    return rc == 0 ? 0 : fail(r, rc, number, "open");
+}
+
+/* ---- Which files are the log ---- */
+
+static void on_file(void *context, const char *name)
+{
+    struct recovery *r = context;
+    uint64_t number;
+    int used = 0;
+    if (r->rc != 0 || sscanf(name, "log.%16" SCNx64 "%n", &number, &used) != 1) return;
+    if (used != 20 || name[used] != '\0' || number == 0) return;
+    if (r->file_count == r->file_capacity) {
+        size_t capacity = r->file_capacity == 0 ? 16 : r->file_capacity * 2;
+        struct mlog_live *files = mem_realloc(r->files, capacity * sizeof *files);
+        if (files == NULL) {
+            r->rc = E_NOMEM;
+            return;
+        }
+        r->files = files;
+        r->file_capacity = capacity;
+    }
+    r->files[r->file_count++] = (struct mlog_live){.number = number};
+    if (number >= r->log->next_segment) r->log->next_segment = number + 1;
+}
+
+/* Walk a file's heads: 'each' sees every good one until it says stop. */
+static int heads_walk(struct recovery *r, const struct mlog_live *file,
+                      bool (*each)(struct recovery *r, const struct mlog_block *block))
+{
+    struct io_file *io_file;
+    int rc = file_open(r, file->number, &io_file);
+    if (rc != 0) return rc;
+    struct mlog_scan scan;
+    struct mlog_scanned scanned;
+    enum mlog_found found = MLOG_FOUND_NOTHING;
+    mlog_scan_init(&scan, r->log->log_id, file->number, file->end);
+    scan.heads_only = true;
+    log_window_turn(&r->window, io_file);
+    do {
+        rc = log_window_scan(&r->window, &scan, &scanned, &found);
+        if (rc != 0) rc = fail(r, rc, file->number, "read");
+        if (rc == 0 && found == MLOG_FOUND_BLOCK && !each(r, &scanned.block)) break;
+    } while (rc == 0 && found != MLOG_FOUND_END);
+    io_file_close(io_file);
+    return rc;
+}
+
+static int sizes_load(struct recovery *r)
+{
+    for (size_t i = 0; i < r->file_count; i++) {
+        struct io_file *io_file;
+        uint64_t size;
+        int rc = file_open(r, r->files[i].number, &io_file);
+        if (rc != 0) return rc;
+        rc = io_file_size(io_file, &size);
+        io_file_close(io_file);
+        if (rc != 0) return fail(r, rc, r->files[i].number, "size");
+        r->files[i].end = size < LOG_FILE_SIZE_MAX ? (uint32_t)size : LOG_FILE_SIZE_MAX;
+    }
+    return 0;
+}
+
+/* Keep the table that the file begins with, if it does. */
+static int head_load(struct recovery *r, const struct mlog_live *file, bool *is_good)
+{
+    struct io_file *io_file;
+    int rc = file_open(r, file->number, &io_file);
+    if (rc != 0) return rc;
+    struct mlog_scan scan;
+    struct mlog_scanned scanned;
+    enum mlog_found found;
+    mlog_scan_init(&scan, 0, file->number, file->end);
+    log_window_turn(&r->window, io_file);
+    rc = log_window_scan(&r->window, &scan, &scanned, &found);
+    io_file_close(io_file);
+    if (rc != 0) return fail(r, rc, file->number, "read");
+
+    *is_good = found == MLOG_FOUND_BLOCK && scanned.is_whole && scanned.block.kind == MLOG_HEAD;
+    if (!*is_good) return 0;
+    r->log->log_id = scanned.block.log_id;
+    mlog_replay_synced(&r->replay, scanned.block.synced);
+    buf_append_slice(&r->table_bytes, scanned.body);
+    if (buf_status(&r->table_bytes) != 0) return fail(r, E_NOMEM, file->number, "read");
+    return mlog_table_read(&scanned.block, buf_slice(&r->table_bytes), &r->table);
+}
+
+static bool on_head(struct recovery *r, const struct mlog_block *block)
+{
+    if (r->log->log_id == 0) r->log->log_id = block->log_id;
+    mlog_replay_synced(&r->replay, block->synced);
+    return true;
+}
+
+static int live_find(struct recovery *r)
+{
+    bool is_good = false;
+    r->newest = r->file_count;
+    for (size_t i = r->file_count; i-- > 0 && !is_good;) {
+        int rc = head_load(r, &r->files[i], &is_good);
+        if (rc != 0) return rc;
+        if (is_good) r->newest = i;
+    }
+    size_t first = r->newest < r->file_count ? r->newest : 0;
+    for (size_t i = first; i < r->file_count; i++) {
+        int rc = heads_walk(r, &r->files[i], on_head);
+        if (rc != 0) return rc;
+    }
+    size_t room = r->file_count + r->table.segments.size / MLOG_TABLE_SEGMENT_SIZE;
+    r->live = mem_alloc((room + 1) * sizeof *r->live);
+    if (r->live == NULL) return err_set(r->e, E_NOMEM, "log %s", r->log->dir);
+    r->live_count = mlog_live_find(r->files, r->file_count, r->newest, &r->table, r->live);
+    return 0;
+}
+
+/* ---- Replay ---- */
+
+static int record_replay(struct recovery *r, const struct mlog_record *record,
+                         const struct mlog_block *block)
+{
+    struct mlog_space *space = &r->log->space;
+    bool is_new;
+    struct mlog_partition *p = mlog_replay_record(&r->replay, record, &is_new);
+    if (p == NULL) return 0;
+    if (mlog_space_reserve(space, p, 1, 1) != 0)
+        return fail(r, E_NOMEM, block->at.segment, "index");
+    struct mlog_place place = {block->at.segment, block->at.offset,
+                               block->at.offset + (uint32_t)mlog_block_size(block)};
+    mlog_space_add(space, p, record->decree, record->serial, place,
+                   MLOG_RECORD_HEAD_SIZE + record->body.size);
+    if (!is_new) return 0;
+    int rc = r->handler->on_record(r->context, record->gpid, record->decree, record->ballot,
+                                   record->body);
+    return rc == 0 ? 0 : fail(r, rc, block->at.segment, "replay");
+}
+
+static int block_replay(struct recovery *r, const struct mlog_scanned *scanned)
+{
+    const struct mlog_block *block = &scanned->block;
+    mlog_replay_block(&r->replay, block);
+    struct mlog_table table;
+    if (block->kind == MLOG_HEAD && mlog_table_read(block, scanned->body, &table) == 0)
+        mlog_replay_table(&r->replay, &table);
+    if (block->kind != MLOG_RECORDS) return 0;
+
+    struct slice body = scanned->body;
+    struct mlog_record record;
+    int rc = 0;
+    while (rc == 0 && mlog_record_read(block, &body, &record) == 0)
+        rc = record_replay(r, &record, block);
+    return rc;
+}
+
+/* Something that should be at 'at' is not. True: the log ends there. */
+static bool is_torn(struct recovery *r, struct mlog_pos at)
+{
+    if (mlog_replay_judge(&r->replay, at) != MLOG_TORN) return false;
+    MARK("torn tail cut");
+    r->is_cut = true;
+    return true;
+}
+
+static void on_corrupt(struct recovery *r, struct mlog_pos at)
+{
+    atomic_fetch_add(&r->log->figures.damaged_blocks, 1);
+    mlog_replay_lost(&r->replay, at);
+}
+
+/* What was found is not as it was written. */
+static bool is_damage(enum mlog_found found, const struct mlog_scanned *scanned,
+                      const struct mlog_scan *s, uint32_t end)
+{
+    if (found == MLOG_FOUND_END) return s->end < end; /* The file is shorter than it was. */
+    return found == MLOG_FOUND_DAMAGE || !scanned->is_whole;
+}
+
+/* Replay the blocks that 's' finds. '*end' is where the log ends in this segment. */
+static int blocks_replay(struct recovery *r, struct mlog_scan *s, uint32_t *end)
+{
+    for (;;) {
+        struct mlog_scanned scanned;
+        enum mlog_found found;
+        int rc = log_window_scan(&r->window, s, &scanned, &found);
+        if (rc != 0) return fail(r, rc, s->segment, "read");
+        struct mlog_pos at = {s->segment, s->end};
+        if (found != MLOG_FOUND_END) at = scanned.block.at;
+        bool is_damaged = is_damage(found, &scanned, s, *end);
+        if (is_damaged && is_torn(r, at)) {
+            *end = at.offset;
+            return 0;
+        }
+        if (found == MLOG_FOUND_BLOCK) rc = block_replay(r, &scanned);
+        if (rc != 0) return rc;
+        if (is_damaged) on_corrupt(r, at);
+        if (found == MLOG_FOUND_END) return 0;
+    }
+}
+
+static int segment_replay(struct recovery *r, const struct mlog_live *live)
+{
+    struct log *l = r->log;
+    struct log_segment *segment = mem_zalloc(sizeof *segment);
+    if (segment == NULL) return fail(r, E_NOMEM, live->number, "open");
+    int rc = file_open(r, live->number, &segment->file);
+    if (rc != 0) {
+        mem_free(segment);
+        return rc;
+    }
+    segment->core.number = live->number;
+    mlog_segment_push(&l->space, &segment->core);
+    log_window_turn(&r->window, segment->file);
+
+    struct mlog_scan scan;
+    uint32_t end = live->end;
+    mlog_scan_init(&scan, l->log_id, live->number, end);
+    rc = blocks_replay(r, &scan, &end);
+    if (rc != 0) return rc;
+    if (end == 0) { /* Nothing of it was ever durable. */
+        mlog_segment_remove(&l->space, &segment->core);
+        log_segment_free(segment);
+        return 0;
+    }
+    mlog_space_grow(&l->space, end);
+    if (!r->is_cut) return 0;
+    rc = io_file_truncate(segment->file, end);
+    return rc == 0 ? 0 : fail(r, rc, live->number, "cut the torn tail");
+}
+
+static int all_replay(struct recovery *r)
+{
+    for (size_t i = 0; i < r->live_count && !r->is_cut; i++) {
+        const struct mlog_live *live = &r->live[i];
+        int rc = 0;
+        struct mlog_pos begin = {live->number, 0};
+        if (!live->is_missing) rc = segment_replay(r, live);
+        else if (!is_torn(r, begin)) on_corrupt(r, begin);
+        if (rc != 0) return rc;
+    }
+    mlog_replay_end(&r->replay);
+    return 0;
+}
+
+/* ---- From history to a log that is written ---- */
+
+/* What was replayed is as good as acknowledged now: it must not go away with the page cache. */
+static int all_sync(struct recovery *r)
+{
+    struct log *l = r->log;
+    LIST_EACH (it, &l->space.segments) {
+        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
+        struct mlog_pos end = {segment->core.number, segment->core.end};
+        int rc = 0;
+        if (mlog_pos_compare(end, r->replay.synced) > 0 || r->is_cut)
+            rc = io_file_sync(segment->file);
+        if (rc != 0) return fail(r, rc, end.segment, "sync");
+        segment->is_durable = segment->is_synced = true;
+        l->writer.synced = end;
+    }
+    int rc = log_dir_sync(l);
+    return rc == 0 ? 0 : err_set(r->e, rc, "log %s: sync: %s", l->dir, err_text(rc));
+}
+
+/* Remove files that are no longer the log: cut off, or a new segment that never came to be. */
+static int rest_remove(struct recovery *r)
+{
+    for (size_t i = 0; i < r->file_count; i++) {
+        uint64_t number = r->files[i].number;
+        if (mlog_segment_find(&r->log->space, number) != NULL) continue;
+        char path[LOG_PATH_SIZE];
+        log_segment_path(r->log, number, path);
+        int rc = io_unlink(r->log->io, path);
+        if (rc == 0) rc = log_dir_sync(r->log);
+        if (rc != 0) return fail(r, rc, number, "remove");
+    }
+    return 0;
+}
+
+static int segment_begin(struct recovery *r)
+{
+    struct log *l = r->log;
+    if (l->log_id == 0) l->log_id = io_seed(l->io) | 1;
+    int rc = log_segment_create(l);
+    if (rc == 0) rc = log_write_head(l);
+    return rc == 0 ? 0 : fail(r, rc, l->next_segment - 1, "begin");
+}
+
+static void damage_report(struct recovery *r)
+{
+    struct mlog_partition *p = NULL;
+    while ((p = mlog_partition_next(&r->log->space, p)) != NULL)
+        if (p->replay.damage != NULL)
+            r->handler->on_damaged(r->context, p->gpid, p->replay.delivered, p->replay.damage);
+}
+
+static int recover(struct recovery *r, const struct log_replica *replicas, size_t replica_count)
+{
+    struct log *l = r->log;
+    int rc = 0;
+    for (size_t i = 0; i < replica_count && rc == 0; i++)
+        rc = mlog_replay_list(&r->replay, replicas[i].gpid, replicas[i].durable);
+    if (rc == 0) rc = io_dir_list(l->io, l->dir, on_file, r);
+    if (rc == 0) rc = r->rc;
+    if (rc != 0) return err_set(r->e, rc, "log %s: %s", l->dir, err_text(rc));
+
+    if ((rc = sizes_load(r)) != 0 || (rc = live_find(r)) != 0) return rc;
+    if ((rc = all_replay(r)) != 0 || (rc = all_sync(r)) != 0) return rc;
+    if ((rc = segment_begin(r)) != 0 || (rc = rest_remove(r)) != 0) return rc;
+    if ((rc = log_backlog_recover(l, r->e)) != 0) return rc;
+    damage_report(r);
+    return 0;
+}
+
+int log_recover(struct log *l, const struct log_replica *replicas, size_t replica_count,
+                const struct log_replay_handler *handler, void *context, struct err *e)
+{
+    struct recovery r = {.log = l, .handler = handler, .context = context, .e = e};
+    mlog_replay_init(&r.replay, &l->space);
+    int rc = recover(&r, replicas, replica_count);
+    log_window_fini(&r.window);
+    buf_fini(&r.table_bytes);
+    mem_free(r.files);
+    mem_free(r.live);
+    return rc;
+}
