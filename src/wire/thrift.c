@@ -489,8 +489,8 @@ static bool is_left_out(const struct writer *w, const struct field *field, const
 
 static void write_struct(const struct writer *w, const struct schema *schema, const void *in)
 {
-    for (const struct field *field = schema->fields, *end = field + schema->field_count;
-         field < end; field++) {
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        const struct field *field = &schema->fields[i];
         if (is_left_out(w, field, in)) continue;
         uint8_t *at = buf_extend(w->to, FIELD_HEADER_SIZE);
         if (at == NULL) return;
