@@ -4,7 +4,9 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-enum { CALLS_CAPACITY_MIN = 64 };
+enum { CALLS_CAPACITY_MIN = 64, CALLS_SHIFT_MAX = 58 };
+
+#define CALLS_SCATTER UINT64_C(0x9e3779b97f4a7c15) /* 2^64 / golden ratio: Knuth, 6.4. */
 
 void calls_fini(struct calls *c)
 {
@@ -14,7 +16,7 @@ void calls_fini(struct calls *c)
 
 static size_t slot_of(const struct calls *c, uint64_t id)
 {
-    return (size_t)id & (c->capacity - 1);
+    return (size_t)(id * CALLS_SCATTER >> c->shift);
 }
 
 static size_t next_slot(const struct calls *c, size_t slot)
@@ -31,9 +33,12 @@ static void place(struct calls *c, struct rpc_call *call)
 
 static int grow(struct calls *c)
 {
-    size_t capacity = c->capacity == 0 ? CALLS_CAPACITY_MIN : c->capacity * 2;
-    struct calls wider = {.capacity = capacity, .count = c->count};
-    wider.slots = mem_zalloc(capacity * sizeof(struct rpc_call *));
+    struct calls wider = {
+        .capacity = c->capacity == 0 ? CALLS_CAPACITY_MIN : c->capacity * 2,
+        .shift = c->capacity == 0 ? CALLS_SHIFT_MAX : c->shift - 1,
+        .count = c->count,
+    };
+    wider.slots = mem_zalloc(wider.capacity * sizeof(struct rpc_call *));
     if (wider.slots == NULL) return E_NOMEM;
     for (size_t i = 0; i < c->capacity; i++)
         if (c->slots[i] != NULL) place(&wider, c->slots[i]);

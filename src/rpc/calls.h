@@ -1,8 +1,9 @@
 /* src/rpc/calls.h: the calls of one peer that wait for an answer, found by id.
  *
- * Ids are given out one after the other, so that the low bits of an id are as good a hash as any: calls
- * lie at slot (id mod capacity) or, when that is taken, in the next free one. The table is at most half
- * full; removing moves later ones up, so there are no tombstones. Used inside the room only. */
+ * Open addressing: a call lies at the slot of its id's hash, or, when that is taken, in the next free
+ * one. The table is at most half full; removing moves later ones up, so there are no tombstones. Ids are
+ * given out one after the other, and must be scattered for that: left in order they would make one long
+ * run of taken slots, which every removal would have to walk. Used inside the room only. */
 #pragma once
 #include "base/err.h"
 #include "rpc/peer.h"
@@ -10,7 +11,8 @@
 /* All-zero is a valid empty table. */
 struct calls {
     struct rpc_call **slots; /* NULL: free. */
-    size_t capacity;         /* 0 or a power of two. */
+    size_t capacity;         /* 0 or a power of two... */
+    unsigned shift;          /* ...2 to the (64 - shift). */
     size_t count;
 };
 

@@ -8,7 +8,7 @@
  * told otherwise tries again until the call's deadline, with a growing pause, where trying again can
  * help. The remote cluster of a duplication, the own cluster and libpirene all stand on this.
  *
- * Threads: everything on the loop it was opened on. Sources: docs/routing.md, sections 5 and 6. */
+ * Threads: everything on the loop it was opened on. Source: docs/routing.md, rules R7 to R16. */
 #pragma once
 #include "rpc/peer.h"
 

@@ -3,7 +3,7 @@
  * A call goes to the meta that led last. A redirect with an address is followed; one without, and a meta
  * that can't be reached, send the call to the next in the list. After a round in vain it pauses, and
  * when no meta was reached in that round their names are resolved anew.
- * Source: docs/routing.md, section 5. */
+ * Source: docs/routing.md, rules R13 to R16. */
 #include <string.h>
 
 #include "base/mark.h"

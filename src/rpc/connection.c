@@ -37,6 +37,7 @@ void connection_open(struct rpc_server *s, struct io_arrival *arrival)
     s->counters.connections++;
     s->counters.connections_opened++;
     if (s->is_pausing) connection_pause(c, PAUSED_BY_SERVER);
+    if (s->is_draining) connection_pause(c, PAUSED_BY_DRAIN);
 }
 
 void connection_leave(struct rpc_connection *c)

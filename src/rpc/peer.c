@@ -38,8 +38,8 @@ struct rpc_peer {
     uint64_t next_id;
 
     struct io_timer timer;
-    uint64_t timer_ms; /* When it stands; UINT64_MAX: stopped. */
-    uint64_t heard_ms; /* The last sign of life, or when waiting for one began. */
+    uint64_t timer_ms;  /* When it stands; UINT64_MAX: stopped. */
+    uint64_t silent_ms; /* Since when we wait in vain for a sign of life; 0: we don't. */
     uint64_t retry_ms;
     uint32_t backoff_ms; /* The last pause; 0 after a sign of life. */
     struct prng prng;
@@ -74,6 +74,7 @@ int rpc_peer_open(struct io_loop *loop, struct io_address to,
     p->address = to;
     p->options = *options;
     if (p->options.bytes_max == 0) p->options.bytes_max = RPC_PEER_BYTES_MAX;
+    if (p->options.silence_ms == 0) p->options.silence_ms = RPC_PEER_SILENCE_MS;
     list_init(&p->all);
     prng_init(&p->prng, io_seed(io_of(loop)));
     p->next_id = 1;
@@ -154,10 +155,10 @@ static void connect_now(struct rpc_peer *p, uint64_t now_ms);
 
 static void time_out(struct rpc_peer *p, struct rpc_call *call, uint64_t now_ms)
 {
-    bool was_sent = call->is_sent;
     p->view.timeouts++;
     end(call, (struct rpc_answer){.rc = E_TIMEOUT});
-    if (!was_sent || p->state != PEER_UP || now_ms - p->heard_ms < RPC_PEER_SILENCE_MS) return;
+    if (p->state != PEER_UP || p->silent_ms == 0) return;
+    if (now_ms - p->silent_ms < p->options.silence_ms) return;
     MARK("silent peer taken for dead");
     p->state = PEER_LEAVING;
     io_tcp_close(p->tcp);
@@ -219,7 +220,7 @@ static void on_connected(void *context, int rc)
     if (rc != 0 || p->is_closing) return; /* on_lost() follows. */
     CHECK(p->state == PEER_CONNECTING);
     p->state = PEER_UP;
-    p->heard_ms = io_now(io_of(p->loop)).boot_ms;
+    p->silent_ms = p->view.calls_now > 0 ? io_now(io_of(p->loop)).boot_ms : 0;
     send_held(p);
     set_timer(p);
 }
@@ -333,7 +334,7 @@ int rpc_peer_call(struct rpc_peer *peer, struct rpc_call *call)
     }
     p->view.bytes_now += call->size;
     p->view.calls++;
-    if (p->view.calls_now == 1) p->heard_ms = now_ms; /* Silence is counted from here. */
+    if (p->silent_ms == 0) p->silent_ms = now_ms;
     set_timer(p);
     return 0;
 }
@@ -365,7 +366,6 @@ static size_t on_bytes(void *context, struct chunk *chunk, struct slice bytes, s
     struct rpc_peer *p = context;
     struct slice rest = bytes;
     *need = 0;
-    p->heard_ms = io_now(io_of(p->loop)).boot_ms;
     while (rest.size > 0 && !p->is_closing && p->state == PEER_UP) {
         struct frame_response response;
         size_t size;
@@ -384,7 +384,8 @@ static size_t on_bytes(void *context, struct chunk *chunk, struct slice bytes, s
         p->backoff_ms = 0;
         on_answer(p, chunk, &response);
     }
-    if (!p->is_closing) set_timer(p);
+    p->silent_ms = p->view.calls_now > 0 ? io_now(io_of(p->loop)).boot_ms : 0;
+    set_timer(p);
     return bytes.size - rest.size;
 }
 

@@ -8,11 +8,12 @@
  *     or calls             +---- down <-----------+
  *
  * Calls are matched to answers by id, in any order. Each has a deadline. A peer without calls has no
- * timer running and sends nothing: it costs its memory only. After calls have gone unanswered for
- * RPC_PEER_SILENCE_MS without a single byte from the other side, the connection is taken for dead.
+ * timer running and sends nothing: it costs its memory only. When a call passes its deadline and the
+ * other side, although waited for, has not sent a single byte for RPC_PEER_SILENCE_MS, the connection is
+ * taken for dead.
  *
  * Memory: the call is the caller's, embedded where it likes; the peer allocates nothing per call while
- * connected. Threads: everything on the peer's loop. Sources: docs/framing.md, sections 3 and 4. */
+ * connected. Threads: everything on the peer's loop. Source: docs/rpc.md, rules C7 to C12. */
 #pragma once
 #include "base/buf.h"
 #include "base/chunk.h"
@@ -36,6 +37,7 @@ enum {
 struct rpc_peer_options {
     enum frame_kind framing; /* FRAME_RDSN or FRAME_THFT_V1. */
     size_t bytes_max;        /* Of requests under way; 0: RPC_PEER_BYTES_MAX. */
+    uint32_t silence_ms;     /* 0: RPC_PEER_SILENCE_MS. */
 };
 
 /* How a call ended. */

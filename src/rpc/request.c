@@ -3,8 +3,7 @@
  *     on the server's loop   the reply is encoded straight into the connection's output
  *     on any other loop      into the request's own buffer, which is posted home and appended there
  *
- * What may not be sent to whom is decided here, once for both ways: docs/client-quirks.md, section 2,
- * rules 1 to 3. */
+ * What may not be sent to whom is decided here, once for both ways: docs/wire.md, W9, W11 and W17. */
 #include <string.h>
 
 #include "base/check.h"
@@ -136,9 +135,8 @@ static bool take_back(struct rpc_request *r)
     return io_is_on(r->connection->server->loop);
 }
 
-void rpc_reply_then(struct rpc_request *request, enum wire_error error,
-                    const struct schema *schema, const void *result, void (*release)(void *context),
-                    void *context)
+void rpc_reply_then(struct rpc_request *request, enum wire_error error, const struct schema *schema,
+                    const void *result, void (*release)(void *context), void *context)
 {
     bool is_home = take_back(request);
     struct rpc_connection *c = request->connection;

@@ -90,6 +90,13 @@ void server_sub_bytes(struct rpc_server *s, size_t size)
         connection_resume(LIST_ENTRY(it, struct rpc_connection, node), PAUSED_BY_SERVER);
 }
 
+void rpc_server_drain(struct rpc_server *server)
+{
+    server->is_draining = true;
+    LIST_EACH (it, &server->connections)
+        connection_pause(LIST_ENTRY(it, struct rpc_connection, node), PAUSED_BY_DRAIN);
+}
+
 /* ---- Closing ----------------------------------------------------------------------------------------- */
 
 static void run_closed(struct io_post *post)

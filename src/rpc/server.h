@@ -9,7 +9,7 @@
  * they are given, one write per connection and loop turn. There are no timers.
  *
  * It knows the framings (wire/frame.h) and what no client may be sent; it does not know what an rpc
- * means. Sources: docs/framing.md; docs/client-quirks.md, section 2.
+ * means. Source: docs/rpc.md, rules C1 to C6.
  *
  * Backpressure: a connection that has too many requests or bytes under way, or does not take its
  * replies, is not read from until that has halved; nor is any connection of a server that has too many
@@ -68,6 +68,10 @@ typedef void rpc_on_request(void *context, struct rpc_request *request);
 int rpc_server_open(struct io_loop *loop, const struct rpc_server_options *options,
                     rpc_on_request *on_request, void *context, struct rpc_server **out) MUST_CHECK;
 
+/* Read no further requests, for good; those under way are answered. When counters->requests_now is 0, a
+ * server that is to stop may be closed and has left nobody without an answer. */
+void rpc_server_drain(struct rpc_server *server);
+
 /* Close all connections, wait until every request has been ended (their replies lead nowhere now), then
  * call on_closed, later, and free the server. Accepts NULL for on_closed. */
 void rpc_server_close(struct rpc_server *server, void (*on_closed)(void *context), void *context);
@@ -89,9 +93,8 @@ void rpc_reply(struct rpc_request *request, enum wire_error error, const struct 
 
 /* The same, and call 'release' with 'context' when 'result' is encoded and before the request, its arena
  * included, is gone: for results that borrow what must be given back. */
-void rpc_reply_then(struct rpc_request *request, enum wire_error error,
-                    const struct schema *schema, const void *result, void (*release)(void *context),
-                    void *context);
+void rpc_reply_then(struct rpc_request *request, enum wire_error error, const struct schema *schema,
+                    const void *result, void (*release)(void *context), void *context);
 
 /* Answer with an error of the framework and no body. */
 void rpc_reply_error(struct rpc_request *request, enum wire_error error);

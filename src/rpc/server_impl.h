@@ -18,6 +18,7 @@ enum rpc_pause {
     PAUSED_BY_REQUESTS = 1, /* Its own requests or their bytes. */
     PAUSED_BY_OUTPUT = 2,   /* The peer does not take its replies. */
     PAUSED_BY_SERVER = 4,   /* The bytes of all connections. */
+    PAUSED_BY_DRAIN = 8,    /* For good. */
 };
 
 struct rpc_connection {
@@ -41,8 +42,9 @@ struct rpc_server {
     struct list_node connections;
     struct list_node spare; /* Requests for reuse. */
     size_t spare_count;
-    size_t awaited;  /* Of all connections. */
-    bool is_pausing; /* PAUSED_BY_SERVER is in force. */
+    size_t awaited;   /* Of all connections. */
+    bool is_pausing;  /* PAUSED_BY_SERVER is in force. */
+    bool is_draining; /* PAUSED_BY_DRAIN is. */
     struct rpc_server_counters counters;
 
     atomic_size_t arriving; /* Accepted on some thread and not yet here. */

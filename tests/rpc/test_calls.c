@@ -36,19 +36,23 @@ static void test_agrees_with_a_plain_array(void **state)
     calls_fini(&table);
 }
 
-/* Ids that all want the same slot still find each other, whichever goes first. */
-static void test_crowded_slot(void **state)
+/* Few calls under ids from everywhere: those that share a run of slots still find each other, whichever
+ * goes first. */
+static void test_crowded_slots(void **state)
 {
     (void)state;
-    struct rpc_call calls[8] = {0};
-    for (size_t gone = 0; gone < 8; gone++) {
+    struct rpc_call calls[32] = {0};
+    struct prng prng;
+    prng_init(&prng, 12);
+    for (int turn = 0; turn < 1000; turn++) {
         struct calls table = {0};
-        for (size_t i = 0; i < 8; i++) {
-            calls[i].id = 5 + 64 * i;
+        size_t gone = (size_t)prng_below(&prng, 32);
+        for (size_t i = 0; i < 32; i++) {
+            calls[i].id = prng_next(&prng);
             assert_int_equal(calls_put(&table, &calls[i]), 0);
         }
         calls_remove(&table, &calls[gone]);
-        for (size_t i = 0; i < 8; i++)
+        for (size_t i = 0; i < 32; i++)
             assert_ptr_equal(calls_find(&table, calls[i].id), i == gone ? NULL : &calls[i]);
         calls_fini(&table);
     }
@@ -77,7 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agrees_with_a_plain_array),
-        cmocka_unit_test(test_crowded_slot),
+        cmocka_unit_test(test_crowded_slots),
         cmocka_unit_test(test_no_memory_refuses_one_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -367,6 +367,26 @@ static void cancel_half(void *argument)
     for (size_t i = 0; i < s->count; i += 2) rpc_call_cancel(&s->calls[i].call);
 }
 
+/* Nothing comes from a server that has been waited for long enough: the connection is taken for dead,
+ * also when no single call waits that long. */
+static void test_silent_server_is_left(void **state)
+{
+    struct story *s = *state;
+    s->options.silence_ms = 50;
+    s->manner = HOLD;
+    s->timeout_ms = 20;
+    begin(s);
+    view.connections_lost = 0;
+    for (int i = 0; i < 10 && view.connections_lost == 0; i++) {
+        s->ended = 0;
+        s->calls[0].ends = 0;
+        call_and_wait(s, 1);
+        on_loop(&s->world, look, s);
+        assert_int_equal(s->calls[0].rc, E_TIMEOUT);
+    }
+    assert_int_equal(view.connections_lost, 1);
+}
+
 /* A cancelled call is forgotten: it does not end, and its answer disturbs nobody. */
 static void test_cancel(void **state)
 {
@@ -465,6 +485,7 @@ int main(void)
         STORY(test_waiting_for_a_server),
         STORY(test_down_is_told_at_once),
         STORY(test_deadline_while_down),
+        STORY(test_silent_server_is_left),
         STORY(test_cancel),
         STORY(test_bytes_are_bounded),
         STORY(test_close_cancels),

@@ -1,8 +1,9 @@
 /* src/core/route/judge.c: what the errors of data calls mean for the route.
  *
- * The model is the C++ client's column of docs/routing.md, section 6, where every error not named in it
- * is worth a refresh and another try. We differ where another try brings the same answer for certain
- * (the request itself is at fault): that ends at once; and for ERR_SPLITTING, which passes by itself. */
+ * The model is Pegasus's C++ client, to which every error that it does not name is worth a refresh and
+ * another try. We differ where another try brings the same answer for certain (the request itself is at
+ * fault): that ends at once; and for ERR_SPLITTING, which passes by itself.
+ * Source: docs/routing.md, rules R11 and R12. */
 #include "core/route/route.h"
 
 enum route_verdict route_judge(enum wire_error error)

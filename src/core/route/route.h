@@ -17,7 +17,7 @@
  * Nothing is asked unless somebody wants to know: after each query everything wanted is forgotten, and
  * whoever still waits asks again after ROUTE_DO_WAKE.
  *
- * Source: docs/routing.md, rules in sections 3.2 and 6. Pure; memory from base/mem.h. */
+ * Source: docs/routing.md, rules R4 to R10. Pure; memory from base/mem.h. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

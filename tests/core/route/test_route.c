@@ -407,7 +407,7 @@ static void test_no_memory_is_as_no_answer(void **state)
     expect_unknown(s, 0);
 }
 
-/* Errors mean what docs/routing.md says they mean to the C++ client, but for those named in judge.c. */
+/* Errors mean what docs/routing.md, R11 and R12, says. */
 static void test_errors_are_judged(void **state)
 {
     (void)state;
