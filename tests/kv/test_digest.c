@@ -154,7 +154,7 @@ static void test_what_cannot_be_walked_is_said(void **state)
     assert_int_equal(kv_digest(t->store, &scope, &all), E_CANCELED);
     assert_int_equal(asked, 1);
 
-    struct arena small = {.limit = 8192};
+    struct arena small = {.limit = 4096};
     struct kv_digest_row *rows = NULL;
     size_t n;
     scope.is_canceled = NULL;
