@@ -303,7 +303,9 @@ void control_on_request(struct node *n, struct rpc_request *request)
     if (request->frame.code == RPC_HELLO) on_hello(n, request);
     else if (n->service == NULL || n->is_closing)
         rpc_reply_error(request, WIRE_ERR_SERVICE_NOT_ACTIVE);
-    else meta_service_on_request(n->service, request);
+    else if (meta_service_serves(request->frame.code))
+        meta_service_on_request(n->service, request);
+    else rpc_reply_error(request, WIRE_ERR_HANDLER_NOT_FOUND);
 }
 
 /* ---- Connections ----------------------------------------------------------------------------------------------------------- */
@@ -537,15 +539,23 @@ static void on_stop_worker(struct io_post *post)
     worker_stop(LIST_ENTRY(post, struct worker, stop_post), on_worker_closed);
 }
 
+static void on_service_closed(void *context)
+{
+    part_closed(context);
+}
+
 void control_stop(struct io_post *post)
 {
     struct node *n = LIST_ENTRY(post, struct node, stop_post);
     n->is_closing = true;
     io_listener_close(n->listener);
     n->listener = NULL;
-    if (n->service != NULL) meta_service_close(n->service);
-    n->service = NULL;
     n->parts_open = 1;
+    if (n->service != NULL) {
+        n->parts_open++;
+        meta_service_close(n->service, on_service_closed, n);
+        n->service = NULL;
+    }
     for (uint32_t i = 0; i < n->worker_count; i++) {
         struct worker *w = &n->workers[i];
         if (w->server == NULL) continue; /* It never opened. */
