@@ -32,12 +32,24 @@ static struct log *log_new(struct io *io, const struct log_options *options)
     return l;
 }
 
+/* The directory that holds l->dir, which may have been made just now. */
+static int parent_sync(struct log *l)
+{
+    char path[LOG_PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s", l->dir);
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) return io_dir_sync(l->io, ".");
+    slash[slash == path] = '\0'; /* The root keeps its slash. */
+    return io_dir_sync(l->io, path);
+}
+
 static int dirs_make(struct log *l, struct err *e)
 {
     char path[LOG_PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/backlog", l->dir);
     int rc = io_dir_make(l->io, path);
     if (rc == 0) rc = log_dir_sync(l);
+    if (rc == 0) rc = parent_sync(l);
     return rc == 0 ? 0 : err_set(e, rc, "make %s: %s", path, err_text(rc));
 }
 

@@ -43,7 +43,7 @@ enum {
 };
 
 struct log_options {
-    const char *dir; /* Made when absent. */
+    const char *dir; /* Made when absent, in a directory that is there durably. */
     enum log_sync sync;
     uint32_t segment_size; /* Bytes after which a new segment begins. */
     uint64_t flush_size; /* Bytes of log above which stores are asked to flush (on_flush_wanted). */
