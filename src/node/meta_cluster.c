@@ -185,7 +185,8 @@ void meta_control_meta(struct meta_service *s, struct rpc_request *request, cons
         .old_level = s->level,
     };
     if (is_level(asked->level)) s->level = asked->level;
-    else if (asked->level != FL_INVALID) response.err = wire_error_name(WIRE_ERR_INVALID_PARAMETERS);
+    else if (asked->level != FL_INVALID)
+        response.err = wire_error_name(WIRE_ERR_INVALID_PARAMETERS);
     meta_reply(request, &response);
 }
 

@@ -159,8 +159,8 @@ static enum wire_error app_states_fill(const struct meta *m,
         const struct meta_table *t = m->tables[i];
         bool matches = false;
         if (t->status != AS_AVAILABLE) continue;
-        enum wire_error err = meta_name_matches(asked->match_type, asked->app_name_pattern, t->name,
-                                                &matches, hint);
+        enum wire_error err =
+            meta_name_matches(asked->match_type, asked->app_name_pattern, t->name, &matches, hint);
         if (err != WIRE_ERR_OK) return err;
         if (matches && !app_state_fill(t, arena, &to->items[to->count++]))
             return WIRE_ERR_CAPACITY_EXCEEDED;

@@ -52,8 +52,8 @@ static void set_envs(struct meta_service *s, struct rpc_request *request,
         return;
     }
     for (; envs.count < asked->keys.count; envs.count++)
-        envs.items[envs.count] = (struct string_pair){asked->keys.items[envs.count],
-                                                      asked->values.items[envs.count]};
+        envs.items[envs.count] =
+            (struct string_pair){asked->keys.items[envs.count], asked->values.items[envs.count]};
     struct meta_command command = {
         .type = META_ENVS_SET,
         .envs_set = {.table = asked->app_name, .envs = envs},
@@ -162,11 +162,11 @@ static struct string_pair number_pair(struct rpc_request *request, const char *k
 void meta_start_manual_compact(struct meta_service *s, struct rpc_request *request,
                                const void *args)
 {
-    struct start_manual_compact_request asked =
-        *(const struct start_manual_compact_request *)args;
+    struct start_manual_compact_request asked = *(const struct start_manual_compact_request *)args;
     char hint[HINT_SIZE];
     int64_t now_s = (int64_t)(io_now(s->node->io).wall_us / 1000000);
-    if ((asked.set & START_MANUAL_COMPACT_REQUEST_HAS_TRIGGER_TIME) == 0) asked.trigger_time = now_s;
+    if ((asked.set & START_MANUAL_COMPACT_REQUEST_HAS_TRIGGER_TIME) == 0)
+        asked.trigger_time = now_s;
     if ((asked.set & START_MANUAL_COMPACT_REQUEST_HAS_TARGET_LEVEL) == 0) asked.target_level = -1;
     enum wire_error err = check_compact(s->node->meta, &asked, hint);
     if (err != WIRE_ERR_OK) {
@@ -184,8 +184,7 @@ void meta_start_manual_compact(struct meta_service *s, struct rpc_request *reque
     };
     struct meta_command command = {
         .type = META_ENVS_SET,
-        .envs_set = {.table = asked.app_name,
-                     .envs = {pairs, asked.max_running_count > 0 ? 4 : 3}},
+        .envs_set = {.table = asked.app_name, .envs = {pairs, asked.max_running_count > 0 ? 4 : 3}},
     };
     meta_propose(s, request, args, &command, on_compact_told);
 }

@@ -88,8 +88,7 @@ void meta_service_on_request(struct meta_service *s, struct rpc_request *request
     if (rc != 0)
         rpc_reply_error(request,
                         rc == E_NOMEM ? WIRE_ERR_CAPACITY_EXCEEDED : WIRE_ERR_INVALID_DATA);
-    else
-        handler(s, request, args);
+    else handler(s, request, args);
 }
 
 /* ---- Proposing -------------------------------------------------------------------------------- */
@@ -118,10 +117,8 @@ static void on_decided(void *context, int rc, const struct meta_result *result)
     struct rpc_request *request = context;
     struct pending *p = (struct pending *)(void *)request->owner;
     struct meta_service *s = p->service;
-    if (rc != 0)
-        meta_refuse(request, error_of(rc));
-    else
-        p->reply(s, request, p->args, result);
+    if (rc != 0) meta_refuse(request, error_of(rc));
+    else p->reply(s, request, p->args, result);
     meta_service_release(s);
 }
 

@@ -69,7 +69,8 @@ static bool places_fill(const struct meta *m, const struct meta_table *t,
     }
     response->app_id = t->id;
     response->partition_count = (int32_t)t->partition_count;
-    response->is_stateful = true; /* And false on errors: the Python client looks at nothing else. */
+    response->is_stateful =
+        true; /* And false on errors: the Python client looks at nothing else. */
     return true;
 }
 
@@ -79,12 +80,10 @@ void meta_query_config(struct meta_service *s, struct rpc_request *request, cons
     const struct meta *m = s->node->meta;
     const struct meta_table *t = meta_table_by_name(m, asked->app_name);
     struct query_config_response response = {.err = wire_error_name(WIRE_ERR_OK)};
-    if (t == NULL)
-        meta_refuse(request, WIRE_ERR_OBJECT_NOT_FOUND);
+    if (t == NULL) meta_refuse(request, WIRE_ERR_OBJECT_NOT_FOUND);
     else if (!places_fill(m, t, &asked->partition_indices, &request->arena, &response))
         meta_refuse(request, WIRE_ERR_CAPACITY_EXCEEDED);
-    else
-        meta_reply(request, &response);
+    else meta_reply(request, &response);
 }
 
 /* ---- Which tables there are ------------------------------------------------------------------- */
@@ -105,7 +104,8 @@ static bool info_fill(const struct meta_table *t, struct arena *arena, struct ap
         .drop_second = t->drop_s,
         .duplicating = t->dup_count > 0,
         .init_partition_count = (int32_t)t->partition_count,
-        .atomic_idempotent = true, /* Increments and checks become plain puts before they are logged. */
+        .atomic_idempotent =
+            true, /* Increments and checks become plain puts before they are logged. */
     };
     to->envs.items = arena_array(arena, t->env_count + 1, sizeof *to->envs.items);
     if (to->envs.items == NULL) return false;
