@@ -144,7 +144,8 @@ void io_listener_close(struct io_listener *listener)
 
 void sim_sockets_drop(struct sim_machine *m, enum sim_end how)
 {
-    for (size_t i = 0; i < m->loop_count; i++) sim_tcps_drop(m->loops[i], how);
+    /* Arrivals first: in a loop's queue they may stand beside a connection, which goes without leaving
+     * it. */
     while (!list_is_empty(&m->arrivals)) {
         struct io_arrival *arrival = LIST_ENTRY(m->arrivals.next, struct io_arrival, node);
         if (how == SIM_POWER && arrival->side.conn != NULL) {
@@ -153,6 +154,7 @@ void sim_sockets_drop(struct sim_machine *m, enum sim_end how)
         }
         io_arrival_close(arrival);
     }
+    for (size_t i = 0; i < m->loop_count; i++) sim_tcps_drop(m->loops[i], how);
     struct list_node *node;
     while ((node = list_pop_front(&m->listeners)) != NULL)
         sim_free_memory(LIST_ENTRY(node, struct io_listener, node));

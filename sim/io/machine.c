@@ -215,6 +215,15 @@ void sim_machine_attach(struct sim_machine *m, struct sim_fake *fake)
     list_push_back(&m->fakes, &fake->node);
 }
 
+void *sim_machine_fake(const struct sim_machine *m, const char *kind)
+{
+    LIST_EACH (node, &m->fakes) {
+        struct sim_fake *fake = LIST_ENTRY(node, struct sim_fake, node);
+        if (strcmp(fake->kind, kind) == 0) return fake->context;
+    }
+    return NULL;
+}
+
 static void machine_drop(struct sim_machine *m, enum sim_end how)
 {
     sim_trace(m->sim, m, how == SIM_POWER ? "power loss" : "kill", m->starts, 0);
