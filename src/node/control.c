@@ -303,8 +303,7 @@ void control_on_request(struct node *n, struct rpc_request *request)
     if (request->frame.code == RPC_HELLO) on_hello(n, request);
     else if (n->service == NULL || n->is_closing)
         rpc_reply_error(request, WIRE_ERR_SERVICE_NOT_ACTIVE);
-    else if (meta_service_serves(request->frame.code))
-        meta_service_on_request(n->service, request);
+    else if (meta_service_serves(request->frame.code)) meta_service_on_request(n->service, request);
     else rpc_reply_error(request, WIRE_ERR_HANDLER_NOT_FOUND);
 }
 
@@ -411,6 +410,13 @@ static int start_group(struct node *n, struct err *e)
     return rc;
 }
 
+static int start_log(struct node *n, struct err *e)
+{
+    int rc = log_start(n->log);
+    n->is_log_running = rc == 0;
+    return rc == 0 ? 0 : err_set(e, rc, "start the log's writer: %s", err_text(rc));
+}
+
 static int start_workers(struct node *n, struct err *e)
 {
     for (uint32_t i = 0; i < n->worker_count; i++) {
@@ -485,6 +491,7 @@ void control_start(struct io_post *post)
     struct err e = {0};
     note_recovered(n);
     int rc = start_listener(n, &e);
+    if (rc == 0) rc = start_log(n, &e);
     if (rc == 0) rc = start_workers(n, &e);
     if (rc == 0) rc = hand_over_replicas(n, &e);
     if (rc == 0) rc = start_group(n, &e);
@@ -508,19 +515,27 @@ static void on_group_closed(void *context)
     part_closed(n);
 }
 
-/* The workers first: their streams save what they know; then the group. */
+static void on_log_stopped(struct log_stop *stop)
+{
+    struct node *n = LIST_ENTRY(stop, struct node, log_stop);
+    n->is_log_running = false;
+    part_closed(n);
+}
+
+/* The workers first: their streams save what they know. Then the log, then the group. */
 static void part_closed(struct node *n)
 {
     if (--n->parts_open > 0) return;
-    if (n->group != NULL) {
-        struct group *group = n->group;
-        n->group = NULL;
-        n->parts_open = 1;
-        group_close(group, on_group_closed, n);
-        return;
+    n->parts_open = 1;
+    if (n->is_log_running) {
+        n->log_stop = (struct log_stop){.loop = n->control, .on_stopped = on_log_stopped};
+        log_stop(n->log, &n->log_stop);
+    } else if (n->is_group_open) {
+        group_close(n->group, on_group_closed, n);
+    } else {
+        LOG_INFO(&logger, "stopped");
+        n->on_closed(n->closed_context);
     }
-    LOG_INFO(&logger, "stopped");
-    n->on_closed(n->closed_context);
 }
 
 static void on_worker_closed_here(struct io_post *post)

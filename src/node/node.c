@@ -152,11 +152,8 @@ static int open_log(struct node *n, struct recovery *rec)
         .ship_size = n->config.log_ship_size,
         .backlog_size_max = n->config.backlog_size_max,
     };
-    int rc =
-        log_open(n->io, &options, rec->replicas, rec->count, &replay_handler, rec, &n->log, rec->e);
-    if (rc != 0) return rc;
-    rc = log_start(n->log);
-    return rc == 0 ? 0 : err_set(rec->e, rc, "start the log's writer: %s", err_text(rc));
+    return log_open(n->io, &options, rec->replicas, rec->count, &replay_handler, rec, &n->log,
+                    rec->e);
 }
 
 /* ---- Opening -------------------------------------------------------------------------------------------------- */

@@ -56,7 +56,8 @@ struct node {
     struct io_post start_post;
     struct io_post stop_post;
     uint32_t parts_open; /* Workers and the group, while closing. */
-    bool is_ready, is_closing, is_group_open;
+    struct log_stop log_stop;
+    bool is_ready, is_closing, is_group_open, is_log_running;
     void (*on_closed)(void *context);
     void *closed_context;
 };
