@@ -249,6 +249,54 @@ static void test_expiry_is_the_sources_or_our_default(void **state)
     assert_true(table_row(t, "hk", "b", &row) && row.expire_ts == TABLE_NOW_S + 60);
 }
 
+/* Keys that the view does not know are named, all of them at once; then it is decided from scratch. */
+struct half_view {
+    struct kv_view view;
+    bool knows_all;
+};
+
+static int half_lookup(struct kv_view *view, struct slice key, struct kv_row *out)
+{
+    const struct half_view *v = (const struct half_view *)view;
+    if (!v->knows_all && key.data[key.size - 1] != 'b') return E_AGAIN;
+    *out = (struct kv_row){.timetag = timetag_make(T1, 2, false)};
+    return 0;
+}
+
+static void test_missing_keys_are_named_all_at_once(void **state)
+{
+    struct table *t = *state;
+    struct batch b = batch_of(t, false);
+    add_put(&b, T2, 2, "a", "new");
+    add_put(&b, T1, 2, "a", "superseded");
+    add_put(&b, T2, 2, "b", "new");
+    add_put(&b, T1, 2, "c", "equal");
+    b.request.entries.items = b.entries;
+    thrift_write_args(&t->body, 0, &duplicate_request_schema, &b.request);
+    struct kv_write w;
+    struct half_view view = {.view.lookup = half_lookup};
+    struct kv_context c = table_context(t);
+    assert_int_equal(kv_write_read(&w, RPC_DUPLICATE, buf_slice(&t->body), &t->arena), 0);
+    assert_int_equal(kv_write_evaluate(&w, &c, &view.view, &t->ops), E_AGAIN);
+    assert_int_equal(t->ops.size, 0);
+    size_t position = 0;
+    struct slice key;
+    assert_true(kv_write_missing_key(&w, &position, &key));
+    assert_true(slice_equal(key, table_key(t, "hk", "a")));
+    assert_true(kv_write_missing_key(&w, &position, &key));
+    assert_true(slice_equal(key, table_key(t, "hk", "c")));
+    assert_false(kv_write_missing_key(&w, &position, &key));
+
+    view.knows_all = true;
+    size_t offset = mutation_begin(&t->ops);
+    assert_int_equal(kv_write_evaluate(&w, &c, &view.view, &t->ops), 0);
+    position = 0;
+    assert_false(kv_write_missing_key(&w, &position, &key));
+    assert_int_equal(mutation_finish(&t->ops, offset, 1, 1, 1), 0);
+    assert_int_equal(mutation_read(buf_slice(&t->ops), &t->mutation), 0);
+    assert_int_equal(t->mutation.op_count, 2);
+}
+
 /* ---- What is refused ---- */
 
 /* Clusters that nobody configured, our own id, keys of other partitions: a Pegasus source is told to ask
@@ -591,6 +639,7 @@ int main(void)
         STORY(test_lists_are_applied_and_empty_ones_are_fine),
         STORY(test_put_of_type_4_deletes),
         STORY(test_expiry_is_the_sources_or_our_default),
+        STORY(test_missing_keys_are_named_all_at_once),
         STORY(test_misconfiguration_is_put_off_not_refused),
         STORY(test_any_cluster_but_ours_may_be_accepted),
         STORY(test_one_bad_entry_is_named_and_blocks_no_other),

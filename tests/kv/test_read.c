@@ -218,6 +218,7 @@ static void fill(struct table *t)
     table_put(t, "hk", "aa", "2");
     table_put(t, "hk", "ab", "3");
     table_put(t, "hk", "b", "4");
+    table_put(t, "hl", "", "no");
     table_put(t, "hl", "a", "no");
 }
 
@@ -387,6 +388,29 @@ static void test_range_passes_over_tombstones(void **state)
     assert_string_equal(multi_get(t, &request, RRDB_OK), "z=here");
 }
 
+/* Even so a walk over tombstones ends somewhere; a count does not, or it would be wrong. */
+static void test_tombstones_have_a_limit_of_their_own(void **state)
+{
+    struct table *t = *state;
+    enum { COUNT = 100001 };
+    uint32_t *names = arena_array(&t->arena, COUNT, sizeof *names);
+    struct slice *keys = arena_array(&t->arena, COUNT, sizeof *keys);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        names[i] = i;
+        keys[i] = slice_of(&names[i], sizeof names[i]);
+    }
+    struct multi_remove_request remove = {.hash_key = str("hk"), .sort_keys = {keys, COUNT}};
+    struct multi_remove_response removed;
+    assert_int_equal(table_write(t, RPC_MULTI_REMOVE, &remove, &removed), 0);
+    table_put(t, "hk", "\xff\xff\xff\xff\xff", "last");
+    struct multi_get_request request = {.hash_key = str("hk"), .start_inclusive = true};
+    assert_string_equal(multi_get(t, &request, RRDB_INCOMPLETE), "");
+    struct bare_blob hash_key = {.value = str("hk")};
+    struct count_response r;
+    assert_int_equal(table_read(t, RPC_SORTKEY_COUNT, &hash_key, &r), 0);
+    assert_int_equal(r.count, 1);
+}
+
 /* The clock is looked at every tenth of the visit limit; when time is up what was found is returned. */
 static void test_range_ends_when_its_time_is_up(void **state)
 {
@@ -544,6 +568,7 @@ int main(void)
         STORY(test_range_stops_at_limits),
         STORY(test_range_counts_expired_and_filtered_as_visits),
         STORY(test_range_passes_over_tombstones),
+        STORY(test_tombstones_have_a_limit_of_their_own),
         STORY(test_range_ends_when_its_time_is_up),
         STORY(test_range_of_odd_hash_keys),
         STORY(test_count_counts_the_living),

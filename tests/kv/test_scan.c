@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "kv/table.h"
+#include "sim/store/store_sim.h"
 #include "wire/key.h"
 
 static struct get_scanner_request full_scan(int32_t batch_size)
@@ -185,6 +186,10 @@ static void test_bounds_are_inclusive_or_not(void **state)
     request.stop_key = str("");
     r = open_scan(t, &request);
     EXPECT(r, RRDB_OK, true, "");
+    request.stop_inclusive = false;
+    r = open_scan(t, &request);
+    EXPECT(r, RRDB_OK, true, "");
+    request.stop_inclusive = true;
     request.start_inclusive = true;
     request.start_key = request.stop_key = table_key(t, "hk", "b");
     r = open_scan(t, &request);
@@ -317,6 +322,50 @@ static void test_rows_of_other_partitions_are_left_out(void **state)
     EXPECT(r, RRDB_OK, true, "a=1 b=2 c=3");
 }
 
+/* A prefix of hash keys is where the walk begins: what lies before it is no visit. */
+static void test_hash_prefix_raises_the_start(void **state)
+{
+    struct table *t = *state;
+    fill(t);
+    t->partition.scan_count_max = 1;
+    struct get_scanner_request request = full_scan(1);
+    request.hash_key_filter_type = FILTER_PREFIX;
+    request.hash_key_filter_pattern = str("hk");
+    struct scan_response r = open_scan(t, &request);
+    EXPECT(r, RRDB_OK, false, "a=1");
+}
+
+/* Only the first batch comes from memory. The others may need the disk, and are never read on a loop. */
+static void test_later_batches_may_read_from_disk(void **state)
+{
+    struct table *t = *state;
+    for (char c = 'a'; c <= 'z'; c++) table_put(t, "hk", (char[]){c, 0}, "v");
+    struct get_scanner_request request = full_scan(1);
+    struct scan_response r = open_scan(t, &request);
+    struct store_sim_faults faults = {.again_percent = 100};
+    store_sim_faults_set(t->disk, &faults);
+
+    struct scan_request more = {.context_id = r.context_id};
+    buf_clear(&t->body);
+    thrift_write_args(&t->body, 0, &scan_request_schema, &more);
+    struct kv_read read;
+    struct kv_context c = table_context(t);
+    assert_int_equal(kv_read_begin(&read, RPC_SCAN, buf_slice(&t->body), &t->arena, &t->scans), 0);
+    assert_int_equal(kv_read_run(&read, &c, t->store, STORE_CACHED), E_AGAIN);
+    assert_int_equal(kv_read_run(&read, &c, t->store, STORE_ANY), 0);
+    struct kv_reply reply = kv_read_end(&read, &t->partition, &t->scans, 0);
+    r.context_id = ((const struct scan_response *)reply.body)->context_id;
+    kv_read_fini(&read);
+
+    uint32_t count = 2;
+    while (r.context_id != SCAN_CONTEXT_DONE) {
+        r = next(t, r.context_id);
+        assert_int_equal(r.error, RRDB_OK);
+        count += r.kvs.count;
+    }
+    assert_int_equal(count, 26);
+}
+
 /* Time is up: what was found is returned as incomplete, and no scan is kept. */
 static void test_scan_out_of_time_is_incomplete(void **state)
 {
@@ -431,6 +480,8 @@ int main(void)
         STORY(test_options_outlive_their_request),
         STORY(test_expiry_and_counts_are_returned_when_asked),
         STORY(test_rows_of_other_partitions_are_left_out),
+        STORY(test_hash_prefix_raises_the_start),
+        STORY(test_later_batches_may_read_from_disk),
         STORY(test_scan_out_of_time_is_incomplete),
         STORY(test_waiting_scans_end_after_five_minutes),
         STORY(test_clear_scanner_ends_a_scan_without_an_answer),

@@ -552,7 +552,8 @@ static void test_every_failed_allocation_leaves_the_mutation_as_it_was(void **st
     struct table *t = *state;
     enum { COUNT = 200 };
     struct mutate *list = arena_array(&t->arena, COUNT, sizeof *list);
-    for (uint32_t i = 0; i < COUNT; i++) list[i].sort_key = list[i].value = str("some sort key");
+    for (uint32_t i = 0; i < COUNT; i++)
+        list[i].sort_key = list[i].value = slice_of(arena_copy(&t->arena, &i, sizeof i), sizeof i);
     struct check_and_mutate_request request = cam(list, COUNT);
     thrift_write_args(&t->body, 1, &check_and_mutate_request_schema, &request);
     struct kv_context c = table_context(t);
