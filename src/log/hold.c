@@ -72,7 +72,7 @@ static void on_set(struct io_post *post)
     if (confirmed != LOG_NO_SHIPPER)
 #endif
         p->confirmed = confirmed;
-    l->is_tidy_blocked = false;
+    l->tidy_changes++;
     log_backlog_release(l, p);
     log_tidy(l);
 }

@@ -25,7 +25,7 @@ static struct log *log_new(struct io *io, const struct log_options *options)
     l->options = *options;
     (void)snprintf(l->dir, sizeof l->dir, "%s", options->dir);
     l->options.dir = l->dir;
-    l->next_segment = 1;
+    l->next_segment = l->tidy_changes = 1;
     mlog_space_init(&l->space);
     list_init(&l->dropped);
     log_writer_init(l);

@@ -180,7 +180,8 @@ struct log {
     uint64_t backlog_size;    /* Bytes of all backlog files. */
     struct list_node dropped; /* Backlog files to unlink. */
     bool is_tidying;          /* A piece of housekeeping is under way. */
-    bool is_tidy_blocked;     /* No disk or memory for the last one: something must change. */
+    uint64_t tidy_changes;    /* Counts what may let a move succeed that had no room. */
+    uint64_t tidy_blocked_at; /* A move had no room when the count was this. */
     bool is_syncing;          /* A rotated segment is being synced (LOG_SYNC_OS). */
     uint32_t reads;           /* Under way. */
     struct log_stop *stop;    /* NULL: go on. */

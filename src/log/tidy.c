@@ -18,7 +18,8 @@ struct job {
     struct log_backlog_file *file; /* To be dropped; or the one that is made. */
     struct mlog_span *spans;       /* To be moved. */
     size_t span_count;
-    uint64_t above; /* Decrees up to this are not wanted. */
+    uint64_t above;   /* Decrees up to this are not wanted. */
+    uint64_t changes; /* Of the log, when it began. */
     int rc;
 };
 
@@ -44,11 +45,9 @@ static void job_end(struct job *j)
 static struct job *job_new(struct log *l)
 {
     struct job *j = mem_zalloc(sizeof *j);
-    if (j == NULL) {
-        l->is_tidy_blocked = true;
-        return NULL;
-    }
+    if (j == NULL) return NULL;
     j->log = l;
+    j->changes = l->tidy_changes;
     return j;
 }
 
@@ -69,7 +68,7 @@ static void unlink_done(struct io_work *work)
 {
     struct job *j = LIST_ENTRY(work, struct job, work);
     if (j->rc != 0) log_fail(j->log);
-    j->log->is_tidy_blocked = false;
+    j->log->tidy_changes++;
     job_end(j);
 }
 
@@ -144,7 +143,7 @@ static void move_done(struct io_work *work)
     } else {
         mem_free(j->file);
     }
-    if (j->rc == E_NOSPACE || j->rc == E_NOMEM) l->is_tidy_blocked = true;
+    if (j->rc == E_NOSPACE || j->rc == E_NOMEM) l->tidy_blocked_at = j->changes;
     if (j->rc == E_IO) log_fail(l);
     job_end(j);
 }
@@ -181,11 +180,19 @@ static void ask_for_room(struct log *l, const struct mlog_partition *mover, uint
     log_hold_notify(largest->hold, LOG_NOTICE_OVER);
 }
 
+/* Bytes of a backlog file with so many bytes of records: each block, and the head, adds its own. */
+static uint64_t file_size_max(uint64_t records_size)
+{
+    uint64_t blocks = 2 + records_size / (LOG_BACKLOG_BODY_SIZE / 2);
+    return records_size + blocks * 2 * MLOG_ALIGN;
+}
+
 static bool move_share(struct log *l, struct mlog_segment *segment, struct mlog_share *share)
 {
     const struct mlog_partition *p = share->partition;
-    if (l->backlog_size + share->size > l->options.backlog_size_max) {
-        ask_for_room(l, p, share->size);
+    uint64_t size = file_size_max(share->size);
+    if (l->backlog_size + size > l->options.backlog_size_max) {
+        ask_for_room(l, p, size);
         return false;
     }
     struct job *j = job_new(l);
@@ -194,7 +201,6 @@ static bool move_share(struct log *l, struct mlog_segment *segment, struct mlog_
     j->above = p->confirmed;
     j->file = mem_zalloc(sizeof *j->file);
     if (j->file == NULL || spans_copy(j, p) != 0) {
-        l->is_tidy_blocked = true;
         mem_free(j->file);
         mem_free(j);
         return false;
@@ -221,7 +227,7 @@ void log_tidy(struct log *l)
 {
     if (l->is_tidying || l->is_failed || l->stop != NULL || l->loop == NULL) return;
     if (!log_segment_of(mlog_segment_newest(&l->space))->is_durable) return;
-    if (free_oldest(l) || drop_next(l) || l->is_tidy_blocked) return;
+    if (free_oldest(l) || drop_next(l) || l->tidy_blocked_at == l->tidy_changes) return;
     move_oldest(l);
 }
 

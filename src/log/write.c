@@ -427,7 +427,7 @@ static void group_write(struct log *l)
         rc = group_commit(l, &g, l->options.sync == LOG_SYNC_GROUP);
     group_end(l, &g, rc);
     if (is_new) {
-        l->is_tidy_blocked = false;
+        l->tidy_changes++;
         log_sync_rotated(l);
         log_tidy(l);
     }

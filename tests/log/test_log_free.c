@@ -1,0 +1,325 @@
+/* tests/log/test_log_free.c: nothing is freed that is needed (I10, I13), and everything else is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "log/world.h"
+
+static int setup(void **state)
+{
+    static struct world w;
+    world_init(&w, 1);
+    *state = &w;
+    return world_open(&w);
+}
+
+static int teardown(void **state)
+{
+    world_fini(*state);
+    return 0;
+}
+
+/* Fill about 'count' segments with records of one partition, from 'first' on; returns the last. */
+static uint64_t fill(struct world *w, int part, uint64_t first, int segments)
+{
+    uint64_t decree = first;
+    for (int i = 0; i < segments * 6; i++, decree++)
+        assert_int_equal(world_append(w, part, decree, decree, 380), 0);
+    return decree - 1;
+}
+
+static void reopen(struct world *w)
+{
+    world_crash(w, SIM_POWER);
+    assert_int_equal(world_open(w), 0);
+}
+
+/* The store is flushed and nobody ships: old segments go, the newest stays. */
+static void test_flushed_segments_are_freed(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    uint64_t last = fill(w, 0, 1, 6);
+    assert_true(world_stats(w).segments >= 6);
+    world_hold(w, 0, last / 2, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments <= 5);
+    assert_true(world_reads_all(w, 0, last / 2 + 1, last));
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).segments, 1);
+    assert_int_equal(world_files(w, "/log", "log."), 1);
+
+    w->parts[0].durable = last;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(world_append(w, 0, last + 1, last + 1, 100), 0);
+    reopen(w);
+    assert_int_equal(w->parts[0].replayed, last + 1);
+}
+
+/* A replica that has not come yet (no hold after opening) keeps everything. */
+static void test_nothing_is_freed_before_the_replica_comes(void **state)
+{
+    struct world *w = *state;
+    uint64_t last = fill(w, 0, 1, 4);
+    uint64_t other = fill(w, 1, 1, 4);
+    w->parts[0].durable = last;
+    w->parts[1].durable = other;
+    reopen(w);
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments >= 8);
+    assert_true(world_reads_all(w, 0, 1, last));
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).segments, 1);
+}
+
+/* A duplication that has confirmed little keeps the rest, whatever the store has flushed. */
+static void test_shipper_keeps_its_records(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 6);
+    world_hold(w, 0, last, 10);
+    assert_true(world_reads_all(w, 0, 11, last));
+    assert_int_equal(world_read(w, 0, last + 1, last + 5), E_NOTFOUND);
+    world_hold(w, 0, last, last - 5);
+    assert_true(world_reads_all(w, 0, last - 4, last));
+    assert_int_equal(world_read(w, 0, 1, last), E_NOTFOUND);
+    assert_true(world_stats(w).segments <= 2);
+}
+
+/* The duplication is removed: what only it kept is freed, at once. */
+static void test_removed_shipper_frees(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 6);
+    world_hold(w, 0, last, 0);
+    assert_true(world_stats(w).segments >= 6);
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).segments, 1);
+}
+
+/* A partition that wrote once and fell silent keeps the log; it is asked to flush, before others. */
+static void test_silent_partition_is_asked_to_flush(void **state)
+{
+    struct world *w = *state;
+    world_close(w);
+    w->options.flush_size = 5 * LOG_SEGMENT_SIZE_MIN;
+    assert_int_equal(world_open(w), 0);
+    for (int i = 0; i < 3; i++) world_hold(w, i, 0, LOG_NO_SHIPPER);
+    assert_int_equal(world_append(w, 1, 1, 1, 100), 0);
+    uint64_t last = fill(w, 0, 1, 4);
+    assert_int_equal(w->parts[1].flush_wanted, 0);
+    last = fill(w, 0, last + 1, 4);
+    world_settle(w);
+    assert_true(w->parts[1].flush_wanted > 0);
+    assert_int_equal(w->parts[2].flush_wanted, 0);
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments >= 8);
+    world_hold(w, 1, 1, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).segments, 1);
+}
+
+/* ---- Backlog ---- */
+
+static void open_small(struct world *w)
+{
+    world_close(w);
+    w->options.ship_size = 2 * LOG_SEGMENT_SIZE_MIN;
+    assert_int_equal(world_open(w), 0);
+}
+
+/* A dead remote does not pin the common log: its records move to the partition's own files, the
+ * segments go, and every record can still be read, before and after a restart. */
+static void test_slow_shipper_moves_to_backlog(void **state)
+{
+    struct world *w = *state;
+    open_small(w);
+    world_hold(w, 0, 0, 0);
+    world_hold(w, 1, 0, LOG_NO_SHIPPER);
+    uint64_t last = 0, other = 0;
+    for (int i = 0; i < 10; i++) {
+        last = fill(w, 0, last + 1, 1);
+        other = fill(w, 1, other + 1, 1);
+    }
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    world_hold(w, 0, last, 3);
+    assert_true(world_stats(w).segments <= 4);
+    assert_true(world_stats(w).backlog_size > 0);
+    assert_true(world_files(w, "/log/backlog/1.0", "") >= 8);
+    assert_true(atomic_load(&w->parts[0].hold.backlog_size) == world_stats(w).backlog_size);
+    assert_true(world_reads_all(w, 0, 4, last));
+
+    w->parts[0].durable = last;
+    w->parts[1].durable = other;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_true(world_reads_all(w, 0, 4, last));
+
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    world_hold(w, 0, last, last - 1);
+    assert_true(world_reads_all(w, 0, last, last));
+    world_hold(w, 0, last, last);
+    assert_int_equal(world_stats(w).backlog_size, 0);
+    assert_int_equal(world_files(w, "/log/backlog/1.0", ""), 0);
+}
+
+/* The duplication of a partition with a backlog is removed: its files go too. */
+static void test_removed_shipper_frees_backlog(void **state)
+{
+    struct world *w = *state;
+    open_small(w);
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 8);
+    world_hold(w, 0, last, 0);
+    assert_true(world_stats(w).backlog_size > 0);
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).backlog_size, 0);
+    assert_int_equal(world_stats(w).segments, 1);
+    assert_int_equal(world_files(w, "/log/backlog/1.0", ""), 0);
+}
+
+/* The backlog's budget is used up: the replica with the most of it is asked to give up a shipper, the
+ * log keeps everything until it has, and then goes on. */
+static void test_backlog_over_budget(void **state)
+{
+    struct world *w = *state;
+    world_close(w);
+    w->options.ship_size = 2 * LOG_SEGMENT_SIZE_MIN;
+    w->options.backlog_size_max = 4 * LOG_SEGMENT_SIZE_MIN;
+    assert_int_equal(world_open(w), 0);
+    world_hold(w, 0, 0, 0);
+    world_hold(w, 1, 0, 0);
+    uint64_t last = fill(w, 0, 1, 12);
+    uint64_t other = fill(w, 1, 1, 1);
+    world_hold(w, 1, other, 0);
+    world_hold(w, 0, last, 0);
+    assert_int_equal(w->parts[0].backlog_over, 1);
+    assert_int_equal(w->parts[1].backlog_over, 0);
+    assert_true(world_stats(w).backlog_size <= w->options.backlog_size_max);
+    assert_true(world_reads_all(w, 0, 1, last));
+    assert_true(world_reads_all(w, 1, 1, other));
+
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments <= 4);
+    assert_true(world_reads_all(w, 1, 1, other));
+}
+
+/* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
+static void test_backlog_on_full_disk(void **state)
+{
+    struct world *w = *state;
+    open_small(w);
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 8);
+    sim_disk_fail(w->machine, SIM_DISK_WRITE, "/backlog/", 1, E_NOSPACE, true);
+    world_hold(w, 0, last, 0);
+    assert_int_equal(world_stats(w).backlog_size, 0);
+    assert_true(world_reads_all(w, 0, 1, last));
+    assert_int_equal(world_append(w, 0, last + 1, last + 1, 10), 0);
+
+    sim_disk_mend(w->machine);
+    world_hold(w, 0, last, 0);
+    assert_true(world_stats(w).backlog_size > 0);
+    assert_true(world_reads_all(w, 0, 1, last + 1));
+}
+
+/* The sync of a backlog file fails: the disk is lost, and the segments were not freed for it. */
+static void test_backlog_sync_fails(void **state)
+{
+    struct world *w = *state;
+    open_small(w);
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 8);
+    sim_disk_fail(w->machine, SIM_DISK_SYNC, "/backlog/", 1, E_IO, false);
+    world_hold(w, 0, last, 0);
+    assert_true(world_stats(w).is_failed);
+    assert_int_equal(w->parts[0].failed, 1);
+    reopen(w);
+    assert_int_equal(w->parts[0].replayed, last);
+}
+
+/* ---- Forgetting, and readers in the way ---- */
+
+/* A table is dropped while its records lie between others'. */
+static void test_forget(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, 0);
+    world_hold(w, 1, 0, LOG_NO_SHIPPER);
+    uint64_t last = 0, other = 0;
+    for (int i = 0; i < 4; i++) {
+        last = fill(w, 0, last + 1, 1);
+        other = fill(w, 1, other + 1, 1);
+    }
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments >= 8);
+    world_forget(w, 0);
+    assert_int_equal(w->parts[0].forgotten, 1);
+    assert_int_equal(world_stats(w).segments, 1);
+    assert_int_equal(world_read(w, 0, 1, last), E_NOTFOUND);
+}
+
+/* A partition that was dropped and comes back to this disk later is not mixed up with its past. */
+static void test_forgotten_partition_comes_back(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, 0);
+    world_hold(w, 1, 0, 0);
+    uint64_t last = fill(w, 0, 1, 2);
+    assert_int_equal(world_append(w, 1, 1, 1, 100), 0);
+    world_forget(w, 0);
+    w->parts[0].is_listed = false;
+    reopen(w);
+    world_hold(w, 0, last, LOG_NO_SHIPPER); /* It was learned from another replica. */
+    assert_int_equal(world_append(w, 0, last + 1, last + 3, 100), 0);
+
+    w->parts[0].is_listed = true;
+    w->parts[0].durable = last;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(w->parts[0].replayed, last + 3);
+}
+
+/* A segment is freed only when the last read of it has ended. */
+static void test_reader_keeps_its_segment(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, 0);
+    uint64_t last = fill(w, 0, 1, 4);
+    for (uint64_t delay_us = 0; delay_us < 400; delay_us += 7) {
+        world_read_start(w, 0, last - 20, last);
+        sim_run_us(w->sim, delay_us);
+        world_hold(w, 0, last, LOG_NO_SHIPPER);
+        assert_true(w->is_read_done);
+        assert_true(w->rc == 0 || w->rc == E_NOTFOUND);
+        assert_int_equal(world_stats(w).segments, 1);
+        uint64_t next = fill(w, 0, last + 1, 4);
+        world_hold(w, 0, last, last);
+        last = next;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_flushed_segments_are_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_freed_before_the_replica_comes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_shipper_keeps_its_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_removed_shipper_frees, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silent_partition_is_asked_to_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slow_shipper_moves_to_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_removed_shipper_frees_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_backlog_over_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_forgotten_partition_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reader_keeps_its_segment, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
