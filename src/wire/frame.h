@@ -13,8 +13,9 @@
  *     RDSN both       header of 192 bytes, little-endian | wrapper
  *
  * The wrapper is what thrift_read_args() reads. A framework error (no such replica, busy...) is in
- * the frame and then there is no wrapper; what the storage says is in the message itself. Source:
- * docs/wire.md, rules W13 to W22. */
+ * the frame and then there is no wrapper; what the storage says is in the message itself.
+ *
+ * Source: docs/wire.md, rules W13 to W22. */
 #pragma once
 #include "base/buf.h"
 #include "wire/error.h"

@@ -18,6 +18,9 @@ SCHEMA_BARE(bare_i64);
 static const struct field bare_string_fields[] = {FIELD(bare_string, 0, STRING, value)};
 SCHEMA_BARE(bare_string);
 
+const struct schema bare_nothing_schema = {
+    .name = "bare_nothing", .size = sizeof(struct bare_nothing), .is_bare = true};
+
 static const struct field bare_rpc_address_fields[] = {
     FIELD(bare_rpc_address, 0, RPC_ADDRESS, value),
 };

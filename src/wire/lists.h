@@ -69,6 +69,11 @@ struct bare_string {
     struct slice value;
 };
 
+/* What answers CLEAR_SCANNER: an empty body, without even a wrapper. */
+struct bare_nothing {
+    uint64_t set; /* Unused. */
+};
+
 /* Where the leader is: the body of ERR_FORWARD_TO_OTHERS over native framing. */
 struct bare_rpc_address {
     uint64_t set; /* Unused. */
@@ -79,4 +84,5 @@ extern const struct schema string_pair_schema;
 extern const struct schema bare_blob_schema;
 extern const struct schema bare_i64_schema;
 extern const struct schema bare_string_schema;
+extern const struct schema bare_nothing_schema;
 extern const struct schema bare_rpc_address_schema;

@@ -13,8 +13,8 @@
  *     32      n     ops
  *
  *     and each op
- *     0       8     timetag       its own: the origin's for one that was duplicated here; the deleted
- *                                 bit says whether this is a put or a delete
+ *     0       8     timetag       its own: the origin's for one that was duplicated here; the
+ *                                 deleted bit says whether this is a put or a delete
  *     8       4     expire_ts     0 for deletes
  *     12      4     key_size
  *     16      4     data_size     0 for deletes

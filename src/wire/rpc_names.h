@@ -28,7 +28,7 @@ enum rpc_kind {
     X(TTL, "RPC_RRDB_RRDB_TTL", READ, bare_blob, ttl_response)                                     \
     X(SCAN, "RPC_RRDB_RRDB_SCAN", SCAN, scan_request, scan_response)                               \
     X(GET_SCANNER, "RPC_RRDB_RRDB_GET_SCANNER", SCAN, get_scanner_request, scan_response)          \
-    X(CLEAR_SCANNER, "RPC_RRDB_RRDB_CLEAR_SCANNER", SCAN, bare_i64, bare_i64)                      \
+    X(CLEAR_SCANNER, "RPC_RRDB_RRDB_CLEAR_SCANNER", SCAN, bare_i64, bare_nothing)                  \
     X(MULTI_REMOVE, "RPC_RRDB_RRDB_MULTI_REMOVE", WRITE, multi_remove_request,                     \
       multi_remove_response)                                                                       \
     X(CHECK_AND_SET, "RPC_RRDB_RRDB_CHECK_AND_SET", WRITE, check_and_set_request,                  \

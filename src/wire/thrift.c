@@ -73,6 +73,12 @@ bool field_is_set(const struct field *field, const void *in)
     return (set & field->has) != 0;
 }
 
+/* A body without even a wrapper. */
+static bool is_nothing(const struct schema *schema)
+{
+    return schema->is_bare && schema->field_count == 0;
+}
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 struct reader {
@@ -373,6 +379,7 @@ int thrift_read_args(struct slice in, const struct schema *schema, void *out, st
 {
     struct reader r = reader_of(in, arena);
     memset(out, 0, schema->size);
+    if (is_nothing(schema)) return in.size == 0 ? 0 : E_PROTO;
     const struct field *bare = schema->is_bare ? schema->fields : NULL;
     uint8_t type = bare != NULL ? kinds[bare->kind].wire_type : (uint8_t)WIRE_STRUCT;
 
@@ -541,6 +548,7 @@ static void write_value(const struct writer *w, const struct field *field, uint8
 static void write_wrapper(const struct writer *w, int16_t id, const struct schema *schema,
                           const void *in)
 {
+    if (is_nothing(schema)) return;
     const struct field *bare = schema->is_bare ? schema->fields : NULL;
     buf_append_u8(w->to, bare != NULL ? kinds[bare->kind].wire_type : (uint8_t)WIRE_STRUCT);
     buf_append_be16(w->to, (uint16_t)id);

@@ -104,7 +104,7 @@ struct schema {
     const struct field *fields; /* In the order in which they are written. */
     uint16_t field_count;
     uint16_t size; /* Of the C struct, in bytes. */
-    bool is_bare;  /* The wrapper holds the value of the only row itself (W7). */
+    bool is_bare;  /* The wrapper holds the only row's value itself (W7); no row: no wrapper. */
 };
 
 /* Bytes of one item in memory, of a list, a set or a map. */
