@@ -21,6 +21,7 @@ int cluster_open(struct io_loop *loop, const struct cluster_options *options, st
     c->loop = loop;
     c->peer_options.framing = options->framing;
     c->peer_options.bytes_max = options->peer_bytes_max;
+    c->is_unsure = true;
     prng_init(&c->prng, io_seed(io_of(loop)));
     peers_init(c);
     list_init(&c->tables);
@@ -97,12 +98,12 @@ static void begin(struct cluster *c, struct cluster_table *table, struct cluster
     call->backoff_ms = 0;
     call->hops = 0;
     call->error = WIRE_ERR_OK;
-    call->has_met_meta = false;
     call_try(call);
 }
 
 void cluster_call_meta(struct cluster *cluster, struct cluster_call *call)
 {
+    call->hash = 0;
     begin(cluster, NULL, call);
 }
 
@@ -170,7 +171,6 @@ void call_pause(struct cluster_call *call)
     if (pause_ms > PAUSE_MS_MAX) pause_ms = PAUSE_MS_MAX;
     call->backoff_ms = pause_ms;
     call->hops = 0;
-    call->has_met_meta = false;
     uint64_t at_ms = cluster_now_ms(c) + pause_ms - prng_below(&c->prng, pause_ms / 2 + 1);
     enter(call, CALL_PAUSING, &c->pausing);
     set_wake(call, at_ms < call->deadline_ms ? at_ms : call->deadline_ms);

@@ -28,7 +28,8 @@ int cluster_open(struct io_loop *loop, const struct cluster_options *options,
                  struct cluster **out) MUST_CHECK;
 
 /* End all calls with E_CANCELED, close the connections, call on_closed (which may be NULL), free the
- * cluster and its tables: all of it later, never inside. */
+ * cluster and its tables: all of it later, never inside. Takes no further call, not even from an
+ * on_done. */
 void cluster_close(struct cluster *cluster, void (*on_closed)(void *context), void *context);
 
 /* The table of that name, whether it exists or not: its route is asked for by the first call. Opening
@@ -49,8 +50,9 @@ struct cluster_table_view {
 void cluster_table_view(const struct cluster_table *table, struct cluster_table_view *out);
 
 enum cluster_call_flags {
-    /* One try: whatever goes wrong is the call's end, so that the caller sees each failure. The route
-     * is refreshed all the same. Waiting for the first route is part of the try. */
+    /* One try: whatever goes wrong is the call's end, so that the caller sees each failure. What it
+     * says of the route or the leader is remembered for the next call all the same. Waiting for a
+     * route and following a redirect are part of the try. */
     CLUSTER_NO_RETRY = 1,
     /* Try again also when an earlier try may have been executed, although the rpc is one that counts
      * twice then (INCR, CHECK_AND_SET, CHECK_AND_MUTATE). */
@@ -95,7 +97,6 @@ struct cluster_call {
     int rc;                /* How it ends, while it waits to be told so. */
     enum wire_error error; /* The last that a server gave. */
     bool is_by_key;
-    bool has_met_meta; /* A meta has answered since the last pause. */
 };
 
 /* To the leader of the metas. */

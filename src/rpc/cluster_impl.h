@@ -43,8 +43,10 @@ struct cluster {
     struct prng prng;
 
     struct io_address metas[CLUSTER_METAS_MAX];
-    size_t meta_count; /* 0: not resolved. */
+    size_t meta_count; /* 0: never resolved. */
     size_t leader;     /* Index of our best guess. */
+    size_t unreached;  /* Tries of metas in vain since one has answered. */
+    bool is_unsure;    /* Resolve before the next try. */
     struct resolving resolving;
     struct list_node unresolved; /* Calls that wait for it. */
 

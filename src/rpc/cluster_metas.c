@@ -46,9 +46,12 @@ static void on_resolved(struct io_work *work)
         cluster_check_closed(c);
         return;
     }
-    memcpy(c->metas, r->found, sizeof c->metas);
-    c->meta_count = r->found_count;
-    c->leader = 0;
+    if (r->found_count > 0) { /* Otherwise the old ones are better than none. */
+        memcpy(c->metas, r->found, sizeof c->metas);
+        c->meta_count = r->found_count;
+        c->leader = 0;
+    }
+    c->is_unsure = c->meta_count == 0;
     struct list_node woken;
     list_init(&woken);
     list_splice_back(&woken, &c->unresolved);
@@ -109,11 +112,19 @@ static void follow(struct cluster *c, struct rpc_address address)
     c->metas[c->leader] = leader;
 }
 
-/* The meta that the call went to does not lead, for all we know. */
+/* The meta that a call went to does not lead, for all we know: the next one may. */
 static void turn_away(struct cluster *c, struct io_address from)
 {
-    if (c->meta_count > 0 && is_same(c->metas[c->leader], from))
-        c->leader = (c->leader + 1) % c->meta_count;
+    if (is_same(c->metas[c->leader], from)) c->leader = (c->leader + 1) % c->meta_count;
+}
+
+/* It was not even reached. When none is, their names may lead elsewhere by now. */
+static void not_reached(struct cluster *c, struct io_address meta)
+{
+    turn_away(c, meta);
+    if (++c->unreached < c->meta_count) return;
+    c->unreached = 0;
+    c->is_unsure = true;
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------- */
@@ -121,20 +132,14 @@ static void turn_away(struct cluster *c, struct io_address from)
 /* After a try in vain: the next meta at once, or a pause after a round of them. */
 static void try_next(struct cluster_call *call)
 {
-    struct cluster *c = call->cluster;
-    call->hops++;
-    if (call->hops < c->meta_count) {
-        metas_try(call);
-        return;
-    }
-    if (!call->has_met_meta) c->meta_count = 0; /* Resolve again. */
-    call_pause(call);
+    if (++call->hops < call->cluster->meta_count) metas_try(call);
+    else call_pause(call);
 }
 
 void metas_try(struct cluster_call *call)
 {
     struct cluster *c = call->cluster;
-    if (c->meta_count == 0) {
+    if (c->is_unsure) {
         call_wait(call, &c->unresolved);
         resolve(c);
         return;
@@ -146,8 +151,8 @@ void metas_try(struct cluster_call *call)
     int rc = call_send(call, c->metas[c->leader], 0, 0, deadline_ms);
     if (rc == 0) return;
 
-    bool is_ours = rc == E_NOMEM || rc == E_LIMIT;
-    turn_away(c, call->server);
+    bool is_ours = rc == E_NOMEM || rc == E_LIMIT || rc == E_BUSY;
+    if (!is_ours) not_reached(c, call->server);
     if (is_ours || (call->flags & CLUSTER_NO_RETRY) != 0) call_end_soon(call, rc);
     else try_next(call);
 }
@@ -187,21 +192,6 @@ static struct rpc_address leader_of_answer(const struct cluster_call *call,
     return leader;
 }
 
-static void redirect(struct cluster_call *call, const struct rpc_answer *answer)
-{
-    struct cluster *c = call->cluster;
-    struct rpc_address leader = leader_of_answer(call, answer);
-    bool is_loop = ++call->hops > HOPS_MAX; /* Each points at another. */
-    if (!leader.is_valid || is_loop) {
-        turn_away(c, call->server);
-        try_next(call);
-        return;
-    }
-    MARK("redirected to the leader of the metas");
-    follow(c, leader);
-    metas_try(call);
-}
-
 /* No answer, or one that says to try again. */
 static void try_again(struct cluster_call *call, const struct rpc_answer *answer, bool may_be_done)
 {
@@ -215,26 +205,49 @@ static void try_again(struct cluster_call *call, const struct rpc_answer *answer
     }
 }
 
+static void redirect(struct cluster_call *call, const struct rpc_answer *answer)
+{
+    struct cluster *c = call->cluster;
+    struct rpc_address leader = leader_of_answer(call, answer);
+    bool is_loop = ++call->hops > HOPS_MAX; /* Each points at another. */
+    if (!leader.is_valid || is_loop) {
+        turn_away(c, call->server);
+        try_again(call, answer, false);
+        return;
+    }
+    MARK("redirected to the leader of the metas");
+    follow(c, leader);
+    metas_try(call);
+}
+
+/* It leads, and will be ready in a moment. */
+static void not_ready(struct cluster_call *call, const struct rpc_answer *answer,
+                      enum wire_error error)
+{
+    call->error = error;
+    if ((call->flags & CLUSTER_NO_RETRY) != 0) call_end(call, answer);
+    else call_pause(call);
+}
+
 void metas_answered(struct cluster_call *call, const struct rpc_answer *answer)
 {
+    struct cluster *c = call->cluster;
     if (answer->rc != 0) {
-        turn_away(call->cluster, call->server);
+        not_reached(c, call->server);
         try_again(call, answer, answer->is_sent);
         return;
     }
-    call->has_met_meta = true;
+    c->unreached = 0;
     enum wire_error error =
         answer->error != WIRE_ERR_OK ? answer->error : error_of_result(answer->body);
-    if (error == WIRE_ERR_FORWARD_TO_OTHERS && (call->flags & CLUSTER_NO_RETRY) == 0) {
+    if (error == WIRE_ERR_FORWARD_TO_OTHERS) {
         redirect(call, answer);
     } else if (error == WIRE_ERR_SERVICE_NOT_ACTIVE || error == WIRE_ERR_UNDER_RECOVERY) {
-        call->error = error;
-        if ((call->flags & CLUSTER_NO_RETRY) != 0) call_end(call, answer);
-        else call_pause(call); /* It leads, and will be ready in a moment. */
+        not_ready(call, answer, error);
     } else if (answer->error == WIRE_ERR_OK || route_judge(answer->error) == ROUTE_FINAL) {
         call_end(call, answer);
     } else {
-        turn_away(call->cluster, call->server);
+        turn_away(c, call->server);
         try_again(call, answer, route_outcome_is_unknown(answer->error));
     }
 }

@@ -135,22 +135,26 @@ static bool take_back(struct rpc_request *r)
     return io_is_on(r->connection->server->loop);
 }
 
+/* Encode the reply where it goes out, or where it travels home. */
+static void encode_reply(struct rpc_request *r, bool is_home, enum wire_error error,
+                         const struct schema *schema, const void *result)
+{
+    struct rpc_connection *c = r->connection;
+    if (!is_home) {
+        if (encode(r, &r->reply, error, schema, result) != 0) r->reply.failed = true;
+    } else if (is_heard(c)) {
+        struct buf *out = io_tcp_out(c->tcp);
+        size_t before = out->size;
+        int rc = encode(r, out, error, schema, result);
+        sent(c, rc, out->size - before);
+    }
+}
+
 void rpc_reply_then(struct rpc_request *request, enum wire_error error, const struct schema *schema,
                     const void *result, void (*release)(void *context), void *context)
 {
     bool is_home = take_back(request);
-    struct rpc_connection *c = request->connection;
-    if (!is_answered(request)) {
-        ; /* Nothing to encode. */
-    } else if (!is_home) {
-        if (encode(request, &request->reply, error, schema, result) != 0)
-            request->reply.failed = true;
-    } else if (is_heard(c)) {
-        struct buf *out = io_tcp_out(c->tcp);
-        size_t before = out->size;
-        int rc = encode(request, out, error, schema, result);
-        sent(c, rc, out->size - before);
-    }
+    if (is_answered(request)) encode_reply(request, is_home, error, schema, result);
     if (release != NULL) release(context);
     if (is_home) finish(request);
     else go_home(request);

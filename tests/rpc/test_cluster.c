@@ -373,6 +373,56 @@ static void test_redirect_to_the_leader(void **state)
     assert_int_equal(s->fake.nodes[1].queries, 0);
 }
 
+/* Also for a call that is not to be tried again: a redirect is no failure. */
+static void call_meta(void *argument)
+{
+    static const struct query_config_request query = {.app_name = {(const uint8_t *)"temp", 4}};
+    struct story *s = argument;
+    struct test_call *c = &s->calls[0];
+    c->story = s;
+    c->call.rpc = RPC_QUERY_CONFIG;
+    c->call.schema = &query_config_request_schema;
+    c->call.args = &query;
+    c->call.deadline_ms = io_now(s->world.io).boot_ms + s->timeout_ms;
+    c->call.flags = s->flags;
+    c->call.on_done = on_done;
+    cluster_call_meta(s->cluster, &c->call);
+}
+
+static void call_meta_and_wait(struct story *s)
+{
+    s->count = 1;
+    s->ended = 0;
+    on_loop(&s->world, call_meta, s);
+    wait_until(&s->world, has_all_ended, s);
+}
+
+static void test_redirect_without_retry(void **state)
+{
+    struct story *s = *state;
+    s->fake.leader = 2;
+    s->flags = CLUSTER_NO_RETRY;
+    begin(s);
+    call_meta_and_wait(s);
+    assert_int_equal(s->calls[0].rc, 0);
+    assert_int_equal(s->calls[0].error, WIRE_ERR_OK);
+    assert_int_equal(s->fake.nodes[2].queries, 1);
+}
+
+/* Without retries a dead meta is told of, and the next call goes to the next. */
+static void test_dead_meta_without_retry(void **state)
+{
+    struct story *s = *state;
+    s->fake.leader = 1;
+    s->flags = CLUSTER_NO_RETRY;
+    test_server_close(&s->fake.nodes[0].server);
+    begin(s);
+    call_meta_and_wait(s);
+    assert_int_equal(s->calls[0].rc, E_REFUSED);
+    call_meta_and_wait(s);
+    assert_int_equal(s->calls[0].rc, 0);
+}
+
 /* A leader that is not in our list is found all the same. */
 static void test_redirect_out_of_the_list(void **state)
 {
@@ -523,6 +573,8 @@ int main(void)
         STORY(test_final_error),
         STORY(test_deadline_tells_the_last_error),
         STORY(test_redirect_to_the_leader),
+        STORY(test_redirect_without_retry),
+        STORY(test_dead_meta_without_retry),
         STORY(test_redirect_out_of_the_list),
         STORY(test_leader_is_looked_for),
         STORY(test_dead_meta),

@@ -63,6 +63,8 @@ struct story {
     struct server servers[SERVERS];
     struct sim_machine *caller;
     struct io_loop *loop;
+    const char *metas;
+    unsigned flags; /* Of calls. */
     struct cluster *cluster;
     struct cluster_table *table;
     struct io_timer timer;
@@ -76,6 +78,8 @@ struct story {
 };
 
 static struct story story;
+
+#define META "a:34601"
 
 static struct io_address address_of(int server)
 {
@@ -185,6 +189,7 @@ static void make_call(size_t i, uint64_t timeout_ms)
     c->call.schema = rpc_info(c->call.rpc)->request;
     c->call.args = is_put ? (const void *)&c->put : &c->incr;
     c->call.deadline_ms = io_now(io_of(story.loop)).boot_ms + timeout_ms;
+    c->call.flags = story.flags;
     c->call.on_done = on_done;
     cluster_call_key(story.table, i, &c->call);
 }
@@ -201,9 +206,7 @@ static void run_timer(struct io_timer *timer)
 static void caller_begin(struct io_post *post)
 {
     (void)post;
-    char metas[IO_ADDRESS_TEXT_SIZE];
-    io_address_print(address_of(0), metas);
-    struct cluster_options options = {.metas = metas, .framing = FRAME_RDSN};
+    struct cluster_options options = {.metas = story.metas, .framing = FRAME_RDSN};
     CHECK(cluster_open(story.loop, &options, &story.cluster) == 0);
     CHECK(cluster_table_open(story.cluster, "temp", &story.table) == 0);
 }
@@ -306,11 +309,11 @@ static void expect_good_ends(size_t begin, size_t end)
 
 /* ---- The stage --------------------------------------------------------------------------------------- */
 
-static void begin(uint64_t seed)
+static void begin(uint64_t seed, const char *metas)
 {
     static const char *const names[SERVERS] = {"a", "b", "c"};
     const struct sim_link link = {.delay_us = 300, .jitter_us = 200, .split_percent = 20};
-    story = (struct story){.sim = sim_new(seed)};
+    story = (struct story){.sim = sim_new(seed), .metas = metas};
     sim_link_default(story.sim, &link);
     for (int i = 0; i < SERVERS; i++) {
         struct server *s = &story.servers[i];
@@ -398,7 +401,7 @@ static void finish(void)
 static void test_idle_costs_nothing(void **state)
 {
     (void)state;
-    begin(1);
+    begin(1, META);
     start_calls(100);
     assert_true(sim_run_until(story.sim, has_all_ended, NULL, 10 * (uint64_t)S));
     expect_true_ends(0, 100);
@@ -415,7 +418,7 @@ static void test_idle_costs_nothing(void **state)
 static void test_power_loss_is_survived(void **state)
 {
     (void)state;
-    begin(2);
+    begin(2, META);
     start_calls(20);
     assert_true(sim_run_until(story.sim, has_all_ended, NULL, 10 * (uint64_t)S));
     sim_machine_crash(story.servers[1].machine, SIM_POWER);
@@ -431,10 +434,67 @@ static void test_power_loss_is_survived(void **state)
     finish();
 }
 
+/* Names that do not resolve are tried again until the deadline. */
+static void test_names_that_do_not_resolve(void **state)
+{
+    (void)state;
+    begin(3, "nowhere:34601, neither-here:34601");
+    start_calls(10);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    expect_true_ends(0, 10);
+    for (size_t i = 0; i < 10; i++) assert_int_equal(story.calls[i].rc, E_TIMEOUT);
+    finish();
+}
+
+/* One name that does is enough. */
+static void test_one_name_that_resolves(void **state)
+{
+    (void)state;
+    begin(4, "nowhere:34601," META);
+    start_calls(10);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    expect_good_ends(0, 10);
+    finish();
+}
+
+/* The meta is away for long, and its name is resolved again and again: calls go on with what they know,
+ * and so does the list when the name is gone meanwhile. */
+static void test_data_outlives_the_meta(void **state)
+{
+    (void)state;
+    begin(5, META);
+    start_calls(30);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    sim_cut(story.caller, story.servers[0].machine);
+    for (int i = 0; i < PARTITIONS; i++) { /* Moved without a word: the old route is in doubt. */
+        if (story.primaries[i] == 0) story.primaries[i] = 1;
+        story.ballots[i]++;
+    }
+    sim_reset(story.caller, story.servers[1].machine);
+    size_t before = story.made;
+    story.flags = CLUSTER_REPEAT_UNKNOWN;
+    start_calls(before + 60);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    size_t good = 0;
+    for (size_t i = before; i < story.made; i++) good += story.calls[i].rc == 0;
+    assert_true(good > 10); /* Those of the second and the third, but for short deadlines. */
+    sim_heal_all(story.sim);
+    sim_run_us(story.sim, 15 * S);
+    before = story.made;
+    start_calls(before + 10);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    sim_run_us(story.sim, 5 * S);
+    before = story.made;
+    start_calls(before + 60);
+    assert_true(sim_run_until(story.sim, has_all_ended, NULL, 60 * (uint64_t)S));
+    expect_good_ends(before, before + 60);
+    finish();
+}
+
 static void run_seed(uint64_t seed)
 {
     enum { TROUBLED = CALLS - 150, WARMED = CALLS - 100 };
-    begin(seed);
+    begin(seed, META);
     struct prng prng;
     prng_init(&prng, seed);
     start_calls(TROUBLED);
@@ -470,6 +530,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idle_costs_nothing),
         cmocka_unit_test(test_power_loss_is_survived),
+        cmocka_unit_test(test_names_that_do_not_resolve),
+        cmocka_unit_test(test_one_name_that_resolves),
+        cmocka_unit_test(test_data_outlives_the_meta),
         cmocka_unit_test(test_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
