@@ -1,8 +1,8 @@
 /* src/io/uv_listen.c: listening sockets, and their peers until these have said which protocol they
  * speak.
  *
- *     accept4() -> silent, on the listener's loop -> IO_MAGIC_SIZE bytes are there -> arrival, on no
- *     loop -> io_tcp_accept() on any loop | io_arrival_detach() | io_arrival_close()
+ *     accept4() -> silent, on the listener's loop -> IO_MAGIC_SIZE bytes are there
+ *         -> arrival, on no loop -> io_tcp_accept() on any | io_arrival_detach() | io_arrival_close()
  *
  * A silent peer costs a descriptor and some 300 bytes, and there are at most SILENT_MAX of them: a
  * crowd that connects and says nothing pushes out its own oldest members. */

@@ -298,7 +298,6 @@ static void connect_failed(struct io_tcp *tcp, int error)
 
 static void on_readable(struct io_tcp *tcp)
 {
-    if (tcp->is_paused) return; /* Since libuv looked. */
     int rc = room_make(tcp);
     if (rc != 0) {
         fail(tcp, rc);
@@ -309,8 +308,8 @@ static void on_readable(struct io_tcp *tcp)
         tcp->in_end += (size_t)size;
         present(tcp);
     } else {
-        chunk_give_back(tcp);
         if (size == 0 || (errno != EAGAIN && errno != EINTR)) fail(tcp, E_CLOSED);
+        chunk_give_back(tcp);
     }
 }
 
@@ -406,7 +405,7 @@ static void out_send(struct io_tcp *tcp)
     watch(tcp);
     if (!tcp->is_blocked) {
         out_give_back(tcp);
-    } else if (tcp->sent > tcp->out.size / 2) { /* Each byte is moved at most once. */
+    } else if (tcp->sent > tcp->out.size / 2) { /* So fewer bytes are moved than were sent. */
         buf_drop_front(&tcp->out, tcp->sent);
         tcp->sent = 0;
     }

@@ -10,10 +10,12 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -410,6 +412,72 @@ static void test_lock_ends_with_its_world(void **state)
     (void)unlink(path);
 }
 
+/* The linker puts these between the adapter and the system (CMakeLists.txt): while is_stuttering,
+ * calls are interrupted every third time, and never do more than five bytes. */
+static atomic_bool is_stuttering;
+static atomic_int calls;
+
+enum { STUTTER = 5 };
+
+ssize_t __real_pread(int fd, void *to, size_t size, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec *pieces, int count, off_t offset);
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec *pieces, int count, off_t offset);
+
+static bool is_interrupted(void)
+{
+    errno = EINTR;
+    return atomic_load(&is_stuttering) && atomic_fetch_add(&calls, 1) % 3 == 0;
+}
+
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t offset)
+{
+    if (is_interrupted()) return -1;
+    if (atomic_load(&is_stuttering) && size > STUTTER) size = STUTTER;
+    return __real_pread(fd, to, size, offset);
+}
+
+ssize_t __wrap_pwritev(int fd, const struct iovec *pieces, int count, off_t offset)
+{
+    if (is_interrupted()) return -1;
+    if (!atomic_load(&is_stuttering)) return __real_pwritev(fd, pieces, count, offset);
+    struct iovec some[2];
+    size_t left = STUTTER;
+    int used = 0;
+    for (; used < count && used < 2 && left > 0; used++) {
+        some[used] = pieces[used];
+        if (some[used].iov_len > left) some[used].iov_len = left;
+        left -= some[used].iov_len;
+    }
+    return __real_pwritev(fd, some, used, offset);
+}
+
+/* The system does a few bytes at a time and is interrupted: all are written and read all the
+ * same. */
+static void test_files_go_on_where_they_stopped(void **state)
+{
+    struct host *h = *state;
+    char path[] = "/tmp/pirene-test-file-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    struct io_file *file = NULL;
+    const struct slice pieces[] = {slice_str("0123456"), slice_str("78"), slice_of(NULL, 0),
+                                   slice_str("9abcdefghijkl"), slice_str("m")};
+    assert_int_equal(io_file_open(h->io, path, IO_OPEN_READ | IO_OPEN_WRITE, &file), 0);
+    atomic_store(&is_stuttering, true);
+    int written = io_file_write(file, 0, pieces, 5);
+    char got[64] = {0};
+    size_t size = 0;
+    int read_back = io_file_read(file, 0, got, sizeof got, &size);
+    atomic_store(&is_stuttering, false);
+    assert_int_equal(written, 0);
+    assert_int_equal(read_back, 0);
+    assert_string_equal(got, "0123456789abcdefghijklm");
+    io_file_close(file);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 /* A disk that is full says so. */
 static void test_full_disk(void **state)
 {
@@ -426,11 +494,17 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EDGE(test_silent_crowd_is_bounded),    EDGE(test_no_descriptors),
-        EDGE(test_half_a_magic_costs_nothing), EDGE(test_reset_by_peer),
-        EDGE(test_detached_arrival_is_whole),  EDGE(test_connect_times_out),
-        EDGE(test_no_memory_for_a_message),    EDGE(test_nth_allocation_fails),
-        EDGE(test_lock_ends_with_its_world),   EDGE(test_full_disk),
+        EDGE(test_silent_crowd_is_bounded),
+        EDGE(test_no_descriptors),
+        EDGE(test_half_a_magic_costs_nothing),
+        EDGE(test_reset_by_peer),
+        EDGE(test_detached_arrival_is_whole),
+        EDGE(test_connect_times_out),
+        EDGE(test_no_memory_for_a_message),
+        EDGE(test_nth_allocation_fails),
+        EDGE(test_lock_ends_with_its_world),
+        EDGE(test_files_go_on_where_they_stopped),
+        EDGE(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
