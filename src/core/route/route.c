@@ -79,13 +79,19 @@ int route_find_hash(const struct route *r, uint64_t hash, uint32_t *partition_in
 
 /* ---- Wanting ---------------------------------------------------------------------------------------- */
 
+static void want(struct route *r, uint32_t index)
+{
+    if (!r->partitions[index].is_wanted) r->wanted_count++;
+    r->partitions[index].is_wanted = true;
+}
+
 static void on_asked(struct route *r, uint32_t index)
 {
     if (r->count == 0 || r->is_count_stale) {
         r->is_table_wanted = true;
     } else if (index < r->count) {
-        r->partitions[index].is_wanted = true;
-        r->partitions[serving_index(r, index)].is_wanted = true;
+        want(r, index);
+        want(r, serving_index(r, index));
     }
 }
 
@@ -102,15 +108,13 @@ static void on_misled(struct route *r, const struct route_event *event)
 
 static bool is_anything_wanted(const struct route *r)
 {
-    if (r->is_table_wanted) return true;
-    for (uint32_t i = 0; i < r->count; i++)
-        if (r->partitions[i].is_wanted) return true;
-    return false;
+    return r->is_table_wanted || r->wanted_count > 0;
 }
 
 static void forget_wants(struct route *r)
 {
     r->is_table_wanted = false;
+    r->wanted_count = 0;
     for (uint32_t i = 0; i < r->count; i++) r->partitions[i].is_wanted = false;
 }
 
@@ -179,6 +183,7 @@ static void forget_all(struct route *r)
     r->app_id = 0;
     r->is_count_stale = false;
     r->is_table_wanted = false;
+    r->wanted_count = 0;
     r->version++;
 }
 
@@ -274,5 +279,6 @@ static void check(const struct route *r)
     CHECK((r->count == 0) == (r->app_id == 0));
     CHECK(r->count <= ROUTE_PARTITIONS_MAX);
     CHECK(r->count > 0 || !r->is_count_stale);
+    CHECK(r->wanted_count <= r->count);
     CHECK(r->pause_ms <= ROUTE_PAUSE_MS_MAX);
 }

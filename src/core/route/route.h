@@ -62,12 +62,13 @@ struct route {
     int32_t app_id; /* 0 while nothing is known. */
     uint32_t count; /* Of partitions; 0 while nothing is known. */
     struct route_partition *partitions;
-    bool is_count_stale;  /* Everything is to be asked anew, the count included. */
-    bool is_table_wanted; /* Somebody waits and the count is not known or stale. */
-    bool is_asking;       /* A query is under way. */
-    uint32_t pause_ms;    /* 0: the last query brought news. */
-    uint64_t next_ms;     /* No query before. */
-    uint64_t version;     /* Grows with every change of a target. */
+    bool is_count_stale;   /* Everything is to be asked anew, the count included. */
+    bool is_table_wanted;  /* Somebody waits and the count is not known or stale. */
+    uint32_t wanted_count; /* Partitions that somebody waits for. */
+    bool is_asking;        /* A query is under way. */
+    uint32_t pause_ms;     /* 0: the last query brought news. */
+    uint64_t next_ms;      /* No query before. */
+    uint64_t version;      /* Grows with every change of a target. */
     uint64_t queries, answers_bad, answers_old;
 };
 
