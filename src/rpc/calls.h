@@ -1,9 +1,10 @@
 /* src/rpc/calls.h: the calls of one peer that wait for an answer, found by id.
  *
- * Open addressing: a call lies at the slot of its id's hash, or, when that is taken, in the next free
- * one. The table is at most half full; removing moves later ones up, so there are no tombstones. Ids are
- * given out one after the other, and must be scattered for that: left in order they would make one long
- * run of taken slots, which every removal would have to walk. Used inside the room only. */
+ * Open addressing: a call lies at the slot of its id's hash, or, when that is taken, in the next
+ * free one. The table is at most half full; removing moves later ones up, so there are no
+ * tombstones. Ids are given out one after the other, and must be scattered for that: left in order
+ * they would make one long run of taken slots, which every removal would have to walk. Used inside
+ * the room only. */
 #pragma once
 #include "base/err.h"
 #include "rpc/peer.h"

@@ -12,7 +12,7 @@ enum { PAUSE_MS_MIN = 8, PAUSE_MS_MAX = 1000 }; /* Doubled each time, less a ran
 static void run_timer(struct io_timer *timer);
 static void run_ends(struct io_post *post);
 
-/* ---- Opening and closing ---------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 int cluster_open(struct io_loop *loop, const struct cluster_options *options, struct cluster **out)
 {
@@ -84,7 +84,7 @@ void cluster_check_closed(struct cluster *c)
     if (on_closed != NULL) on_closed(context);
 }
 
-/* ---- A call's beginning ------------------------------------------------------------------------------ */
+/* ---- A call's beginning ---------------------------------------------------------------------- */
 
 static void begin(struct cluster *c, struct cluster_table *table, struct cluster_call *call)
 {
@@ -129,7 +129,7 @@ void call_try(struct cluster_call *call)
     else metas_try(call);
 }
 
-/* ---- States ------------------------------------------------------------------------------------------ */
+/* ---- States ---------------------------------------------------------------------------------- */
 
 /* Out of the state it is in, whichever that is. */
 static void leave(struct cluster_call *call)
@@ -208,7 +208,7 @@ void cluster_call_cancel(struct cluster_call *call)
     leave(call);
 }
 
-/* ---- A try ------------------------------------------------------------------------------------------- */
+/* ---- A try ----------------------------------------------------------------------------------- */
 
 static void on_done(struct rpc_call *try, const struct rpc_answer *answer)
 {
@@ -261,7 +261,7 @@ bool call_is_repeatable(const struct cluster_call *call)
     }
 }
 
-/* ---- Time -------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 uint64_t cluster_now_ms(struct cluster *c)
 {

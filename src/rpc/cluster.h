@@ -5,8 +5,8 @@
  *                     ^ refreshed from the metas when a server says that it has moved
  *
  * It finds the leader among the metas, follows redirects, keeps one rpc_peer per server, and unless
- * told otherwise tries again until the call's deadline, with a growing pause, where trying again can
- * help. The remote cluster of a duplication, the own cluster and libpirene all stand on this.
+ * told otherwise tries again until the call's deadline, with a growing pause, where trying again
+ * can help. The remote cluster of a duplication, the own cluster and libpirene all stand on this.
  *
  * Threads: everything on the loop it was opened on. Source: docs/routing.md, rules R7 to R16. */
 #pragma once
@@ -22,18 +22,19 @@ struct cluster_options {
     size_t peer_bytes_max;   /* As in struct rpc_peer_options. */
 };
 
-/* Returns 0 and gives '*out', to be closed with cluster_close(); E_INVALID: 'metas' is no such list;
- * E_NOMEM. Nothing is asked before the first call. */
+/* Returns 0 and gives '*out', to be closed with cluster_close(); E_INVALID: 'metas' is no such
+ * list; E_NOMEM. Nothing is asked before the first call. */
 int cluster_open(struct io_loop *loop, const struct cluster_options *options,
                  struct cluster **out) MUST_CHECK;
 
-/* End all calls with E_CANCELED, close the connections, call on_closed (which may be NULL), free the
- * cluster and its tables: all of it later, never inside. Takes no further call, not even from an
- * on_done. */
+/* End all calls with E_CANCELED, close the connections, call on_closed (which may be NULL), free
+ * the cluster and its tables: all of it later, never inside. Takes no further call, not even from
+ * an on_done. */
 void cluster_close(struct cluster *cluster, void (*on_closed)(void *context), void *context);
 
-/* The table of that name, whether it exists or not: its route is asked for by the first call. Opening
- * it twice gives the same one, counted. Returns 0 or E_NOMEM, E_INVALID (the name's length). */
+/* The table of that name, whether it exists or not: its route is asked for by the first call.
+ * Opening it twice gives the same one, counted. Returns 0 or E_NOMEM, E_INVALID (the name's
+ * length). */
 int cluster_table_open(struct cluster *cluster, const char *name,
                        struct cluster_table **out) MUST_CHECK;
 
@@ -54,8 +55,8 @@ enum cluster_call_flags {
      * says of the route or the leader is remembered for the next call all the same. Waiting for a
      * route and following a redirect are part of the try. */
     CLUSTER_NO_RETRY = 1,
-    /* Try again also when an earlier try may have been executed, although the rpc is one that counts
-     * twice then (INCR, CHECK_AND_SET, CHECK_AND_MUTATE). */
+    /* Try again also when an earlier try may have been executed, although the rpc is one that
+     * counts twice then (INCR, CHECK_AND_SET, CHECK_AND_MUTATE). */
     CLUSTER_REPEAT_UNKNOWN = 2,
 };
 
@@ -112,6 +113,7 @@ void cluster_call_partition(struct cluster_table *table, uint32_t partition_inde
 /* Forget the call: on_done is not called. Harmless when it is not under way. */
 void cluster_call_cancel(struct cluster_call *call);
 
-/* As rpc_peer_view(), for the server a call last went to or any other; E_NOTFOUND: never spoken to. */
+/* As rpc_peer_view(), for the server a call last went to or any other; E_NOTFOUND: never spoken
+ * to. */
 int cluster_peer_view(const struct cluster *cluster, struct io_address server,
                       struct rpc_peer_view *out) MUST_CHECK;

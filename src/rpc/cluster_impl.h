@@ -12,8 +12,8 @@
  *     CALL_FLYING    a try is under way in an rpc_peer                     'flying'
  *     CALL_ENDING    over, and to be told so in a moment                   'ending'
  *
- * While it waits or pauses it stands in 'wakes' too, with the end of its pause or its deadline; while it
- * flies the peer keeps the deadline. */
+ * While it waits or pauses it stands in 'wakes' too, with the end of its pause or its deadline;
+ * while it flies the peer keeps the deadline. */
 #pragma once
 #include "core/route/route.h"
 #include "rpc/cluster.h"
@@ -80,7 +80,7 @@ struct cluster_table {
     int32_t query_indices[ROUTE_QUERY_MAX];
 };
 
-/* ---- cluster.c: the life of a call ---- */
+/* ---- cluster.c: the life of a call ----------------------------------------------------------- */
 
 /* Try now: by its table or at the metas. */
 void call_try(struct cluster_call *call);
@@ -110,20 +110,20 @@ void cluster_set_timer(struct cluster *c);
 /* Free the closing cluster if nothing of it is left. */
 void cluster_check_closed(struct cluster *c);
 
-/* ---- cluster_metas.c ---- */
+/* ---- cluster_metas.c ------------------------------------------------------------------------- */
 
 int metas_init(struct cluster *c, const char *metas) MUST_CHECK;
 void metas_try(struct cluster_call *call);
 void metas_answered(struct cluster_call *call, const struct rpc_answer *answer);
 
-/* ---- cluster_table.c ---- */
+/* ---- cluster_table.c ------------------------------------------------------------------------- */
 
 void table_try(struct cluster_call *call);
 void table_answered(struct cluster_call *call, const struct rpc_answer *answer);
 void table_tick(struct cluster_table *t);
 void table_free(struct cluster_table *t);
 
-/* ---- cluster_peers.c ---- */
+/* ---- cluster_peers.c ------------------------------------------------------------------------- */
 
 void peers_init(struct cluster *c);
 

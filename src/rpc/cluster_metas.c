@@ -1,9 +1,9 @@
 /* src/rpc/cluster_metas.c: the metas: their addresses, the leader among them, calls to it.
  *
- * A call goes to the meta that led last. A redirect with an address is followed; one without, and a meta
- * that can't be reached, send the call to the next in the list. After a round in vain it pauses, and
- * when no meta was reached in that round their names are resolved anew.
- * Source: docs/routing.md, rules R13 to R16. */
+ * A call goes to the meta that led last. A redirect with an address is followed; one without, and a
+ * meta that can't be reached, send the call to the next in the list. After a round in vain it
+ * pauses, and when no meta was reached in that round their names are resolved anew. Source:
+ * docs/routing.md, rules R13 to R16. */
 #include <string.h>
 
 #include "base/mark.h"
@@ -15,7 +15,7 @@ enum {
     HOPS_MAX = 2 * CLUSTER_METAS_MAX,
 };
 
-/* ---- Names ------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* The next name of the list at '*at', ended by a NUL in place; NULL at the end. */
 static char *next_name(char **at)
@@ -91,7 +91,7 @@ int metas_init(struct cluster *c, const char *metas)
     return 0;
 }
 
-/* ---- The leader -------------------------------------------------------------------------------------- */
+/* ---- The leader ------------------------------------------------------------------------------ */
 
 static bool is_same(struct io_address a, struct io_address b)
 {
@@ -127,7 +127,7 @@ static void not_reached(struct cluster *c, struct io_address meta)
     c->is_unsure = true;
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 /* After a try in vain: the next meta at once, or a pause after a round of them. */
 static void try_next(struct cluster_call *call)
@@ -157,7 +157,7 @@ void metas_try(struct cluster_call *call)
     else try_next(call);
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 /* Most meta rpcs answer with their error in field 1 of the result. Read just that: the whole of the
  * result is the caller's to understand. */
@@ -171,8 +171,8 @@ static enum wire_error error_of_result(struct slice body)
     return wire_error_find(slice_of(body.data + NAME_AT, size));
 }
 
-/* Where the leader is, as a meta says that does not lead: over native framing in place of the result;
- * otherwise, to a query for partitions only, as the primary of a partition. */
+/* Where the leader is, as a meta says that does not lead: over native framing in place of the
+ * result; otherwise, to a query for partitions only, as the primary of a partition. */
 static struct rpc_address leader_of_answer(const struct cluster_call *call,
                                            const struct rpc_answer *answer)
 {

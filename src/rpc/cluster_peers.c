@@ -1,5 +1,5 @@
-/* src/rpc/cluster_peers.c: one rpc_peer per address, found by hash; they stay until the cluster closes,
- * for an idle one costs nothing. */
+/* src/rpc/cluster_peers.c: one rpc_peer per address, found by hash; they stay until the cluster
+ * closes, for an idle one costs nothing. */
 #include "base/mem.h"
 #include "rpc/cluster_impl.h"
 

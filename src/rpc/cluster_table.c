@@ -1,5 +1,5 @@
-/* src/rpc/cluster_table.c: a table: its route, which core/route decides about and this file asks for,
- * and the calls that follow it. */
+/* src/rpc/cluster_table.c: a table: its route, which core/route decides about and this file asks
+ * for, and the calls that follow it. */
 #include <string.h>
 
 #include "base/check.h"
@@ -16,7 +16,7 @@ enum {
 static void on_query_done(struct cluster_call *query, const struct rpc_answer *answer);
 static void step(struct cluster_table *t, struct route_event event);
 
-/* ---- Opening and closing ---------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static struct cluster_table *find(const struct cluster *c, const char *name)
 {
@@ -85,7 +85,7 @@ void cluster_table_view(const struct cluster_table *table, struct cluster_table_
     };
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static int find_target(struct cluster_call *call, uint32_t *index, struct route_target *target)
 {
@@ -95,7 +95,8 @@ static int find_target(struct cluster_call *call, uint32_t *index, struct route_
                            : route_find(r, *index, target);
 }
 
-/* The try failed before it began, or ended without an answer, or with an error worth another try. */
+/* The try failed before it began, or ended without an answer, or with an error worth another
+ * try. */
 static void try_again(struct cluster_call *call, const struct rpc_answer *answer, bool may_be_done)
 {
     if (answer->rc == E_CANCELED || (call->flags & CLUSTER_NO_RETRY) != 0) {
@@ -159,7 +160,7 @@ void table_answered(struct cluster_call *call, const struct rpc_answer *answer)
     else try_again(call, answer, may_be_done);
 }
 
-/* ---- The route ---------------------------------------------------------------------------------------- */
+/* ---- The route ------------------------------------------------------------------------------- */
 
 static void query(struct cluster_table *t, const struct route_effect *effect)
 {
@@ -227,7 +228,7 @@ void table_tick(struct cluster_table *t)
     step(t, (struct route_event){.type = ROUTE_TICKED});
 }
 
-/* ---- What the metas answer --------------------------------------------------------------------------- */
+/* ---- What the metas answer ------------------------------------------------------------------- */
 
 static struct route_server server_of(struct rpc_address address)
 {

@@ -1,8 +1,8 @@
 /* src/rpc/connection.c: one peer's bytes, cut into requests; and when not to read from it.
  *
  * A request borrows from the chunk that the bytes lie in, so nothing is copied and one read of many
- * pipelined requests costs one chunk. What is read and not yet cut when reading pauses stays with the
- * socket (io.h) and comes again. */
+ * pipelined requests costs one chunk. What is read and not yet cut when reading pauses stays with
+ * the socket (io.h) and comes again. */
 #include "base/check.h"
 #include "base/mark.h"
 #include "base/mem.h"
@@ -47,7 +47,7 @@ void connection_leave(struct rpc_connection *c)
     io_tcp_close(c->tcp);
 }
 
-/* ---- Backpressure ------------------------------------------------------------------------------------ */
+/* ---- Backpressure ---------------------------------------------------------------------------- */
 
 void connection_pause(struct rpc_connection *c, enum rpc_pause why)
 {
@@ -111,7 +111,7 @@ static void on_drained(void *context)
     connection_resume(context, PAUSED_BY_OUTPUT);
 }
 
-/* ---- Bytes ------------------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 /* A frame has begun that needs so many bytes in all; 0: none has. Peers that announce much and send
  * nothing could hold all memory: past the limit the newest to announce is turned away. */

@@ -4,9 +4,9 @@
  *     'by_id'      the same, to find an answer's call
  *     'deadlines'  the same, to find who has waited too long
  *
- * A call made without a connection holds its frame itself; connecting sends what is held, in order. The
- * one timer stands at the earliest deadline, or before it at the end of a pause. Without calls it is
- * stopped. */
+ * A call made without a connection holds its frame itself; connecting sends what is held, in order.
+ * The one timer stands at the earliest deadline, or before it at the end of a pause. Without calls
+ * it is stopped. */
 #include "rpc/peer.h"
 
 #include <string.h>
@@ -63,7 +63,7 @@ static const struct io_tcp_handler handler = {
     .on_closed = on_lost,
 };
 
-/* ---- Opening and closing ---------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 int rpc_peer_open(struct io_loop *loop, struct io_address to,
                   const struct rpc_peer_options *options, struct rpc_peer **out)
@@ -96,7 +96,7 @@ void rpc_peer_close(struct rpc_peer *peer, void (*on_closed)(void *context), voi
     else io_post(peer->loop, &peer->closed);
 }
 
-/* ---- A call's end ------------------------------------------------------------------------------------ */
+/* ---- A call's end ---------------------------------------------------------------------------- */
 
 /* Take the call out of everything: it may be used again from here. */
 static void forget(struct rpc_call *call)
@@ -131,7 +131,7 @@ static void run_closed(struct io_post *post)
     if (on_closed != NULL) on_closed(context);
 }
 
-/* ---- The timer --------------------------------------------------------------------------------------- */
+/* ---- The timer ------------------------------------------------------------------------------- */
 
 static void lower(uint64_t *to, uint64_t value)
 {
@@ -178,7 +178,7 @@ static void run_timer(struct io_timer *timer)
     set_timer(p);
 }
 
-/* ---- The connection ---------------------------------------------------------------------------------- */
+/* ---- The connection -------------------------------------------------------------------------- */
 
 /* No connection, for this reason: the next is tried after a pause that doubles each time. */
 static void go_down(struct rpc_peer *p, int why, uint64_t now_ms)
@@ -225,8 +225,8 @@ static void on_connected(void *context, int rc)
     set_timer(p);
 }
 
-/* What was sent is lost with the connection; what was not may wait for the next, as it likes. Whoever is
- * told may call again: so the lost are set apart first. */
+/* What was sent is lost with the connection; what was not may wait for the next, as it likes.
+ * Whoever is told may call again: so the lost are set apart first. */
 static void end_lost(struct rpc_peer *p, int why)
 {
     struct list_node lost, waiting, *node;
@@ -257,7 +257,7 @@ static void on_lost(void *context, int why)
     set_timer(p);
 }
 
-/* ---- Calling ----------------------------------------------------------------------------------------- */
+/* ---- Calling --------------------------------------------------------------------------------- */
 
 /* Append the request's frame; on failure 'to' is as it was. */
 static int encode(const struct rpc_peer *p, struct rpc_call *call, uint64_t now_ms, struct buf *to)
@@ -289,7 +289,8 @@ static int encode(const struct rpc_peer *p, struct rpc_call *call, uint64_t now_
     return 0;
 }
 
-/* Ids count up; over THFT they have 31 bits, and one that is still waited for is not given again. */
+/* Ids count up; over THFT they have 31 bits, and one that is still waited for is not given
+ * again. */
 static uint64_t take_id(struct rpc_peer *p)
 {
     uint64_t mask = p->options.framing == FRAME_RDSN ? UINT64_MAX : INT32_MAX;
@@ -347,7 +348,7 @@ void rpc_call_cancel(struct rpc_call *call)
     set_timer(p);
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void on_answer(struct rpc_peer *p, struct chunk *chunk,
                       const struct frame_response *response)
@@ -395,7 +396,7 @@ int rpc_answer_read(const struct rpc_answer *answer, const struct schema *schema
     return thrift_read_args(answer->body, schema, result, arena);
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 struct io_address rpc_peer_address(const struct rpc_peer *peer)
 {

@@ -7,13 +7,13 @@
  *     somebody waits       |      v               | what was not may wait for the next
  *     or calls             +---- down <-----------+
  *
- * Calls are matched to answers by id, in any order. Each has a deadline. A peer without calls has no
- * timer running and sends nothing: it costs its memory only. When a call passes its deadline and the
- * other side, although waited for, has not sent a single byte for RPC_PEER_SILENCE_MS, the connection is
- * taken for dead.
+ * Calls are matched to answers by id, in any order. Each has a deadline. A peer without calls has
+ * no timer running and sends nothing: it costs its memory only. When a call passes its deadline and
+ * the other side, although waited for, has not sent a single byte for RPC_PEER_SILENCE_MS, the
+ * connection is taken for dead.
  *
- * Memory: the call is the caller's, embedded where it likes; the peer allocates nothing per call while
- * connected. Threads: everything on the peer's loop. Source: docs/rpc.md, rules C7 to C12. */
+ * Memory: the call is the caller's, embedded where it likes; the peer allocates nothing per call
+ * while connected. Threads: everything on the peer's loop. Source: docs/rpc.md, rules C7 to C12. */
 #pragma once
 #include "base/buf.h"
 #include "base/chunk.h"
@@ -79,23 +79,25 @@ struct rpc_call {
     bool is_sent;
 };
 
-/* Returns 0 and gives '*out', to be closed with rpc_peer_close(); or E_NOMEM. Connects to nothing. */
+/* Returns 0 and gives '*out', to be closed with rpc_peer_close(); or E_NOMEM. Connects to
+ * nothing. */
 int rpc_peer_open(struct io_loop *loop, struct io_address to,
                   const struct rpc_peer_options *options, struct rpc_peer **out) MUST_CHECK;
 
-/* End all calls with E_CANCELED, close the connection, call on_closed (which may be NULL) and free the
- * peer: all of it later, never inside. Accepts no further call. */
+/* End all calls with E_CANCELED, close the connection, call on_closed (which may be NULL) and free
+ * the peer: all of it later, never inside. Accepts no further call. */
 void rpc_peer_close(struct rpc_peer *peer, void (*on_closed)(void *context), void *context);
 
-/* Call. Returns 0, and then on_done is called once, later, never from inside; or, and then it is not:
+/* Call. Returns 0, and then on_done is called once, later, never from inside; or, and then it is
+ * not:
  *     E_BUSY     as many bytes are under way as may be: call again when a call has ended
  *     E_CLOSED   the connection is down and the call fails when it is
  *     E_LIMIT    the arguments make no frame that a server would take
  *     E_NOMEM */
 int rpc_peer_call(struct rpc_peer *peer, struct rpc_call *call) MUST_CHECK;
 
-/* Forget the call: on_done is not called, an answer that still comes is thrown away. Harmless when it
- * is not under way. */
+/* Forget the call: on_done is not called, an answer that still comes is thrown away. Harmless when
+ * it is not under way. */
 void rpc_call_cancel(struct rpc_call *call);
 
 /* Read the result out of an answer's body. Strings borrow from it, lists lie in 'arena'.

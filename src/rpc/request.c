@@ -3,7 +3,8 @@
  *     on the server's loop   the reply is encoded straight into the connection's output
  *     on any other loop      into the request's own buffer, which is posted home and appended there
  *
- * What may not be sent to whom is decided here, once for both ways: docs/wire.md, W9, W11 and W17. */
+ * What may not be sent to whom is decided here, once for both ways: docs/wire.md, W9, W11 and
+ * W17. */
 #include <string.h>
 
 #include "base/check.h"
@@ -15,7 +16,7 @@ enum {
     SPARE_REPLY_SIZE_MAX = 4096 /* Bytes: a larger reply buffer is not kept. */
 };
 
-/* ---- Memory ------------------------------------------------------------------------------------------ */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 struct rpc_request *request_new(struct rpc_server *s)
 {
@@ -61,10 +62,10 @@ void request_free_spare(struct rpc_server *s)
     s->spare_count = 0;
 }
 
-/* ---- Encoding ---------------------------------------------------------------------------------------- */
+/* ---- Encoding -------------------------------------------------------------------------------- */
 
-/* CLEAR_SCANNER is never answered over THFT, not even with an error: Go and Python have no decoder for
- * the answer and drop the connection. */
+/* CLEAR_SCANNER is never answered over THFT, not even with an error: Go and Python have no decoder
+ * for the answer and drop the connection. */
 static bool is_answered(const struct rpc_request *r)
 {
     return r->frame.kind == FRAME_RDSN || r->frame.code != RPC_CLEAR_SCANNER;
@@ -80,7 +81,7 @@ static int encode(const struct rpc_request *r, struct buf *to, enum wire_error e
     return frame_response_write(to, &r->frame, from, error, schema, result);
 }
 
-/* ---- Ends -------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 /* The request is over. On the server's loop. */
 static void finish(struct rpc_request *r)
@@ -100,7 +101,8 @@ static bool is_heard(struct rpc_connection *c)
     return false;
 }
 
-/* A reply that found no memory leaves its client waiting for good: closing tells it at least that. */
+/* A reply that found no memory leaves its client waiting for good: closing tells it at least
+ * that. */
 static void sent(struct rpc_connection *c, int rc, size_t size)
 {
     if (rc == 0) connection_replied(c, size);

@@ -38,7 +38,7 @@ int rpc_server_open(struct io_loop *loop, const struct rpc_server_options *optio
     return 0;
 }
 
-/* ---- Arrivals --------------------------------------------------------------------------------------- */
+/* ---- Arrivals -------------------------------------------------------------------------------- */
 
 bool rpc_server_speaks(const uint8_t *magic)
 {
@@ -69,7 +69,7 @@ void rpc_server_accept(struct rpc_server *server, struct io_arrival *arrival)
     io_post(server->loop, &a->post);
 }
 
-/* ---- The limit on all bytes under way ---------------------------------------------------------------- */
+/* ---- The limit on all bytes under way -------------------------------------------------------- */
 
 void server_add_bytes(struct rpc_server *s, size_t size)
 {
@@ -97,7 +97,7 @@ void rpc_server_drain(struct rpc_server *server)
         connection_pause(LIST_ENTRY(it, struct rpc_connection, node), PAUSED_BY_DRAIN);
 }
 
-/* ---- Closing ----------------------------------------------------------------------------------------- */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 static void run_closed(struct io_post *post)
 {

@@ -4,16 +4,16 @@
  *                                        (pooled)       (any loop)
  *
  * A server lives on one loop. It cuts what its peers send into requests, without copying: a request
- * borrows from the chunk it arrived in and holds a reference to it. The owner decodes the arguments,
- * may carry the request to another loop, and ends it exactly once. Replies go out in the order in which
- * they are given, one write per connection and loop turn. There are no timers.
+ * borrows from the chunk it arrived in and holds a reference to it. The owner decodes the
+ * arguments, may carry the request to another loop, and ends it exactly once. Replies go out in the
+ * order in which they are given, one write per connection and loop turn. There are no timers.
  *
  * It knows the framings (wire/frame.h) and what no client may be sent; it does not know what an rpc
  * means. Source: docs/rpc.md, rules C1 to C6.
  *
  * Backpressure: a connection that has too many requests or bytes under way, or does not take its
- * replies, is not read from until that has halved; nor is any connection of a server that has too many
- * bytes under way. A limit is overshot by one request at most. */
+ * replies, is not read from until that has halved; nor is any connection of a server that has too
+ * many bytes under way. A limit is overshot by one request at most. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -59,40 +59,41 @@ struct rpc_server_options {
     uint32_t body_size_max;      /* Of one request, in bytes; 0: FRAME_BODY_SIZE_MAX. */
 };
 
-/* Take a request: the owner ends it, once, with one of the three functions below, at any time and on
- * any loop, or at once. Only requests whose rpc the house knows arrive here. On the server's loop. */
+/* Take a request: the owner ends it, once, with one of the three functions below, at any time and
+ * on any loop, or at once. Only requests whose rpc the house knows arrive here. On the server's
+ * loop. */
 typedef void rpc_on_request(void *context, struct rpc_request *request);
 
-/* Returns 0 and gives '*out', to be closed with rpc_server_close(); or E_NOMEM. On 'loop', or before
- * anything runs there. */
+/* Returns 0 and gives '*out', to be closed with rpc_server_close(); or E_NOMEM. On 'loop', or
+ * before anything runs there. */
 int rpc_server_open(struct io_loop *loop, const struct rpc_server_options *options,
                     rpc_on_request *on_request, void *context, struct rpc_server **out) MUST_CHECK;
 
-/* Read no further requests, for good; those under way are answered. When counters->requests_now is 0, a
- * server that is to stop may be closed and has left nobody without an answer. */
+/* Read no further requests, for good; those under way are answered. When counters->requests_now is
+ * 0, a server that is to stop may be closed and has left nobody without an answer. */
 void rpc_server_drain(struct rpc_server *server);
 
-/* Close all connections, wait until every request has been ended (their replies lead nowhere now), then
- * call on_closed, later, and free the server. Accepts NULL for on_closed. */
+/* Close all connections, wait until every request has been ended (their replies lead nowhere now),
+ * then call on_closed, later, and free the server. Accepts NULL for on_closed. */
 void rpc_server_close(struct rpc_server *server, void (*on_closed)(void *context), void *context);
 
 /* True if a peer that begins with these IO_MAGIC_SIZE bytes is ours to serve. */
 bool rpc_server_speaks(const uint8_t *magic);
 
-/* Serve the peer. Takes 'arrival'; when there is no memory for it, it is closed. Any thread, but not
- * while or after rpc_server_close() is called. */
+/* Serve the peer. Takes 'arrival'; when there is no memory for it, it is closed. Any thread, but
+ * not while or after rpc_server_close() is called. */
 void rpc_server_accept(struct rpc_server *server, struct io_arrival *arrival);
 
-/* ---- The three ends of a request. Any thread; the request is gone afterwards. ---------------------- */
+/* ---- The three ends of a request. Any thread; the request is gone afterwards. ---------------- */
 
-/* Answer with 'result', which 'schema' describes; both NULL: no body. Over THFT an error has no body in
- * any case, unsafe error names are replaced, and RPC_CLEAR_SCANNER is not answered at all. When there is
- * no memory for the reply, the connection is closed. */
+/* Answer with 'result', which 'schema' describes; both NULL: no body. Over THFT an error has no
+ * body in any case, unsafe error names are replaced, and RPC_CLEAR_SCANNER is not answered at all.
+ * When there is no memory for the reply, the connection is closed. */
 void rpc_reply(struct rpc_request *request, enum wire_error error, const struct schema *schema,
                const void *result);
 
-/* The same, and call 'release' with 'context' when 'result' is encoded and before the request, its arena
- * included, is gone: for results that borrow what must be given back. */
+/* The same, and call 'release' with 'context' when 'result' is encoded and before the request, its
+ * arena included, is gone: for results that borrow what must be given back. */
 void rpc_reply_then(struct rpc_request *request, enum wire_error error, const struct schema *schema,
                     const void *result, void (*release)(void *context), void *context);
 
@@ -102,7 +103,7 @@ void rpc_reply_error(struct rpc_request *request, enum wire_error error);
 /* Do not answer. */
 void rpc_drop(struct rpc_request *request);
 
-/* ---- Looking ----------------------------------------------------------------------------------------- */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 /* Who asks. Good until the request is ended. Any thread. */
 struct io_address rpc_request_peer(const struct rpc_request *request);

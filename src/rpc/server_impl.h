@@ -6,9 +6,9 @@
  *
  *     rpc_server 1 --- n rpc_connection 1 --- n rpc_request
  *
- * A connection lives until its socket is gone and its last request has come home; a server until its
- * last connection has gone. All of it is touched on the server's loop only, except for a request while
- * it is the owner's, and 'arriving'. */
+ * A connection lives until its socket is gone and its last request has come home; a server until
+ * its last connection has gone. All of it is touched on the server's loop only, except for a
+ * request while it is the owner's, and 'arriving'. */
 #pragma once
 #include <stdatomic.h>
 
@@ -54,7 +54,7 @@ struct rpc_server {
     void *closed_context;
 };
 
-/* ---- server.c ---- */
+/* ---- server.c -------------------------------------------------------------------------------- */
 
 /* Something of a closing server is gone: it may have been the last. */
 void server_check_closed(struct rpc_server *s);
@@ -63,7 +63,7 @@ void server_check_closed(struct rpc_server *s);
 void server_add_bytes(struct rpc_server *s, size_t size);
 void server_sub_bytes(struct rpc_server *s, size_t size);
 
-/* ---- connection.c ---- */
+/* ---- connection.c ---------------------------------------------------------------------------- */
 
 /* Serve the arrival, which is taken; where that fails it is closed, and there is no more to do. */
 void connection_open(struct rpc_server *s, struct io_arrival *arrival);
@@ -80,7 +80,7 @@ void connection_leave(struct rpc_connection *c);
 void connection_pause(struct rpc_connection *c, enum rpc_pause why);
 void connection_resume(struct rpc_connection *c, enum rpc_pause why);
 
-/* ---- request.c ---- */
+/* ---- request.c ------------------------------------------------------------------------------- */
 
 /* A clean request from the pool, or NULL. */
 struct rpc_request *request_new(struct rpc_server *s);

@@ -9,7 +9,7 @@ static struct rpc_address address_of(const struct fake_cluster *f, int node)
     return (struct rpc_address){.ipv4 = address.ipv4, .port = address.port, .is_valid = true};
 }
 
-/* ---- A meta ------------------------------------------------------------------------------------------ */
+/* ---- A meta ---------------------------------------------------------------------------------- */
 
 static void redirect(struct fake_node *n, struct rpc_request *r)
 {
@@ -78,7 +78,7 @@ static void answer_query(struct fake_node *n, struct rpc_request *r)
     rpc_reply(r, WIRE_ERR_OK, &query_config_response_schema, &response);
 }
 
-/* ---- A server ---------------------------------------------------------------------------------------- */
+/* ---- A server -------------------------------------------------------------------------------- */
 
 static enum wire_error admit(const struct fake_node *n, const struct frame_request *frame)
 {
@@ -112,7 +112,7 @@ static void on_request(void *context, struct rpc_request *r)
     else answer_data(n, r);
 }
 
-/* ---- The cluster ------------------------------------------------------------------------------------- */
+/* ---- The cluster ----------------------------------------------------------------------------- */
 
 void fake_cluster_open(struct world *w, size_t node_count, struct fake_cluster *f)
 {

@@ -1,6 +1,6 @@
-/* tests/rpc/fake_cluster.h: nodes that answer queries for one table and GET and INCR on it, each what
- * the story wants it to. All of them live on the world's loop; fields are set by the test's thread while
- * nothing is under way, or by on_loop(). */
+/* tests/rpc/fake_cluster.h: nodes that answer queries for one table and GET and INCR on it, each
+ * what the story wants it to. All of them live on the world's loop; fields are set by the test's
+ * thread while nothing is under way, or by on_loop(). */
 #pragma once
 #include "rpc/world.h"
 
@@ -46,8 +46,8 @@ struct fake_cluster {
     uint32_t last_query_count; /* Indices in the last query; 0: all. */
 };
 
-/* Open 'node_count' nodes; table "temp" has 4 partitions, i on node i mod node_count, ballot 1; node 0
- * leads. */
+/* Open 'node_count' nodes; table "temp" has 4 partitions, i on node i mod node_count, ballot 1;
+ * node 0 leads. */
 void fake_cluster_open(struct world *w, size_t node_count, struct fake_cluster *f);
 void fake_cluster_close(struct fake_cluster *f);
 

@@ -12,8 +12,8 @@
 
 enum { CALL_COUNT = 3000 };
 
-/* Consecutive ids, answered in any order, as a pipelined connection does; the table agrees with a plain
- * array at every step. */
+/* Consecutive ids, answered in any order, as a pipelined connection does; the table agrees with a
+ * plain array at every step. */
 static void test_agrees_with_a_plain_array(void **state)
 {
     (void)state;
@@ -36,8 +36,8 @@ static void test_agrees_with_a_plain_array(void **state)
     calls_fini(&table);
 }
 
-/* Few calls under ids from everywhere: those that share a run of slots still find each other, whichever
- * goes first. */
+/* Few calls under ids from everywhere: those that share a run of slots still find each other,
+ * whichever goes first. */
 static void test_crowded_slots(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* tests/rpc/test_cluster.c: calls find their server, through moves, splits, redirects and silence. */
+/* tests/rpc/test_cluster.c: calls find their server, through moves, splits, redirects and
+ * silence. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +42,7 @@ struct story {
     uint64_t timeout_ms;
 };
 
-/* ---- Calls ------------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static void on_done(struct cluster_call *call, const struct rpc_answer *answer)
 {
@@ -104,7 +105,7 @@ static void expect_nodes(const struct story *s)
     }
 }
 
-/* ---- The stage --------------------------------------------------------------------------------------- */
+/* ---- The stage ------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -167,7 +168,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- Routes ------------------------------------------------------------------------------------------ */
+/* ---- Routes ---------------------------------------------------------------------------------- */
 
 /* The first calls ask once for the route of all partitions, and each reaches its primary. */
 static void test_calls_reach_their_primaries(void **state)
@@ -230,8 +231,8 @@ static void test_metas_that_lag_behind(void **state)
     assert_true(s->calls[1].call.tries > 1);
 }
 
-/* The table splits: a parent refuses keys of its child, and all is asked for anew; while a child has no
- * ballot its keys stay with the parent. */
+/* The table splits: a parent refuses keys of its child, and all is asked for anew; while a child
+ * has no ballot its keys stay with the parent. */
 static void test_split_doubles_the_count(void **state)
 {
     struct story *s = *state;
@@ -263,7 +264,7 @@ static void test_server_is_gone(void **state)
     expect_nodes(s);
 }
 
-/* ---- Trying again, or not ------------------------------------------------------------------------------ */
+/* ---- Trying again, or not -------------------------------------------------------------------- */
 
 /* Without retries each failure is seen as it is; the route is refreshed for the next call. */
 static void test_no_retry_shows_each_failure(void **state)
@@ -306,7 +307,8 @@ static bool has_incremented_twice(void *argument)
     return s->fake.nodes[0].incrs >= 2;
 }
 
-/* Unless the caller says that it does not mind; and one that was surely not executed is repeated too. */
+/* Unless the caller says that it does not mind; and one that was surely not executed is repeated
+ * too. */
 static void repeat_increment(struct story *s, unsigned flags, enum wire_error error)
 {
     begin(s);
@@ -359,7 +361,7 @@ static void test_deadline_tells_the_last_error(void **state)
     assert_in_range(s->calls[0].call.tries, 2, 20);
 }
 
-/* ---- Metas ------------------------------------------------------------------------------------------- */
+/* ---- Metas ----------------------------------------------------------------------------------- */
 
 /* The first in the list does not lead and says who does. */
 static void test_redirect_to_the_leader(void **state)
@@ -505,7 +507,7 @@ static void test_lists_that_are_none(void **state)
     begin(s);
 }
 
-/* ---- Ends -------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------ */
 
 static bool is_held(void *argument)
 {

@@ -1,6 +1,8 @@
-/* tests/rpc/test_peer.c: calls to one server: matched, timed, cancelled, lost, waiting for better times.
+/* tests/rpc/test_peer.c: calls to one server: matched, timed, cancelled, lost, waiting for better
+ * times.
  *
- * Server and peer share the loop. The server echoes; what it does instead is the story's 'manner'. */
+ * Server and peer share the loop. The server echoes; what it does instead is the story's
+ * 'manner'. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +46,7 @@ struct story {
     size_t held_count;
 };
 
-/* ---- The server -------------------------------------------------------------------------------------- */
+/* ---- The server ------------------------------------------------------------------------------ */
 
 static void echo(struct rpc_request *r)
 {
@@ -73,7 +75,7 @@ static void release_held(void *argument)
     s->held_count = 0;
 }
 
-/* ---- The caller -------------------------------------------------------------------------------------- */
+/* ---- The caller ------------------------------------------------------------------------------ */
 
 static void on_done(struct rpc_call *call, const struct rpc_answer *answer)
 {
@@ -140,7 +142,7 @@ static void look(void *argument)
     rpc_peer_view(s->peer, &view);
 }
 
-/* ---- The stage --------------------------------------------------------------------------------------- */
+/* ---- The stage ------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -196,7 +198,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- Stories ----------------------------------------------------------------------------------------- */
+/* ---- Stories --------------------------------------------------------------------------------- */
 
 static void expect_echoes(const struct story *s)
 {
@@ -254,7 +256,8 @@ static void test_framework_error(void **state)
     assert_int_equal(s->calls[0].error, WIRE_ERR_INVALID_STATE);
 }
 
-/* A call ends at its deadline; the answer that comes later is nobody's, and the connection goes on. */
+/* A call ends at its deadline; the answer that comes later is nobody's, and the connection goes
+ * on. */
 static void test_deadline(void **state)
 {
     struct story *s = *state;
@@ -311,8 +314,8 @@ static void test_lost_connection_ends_all(void **state)
     }
 }
 
-/* A server that is down: a call that fails then does so at once; one that waits gets its answer when the
- * server is back, with nothing else to wake it. */
+/* A server that is down: a call that fails then does so at once; one that waits gets its answer
+ * when the server is back, with nothing else to wake it. */
 static void test_waiting_for_a_server(void **state)
 {
     struct story *s = *state;
@@ -367,8 +370,8 @@ static void cancel_half(void *argument)
     for (size_t i = 0; i < s->count; i += 2) rpc_call_cancel(&s->calls[i].call);
 }
 
-/* Nothing comes from a server that has been waited for long enough: the connection is taken for dead,
- * also when no single call waits that long. */
+/* Nothing comes from a server that has been waited for long enough: the connection is taken for
+ * dead, also when no single call waits that long. */
 static void test_silent_server_is_left(void **state)
 {
     struct story *s = *state;

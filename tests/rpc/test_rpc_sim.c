@@ -1,16 +1,17 @@
 /* tests/rpc/test_rpc_sim.c: servers, peers and a cluster through bad nets and dying machines.
  *
- * Three machines serve the six partitions of table "temp"; the first is the meta. A fourth calls: PUTs
- * and INCRs, each with a number of its own, while links are cut, clogged and reset, machines pause and
- * die, and primaries move. The world's ghost counts how often each number was executed, and holds every
- * end against it:
+ * Three machines serve the six partitions of table "temp"; the first is the meta. A fourth calls:
+ * PUTs and INCRs, each with a number of its own, while links are cut, clogged and reset, machines
+ * pause and die, and primaries move. The world's ghost counts how often each number was executed,
+ * and holds every end against it:
  *
  *     a call ends once, not after its deadline by more than a moment
  *     ended well                            executed at least once
  *     an INCR                               executed at most once
  *     said to be certainly not executed     not executed
  *
- * Then everything is healed and every call must end well; then all is quiet and nothing may happen. */
+ * Then everything is healed and every call must end well; then all is quiet and nothing may
+ * happen. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,7 +87,7 @@ static struct io_address address_of(int server)
     return (struct io_address){sim_machine_ipv4(story.servers[server].machine), PORT};
 }
 
-/* ---- Servers ----------------------------------------------------------------------------------------- */
+/* ---- Servers --------------------------------------------------------------------------------- */
 
 static void answer_query(struct rpc_request *r)
 {
@@ -164,7 +165,7 @@ static void server_main(struct sim_machine *machine, void *context)
     io_post(s->loop, &s->post);
 }
 
-/* ---- The caller -------------------------------------------------------------------------------------- */
+/* ---- The caller ------------------------------------------------------------------------------ */
 
 static void on_done(struct cluster_call *call, const struct rpc_answer *answer)
 {
@@ -239,7 +240,7 @@ static bool has_all_ended(void *context)
     return story.made == story.made_max && story.ended == story.made_max;
 }
 
-/* ---- Trouble ----------------------------------------------------------------------------------------- */
+/* ---- Trouble --------------------------------------------------------------------------------- */
 
 static void move_a_primary(struct prng *prng)
 {
@@ -284,7 +285,7 @@ static void heal(void)
     }
 }
 
-/* ---- What must hold ---------------------------------------------------------------------------------- */
+/* ---- What must hold -------------------------------------------------------------------------- */
 
 static void expect_true_ends(size_t begin, size_t end)
 {
@@ -307,7 +308,7 @@ static void expect_good_ends(size_t begin, size_t end)
     }
 }
 
-/* ---- The stage --------------------------------------------------------------------------------------- */
+/* ---- The stage ------------------------------------------------------------------------------- */
 
 static void begin(uint64_t seed, const char *metas)
 {
@@ -395,7 +396,7 @@ static void finish(void)
     sim_free(story.sim);
 }
 
-/* ---- Stories ----------------------------------------------------------------------------------------- */
+/* ---- Stories --------------------------------------------------------------------------------- */
 
 /* With nothing wrong every call ends well, and afterwards no timer runs and nothing is sent. */
 static void test_idle_costs_nothing(void **state)
@@ -413,8 +414,8 @@ static void test_idle_costs_nothing(void **state)
     finish();
 }
 
-/* A machine loses its power in silence: its connection is left once it has been silent for too long, and
- * the calls that come then go through. */
+/* A machine loses its power in silence: its connection is left once it has been silent for too
+ * long, and the calls that come then go through. */
 static void test_power_loss_is_survived(void **state)
 {
     (void)state;
@@ -457,8 +458,8 @@ static void test_one_name_that_resolves(void **state)
     finish();
 }
 
-/* The meta is away for long, and its name is resolved again and again: calls go on with what they know,
- * and so does the list when the name is gone meanwhile. */
+/* The meta is away for long, and its name is resolved again and again: calls go on with what they
+ * know, and so does the list when the name is gone meanwhile. */
 static void test_data_outlives_the_meta(void **state)
 {
     (void)state;

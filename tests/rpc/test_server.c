@@ -1,7 +1,8 @@
-/* tests/rpc/test_server.c: what a server does with what peers send, and with peers that stop half way.
+/* tests/rpc/test_server.c: what a server does with what peers send, and with peers that stop half
+ * way.
  *
- * The peer is the test's own thread with a plain blocking socket; every request is a GET whose value
- * comes back by the key. */
+ * The peer is the test's own thread with a plain blocking socket; every request is a GET whose
+ * value comes back by the key. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +35,7 @@ struct story {
     size_t request_count;
 };
 
-/* ---- The owner of the requests ----------------------------------------------------------------------- */
+/* ---- The owner of the requests --------------------------------------------------------------- */
 
 static void answer(struct rpc_request *r, struct slice value)
 {
@@ -83,7 +84,7 @@ static void release_held(void *argument)
     for (size_t i = 0; i < count; i++) echo(s->held[i]);
 }
 
-/* ---- The peer ---------------------------------------------------------------------------------------- */
+/* ---- The peer -------------------------------------------------------------------------------- */
 
 static void peer_connect(struct story *s)
 {
@@ -174,7 +175,7 @@ static void expect_abcdef(const struct frame_response *response)
     assert_true(slice_is(result.value, "abcdef"));
 }
 
-/* ---- The stage --------------------------------------------------------------------------------------- */
+/* ---- The stage ------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -222,7 +223,7 @@ static bool has_paused(void *argument)
     return rpc_server_counters(s->server.server)->paused > 0;
 }
 
-/* ---- Stories ----------------------------------------------------------------------------------------- */
+/* ---- Stories --------------------------------------------------------------------------------- */
 
 /* Ten thousand requests in one stream: each is answered, once, with its own id. */
 static void pipeline(struct story *s, enum frame_kind kind)
@@ -287,8 +288,8 @@ static void test_byte_by_byte(void **state)
     buf_fini(&in);
 }
 
-/* The peer goes away in the middle of a frame, with requests under way: their replies lead nowhere, and
- * the connection is gone when the last of them has been given. */
+/* The peer goes away in the middle of a frame, with requests under way: their replies lead nowhere,
+ * and the connection is gone when the last of them has been given. */
 static void test_cut_in_the_middle_of_a_frame(void **state)
 {
     struct story *s = *state;
@@ -309,7 +310,8 @@ static void test_cut_in_the_middle_of_a_frame(void **state)
     buf_fini(&out);
 }
 
-/* The server is closed while requests are under way: it is gone when they have ended, not before. */
+/* The server is closed while requests are under way: it is gone when they have ended, not
+ * before. */
 static void close_server(void *argument)
 {
     struct story *s = argument;
@@ -428,7 +430,7 @@ static void test_slow_reader(void **state)
     buf_fini(&in);
 }
 
-/* ---- What clients rely on ------------------------------------------------------------------------------ */
+/* ---- What clients rely on -------------------------------------------------------------------- */
 
 /* CLEAR_SCANNER is never answered over THFT, not even with an error. */
 static void test_clear_scanner_is_not_answered_over_thft(void **state)
@@ -506,7 +508,7 @@ static void test_unsafe_error_name_is_replaced(void **state)
     buf_fini(&in);
 }
 
-/* ---- Hostile peers ------------------------------------------------------------------------------------- */
+/* ---- Hostile peers --------------------------------------------------------------------------- */
 
 /* What is no frame costs the connection, after the requests before it were served. */
 static void test_garbage_closes(void **state)

@@ -78,7 +78,7 @@ void wait_until(struct world *w, bool (*is_true)(void *argument), void *argument
     }
 }
 
-/* ---- Servers ----------------------------------------------------------------------------------------- */
+/* ---- Servers --------------------------------------------------------------------------------- */
 
 static void on_arrival(void *context, struct io_arrival *arrival, const uint8_t *magic)
 {

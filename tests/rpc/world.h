@@ -17,7 +17,8 @@ void world_close(struct world *w);
 /* Call 'run' on the loop and wait until it has returned. */
 void on_loop(struct world *w, void (*run)(void *argument), void *argument);
 
-/* Wait until 'is_true' of 'argument', which is asked on the loop; fails the test after ten seconds. */
+/* Wait until 'is_true' of 'argument', which is asked on the loop; fails the test after ten
+ * seconds. */
 void wait_until(struct world *w, bool (*is_true)(void *argument), void *argument);
 
 /* A server that listens at a port of its own. */

@@ -1,8 +1,8 @@
 /* src/core/route/judge.c: what the errors of data calls mean for the route.
  *
- * The model is Pegasus's C++ client, to which every error that it does not name is worth a refresh and
- * another try. We differ where another try brings the same answer for certain (the request itself is at
- * fault): that ends at once; and for ERR_SPLITTING, which passes by itself.
+ * The model is Pegasus's C++ client, to which every error that it does not name is worth a refresh
+ * and another try. We differ where another try brings the same answer for certain (the request
+ * itself is at fault): that ends at once; and for ERR_SPLITTING, which passes by itself.
  * Source: docs/routing.md, rules R11 and R12. */
 #include "core/route/route.h"
 

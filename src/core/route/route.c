@@ -1,4 +1,5 @@
-/* src/core/route/route.c: one table's route, event by event. What to think of errors is in judge.c. */
+/* src/core/route/route.c: one table's route, event by event. What to think of errors is in
+ * judge.c. */
 #include "core/route/route.h"
 
 #include <string.h>
@@ -49,9 +50,10 @@ uint64_t route_deadline_ms(const struct route *r)
     return !r->is_asking && is_anything_wanted(r) ? r->next_ms : UINT64_MAX;
 }
 
-/* ---- Finding ---------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
-/* The partition that serves for 'index': itself, or its parent while it is a child not yet ready. */
+/* The partition that serves for 'index': itself, or its parent while it is a child not yet
+ * ready. */
 static uint32_t serving_index(const struct route *r, uint32_t index)
 {
     const struct route_partition *p = &r->partitions[index];
@@ -77,7 +79,7 @@ int route_find_hash(const struct route *r, uint64_t hash, uint32_t *partition_in
     return route_find(r, *partition_index, out);
 }
 
-/* ---- Wanting ---------------------------------------------------------------------------------------- */
+/* ---- Wanting --------------------------------------------------------------------------------- */
 
 static void want(struct route *r, uint32_t index)
 {
@@ -95,8 +97,9 @@ static void on_asked(struct route *r, uint32_t index)
     }
 }
 
-/* A server has denied the route. Only the route that the call used becomes stale: a newer one has come
- * by another call's trouble already. Wanted only once somebody asks: so an idle table asks nothing. */
+/* A server has denied the route. Only the route that the call used becomes stale: a newer one has
+ * come by another call's trouble already. Wanted only once somebody asks: so an idle table asks
+ * nothing. */
 static void on_misled(struct route *r, const struct route_event *event)
 {
     if (event->partition_index >= r->count) return; /* The table has shrunk meanwhile. */
@@ -118,7 +121,7 @@ static void forget_wants(struct route *r)
     for (uint32_t i = 0; i < r->count; i++) r->partitions[i].is_wanted = false;
 }
 
-/* ---- Asking ----------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static struct route_effect *push(struct route_effects *out, enum route_effect_type type)
 {
@@ -164,7 +167,7 @@ static void end_query(struct route *r, bool was_news, struct route_effects *out)
     push(out, ROUTE_DO_WAKE);
 }
 
-/* ---- Learning --------------------------------------------------------------------------------------- */
+/* ---- Learning -------------------------------------------------------------------------------- */
 
 /* The metas are silent: what we knew is still the best guess. */
 static void on_failed(struct route *r, struct route_effects *out)
@@ -213,8 +216,8 @@ static bool is_believable(const struct route_answer *answer)
     return true;
 }
 
-/* Make room for 'count' partitions. A count that has doubled (a split began) or halved (it was taken
- * back) keeps the parents; any other is a table that we knew nothing of. */
+/* Make room for 'count' partitions. A count that has doubled (a split began) or halved (it was
+ * taken back) keeps the parents; any other is a table that we knew nothing of. */
 static int set_count(struct route *r, int32_t app_id, uint32_t count)
 {
     if (app_id == r->app_id && count == r->count) return 0;
@@ -235,8 +238,8 @@ static int set_count(struct route *r, int32_t app_id, uint32_t count)
     return 0;
 }
 
-/* Returns true when this is news. The old route of a partition that was denied is no longer stale when
- * the metas stand by it: the server may just not be ready. */
+/* Returns true when this is news. The old route of a partition that was denied is no longer stale
+ * when the metas stand by it: the server may just not be ready. */
 static bool learn_partition(struct route *r, const struct route_answer_partition *from)
 {
     struct route_partition *p = &r->partitions[from->index];

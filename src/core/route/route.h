@@ -9,13 +9,13 @@
  *       +-- ROUTE_DO_WAKE <-- ROUTE_ANSWERED or ROUTE_FAILED <-----+
  *                             (ROUTE_DO_FAIL: there is no such table)
  *
- * Events in, effects out; time comes in the event; no timers: route_deadline_ms() says when to call with
- * ROUTE_TICKED. At most one query is under way. What is known is replaced only by a larger ballot, so
- * that an old answer, overtaken on its way, undoes nothing. When the metas don't answer, the old
- * route is still the best guess and is used again: data outlives a silent meta.
+ * Events in, effects out; time comes in the event; no timers: route_deadline_ms() says when to call
+ * with ROUTE_TICKED. At most one query is under way. What is known is replaced only by a larger
+ * ballot, so that an old answer, overtaken on its way, undoes nothing. When the metas don't answer,
+ * the old route is still the best guess and is used again: data outlives a silent meta.
  *
- * Nothing is asked unless somebody wants to know: after each query everything wanted is forgotten, and
- * whoever still waits asks again after ROUTE_DO_WAKE.
+ * Nothing is asked unless somebody wants to know: after each query everything wanted is forgotten,
+ * and whoever still waits asks again after ROUTE_DO_WAKE.
  *
  * Source: docs/routing.md, rules R4 to R10. Pure; memory from base/mem.h. */
 #pragma once
@@ -73,8 +73,8 @@ struct route {
 };
 
 enum route_event_type {
-    ROUTE_ASKED, /* Somebody waits for a partition that route_find() does not tell. */
-    ROUTE_MISLED, /* A call to a partition ended with an error that route_judge() tells to refresh. */
+    ROUTE_ASKED,    /* Somebody waits for a partition that route_find() does not tell. */
+    ROUTE_MISLED,   /* A call ended with an error for which route_judge() says to refresh. */
     ROUTE_ANSWERED, /* The query was answered, be it with an error. */
     ROUTE_FAILED,   /* The query was not answered. */
     ROUTE_TICKED,
@@ -130,11 +130,13 @@ void route_step(struct route *r, const struct route_event *event, struct route_e
 /* When to call with ROUTE_TICKED; UINT64_MAX: no need. */
 uint64_t route_deadline_ms(const struct route *r);
 
-/* Returns 0 and fills 'out'; E_AGAIN: not known now, wait (ROUTE_ASKED); E_NOTFOUND: no such index. */
+/* Returns 0 and fills 'out'; E_AGAIN: not known now, wait (ROUTE_ASKED); E_NOTFOUND: no such
+ * index. */
 int route_find(const struct route *r, uint32_t partition_index,
                struct route_target *out) MUST_CHECK;
 
-/* The same for a key's hash; '*partition_index' is filled when the count is known, otherwise set to 0. */
+/* The same for a key's hash; '*partition_index' is filled when the count is known, otherwise set to
+ * 0. */
 int route_find_hash(const struct route *r, uint64_t hash, uint32_t *partition_index,
                     struct route_target *out) MUST_CHECK;
 

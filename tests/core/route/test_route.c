@@ -114,7 +114,7 @@ static void expect_unknown(const struct story *s, uint32_t index)
     assert_int_equal(route_find(&s->route, index, &target), E_AGAIN);
 }
 
-/* ---- Learning --------------------------------------------------------------------------------------- */
+/* ---- Learning -------------------------------------------------------------------------------- */
 
 /* Nothing is asked until somebody wants to know; then everything, once, however many want it. */
 static void test_first_call_asks_for_all(void **state)
@@ -202,7 +202,7 @@ static void test_late_trouble_does_not_spoil_news(void **state)
     expect_at(s, 1, 1, 2);
 }
 
-/* ---- Silence, refusal, nonsense --------------------------------------------------------------------- */
+/* ---- Silence, refusal, nonsense -------------------------------------------------------------- */
 
 /* The metas don't answer: the old route is used again, for the servers may be well. */
 static void test_silent_metas_leave_the_old_route(void **state)
@@ -216,7 +216,8 @@ static void test_silent_metas_leave_the_old_route(void **state)
     expect_at(s, 0, 0, 1);
 }
 
-/* Queries that bring nothing new come less and less often, at most one a second; news resets that. */
+/* Queries that bring nothing new come less and less often, at most one a second; news resets
+ * that. */
 static void test_queries_slow_down_without_news(void **state)
 {
     struct story *s = *state;
@@ -311,10 +312,10 @@ static void test_no_primary_is_waited_for(void **state)
     expect_at(s, 1, 1, 2);
 }
 
-/* ---- Counts ------------------------------------------------------------------------------------------ */
+/* ---- Counts ---------------------------------------------------------------------------------- */
 
-/* During a split the count has doubled; a child that is not ready is its parent's. When it has a ballot
- * of its own it serves itself. */
+/* During a split the count has doubled; a child that is not ready is its parent's. When it has a
+ * ballot of its own it serves itself. */
 static void test_split_goes_to_the_parent_until_the_child_is_ready(void **state)
 {
     struct story *s = *state;
