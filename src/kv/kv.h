@@ -11,7 +11,7 @@
  * served here and now (primary, lease, throttling, disk) was decided before, by node.
  *
  * Nothing here reads a clock or keeps global state. Blocking: only what reads a store with STORE_ANY.
- * Source: docs/data-requests.md. */
+ * Source: docs/data.md. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

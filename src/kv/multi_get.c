@@ -1,5 +1,5 @@
 /* src/kv/multi_get.c: several records of one hash key: MULTI_GET by keys or by range, SORTKEY_COUNT.
- * Source: docs/data-requests.md, rules M1 to M9. */
+ * Source: docs/data.md, rules M1 to M9. */
 #include "kv/match.h"
 #include "kv/range.h"
 #include "kv/read_impl.h"

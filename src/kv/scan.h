@@ -10,7 +10,7 @@
  *                                                  +-> closed: 5 minutes, CLEAR_SCANNER, no room, drop
  *
  * Ids start at a random number above 2^32, so that an id of an earlier life finds nothing.
- * Source: docs/data-requests.md, rules S1 to S9. */
+ * Source: docs/data.md, rules S1 to S9. */
 #pragma once
 #include "base/err.h"
 #include "base/list.h"

@@ -2,7 +2,7 @@
  *
  * The first batch is tried from memory. If the scan goes on after it, its iterator is exchanged for one
  * that may read from disk, in the same turn in which nothing can be written: the snapshot is the same.
- * From then on batches are read on the pool. Source: docs/data-requests.md, rules S1 to S9. */
+ * From then on batches are read on the pool. Source: docs/data.md, rules S1 to S9. */
 #include "kv/match.h"
 #include "kv/read_impl.h"
 #include "kv/scan_impl.h"

@@ -11,7 +11,7 @@
  * Duplicated entries keep the timetag of their origin and are written only where it is larger than
  * that of the stored row, tombstones and expired rows included: last writer wins (W10 to W16).
  *
- * Source: docs/data-requests.md, rules W1 to W16. Pure. */
+ * Source: docs/data.md, rules W1 to W16. Pure. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"

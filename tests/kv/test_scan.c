@@ -1,4 +1,4 @@
-/* tests/kv/test_scan.c: scans and what they remember (docs/data-requests.md, S1 to S9). */
+/* tests/kv/test_scan.c: scans and what they remember (docs/data.md, S1 to S9). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
