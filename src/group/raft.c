@@ -1,18 +1,21 @@
 /* src/group/raft.c: the meta group's log on libraft and libuv (group.h).
  *
- *     group_propose --> raft_apply --> disk, peers --> fsm.apply --> on_apply
- *                                                 \--> on_ended (the proposer's own)
- *                                                        |
- *     end of turn: deliver() <--------- ended, refused --+
+ *     group_propose --> batch that is filled --one at a time--> raft_apply --> disk, peers
+ *                                                                                 |
+ *     on_done <-- deliver(), in a turn of its own <-- batch that ended <-- fsm_apply --> on_apply
  *
  * libraft calls back in the middle of its own work. So nothing but on_apply, on_snapshot and on_restore
- * is called from there: ends of proposals and changes of leader are noted, and a post tells about them
- * in the loop's next turn, when everything may be called again.
+ * is called from there: ends of batches and changes of leader are noted, and a post tells about them in
+ * the loop's next turn, when everything may be called again.
+ *
+ * One entry is on its way at a time, with all commands that came while the one before was. That is one
+ * write for all of them; and libraft 0.15 does not survive that two writes fail together.
  *
  * A group of one elects itself inside raft_start(), which has also replayed its log by then; it listens
  * at no port, and its heart beats slowly, since nobody listens to it. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "group/group.h"
@@ -27,13 +30,14 @@ enum {
     SNAPSHOT_EVERY = 1024,     /* Commands. */
 };
 
-struct op { /* A proposal that libraft has taken. */
+struct batch { /* Proposals that share an entry of the log. */
     struct raft_apply apply;
     struct group *group;
-    struct group_proposal *proposal;
-    struct list_node node; /* In 'ended'. */
+    struct list_node node;      /* In 'ended'. */
+    struct list_node proposals; /* Of struct group_proposal, in order. */
+    struct buf commands;        /* Of the entry, while it is filled. */
+    struct buf results;         /* As raft_entry_next() reads them, one for each proposal. */
     int rc;
-    struct buf result;
 };
 
 struct group {
@@ -52,8 +56,10 @@ struct group {
     raft_io_recv_cb recv;
     struct raft_barrier barrier;
 
-    struct buf result;      /* What on_apply said last; the proposer's callback follows at once. */
-    struct list_node ended; /* Of struct op. */
+    struct batch *filling;    /* NULL: nobody waits. */
+    struct batch *flying;     /* NULL: libraft has nothing of ours. */
+    struct buf results;       /* What the last entry's commands answered. */
+    struct list_node ended;   /* Of struct batch. */
     struct list_node refused; /* Of struct group_proposal: nothing happened. */
     struct io_post post;
     bool is_posted, is_ready, has_barrier;
@@ -66,6 +72,7 @@ struct group {
 /* ---- Telling: in a turn of its own ---------------------------------------------------------------- */
 
 static void deliver(struct io_post *post);
+static void send_next(struct group *g);
 
 static void tell_soon(struct group *g)
 {
@@ -91,15 +98,29 @@ static void tell_leader(struct group *g)
         g->handler.on_leader(g->context, address_of(g, g->leader_seen));
 }
 
+static void batch_free(struct batch *b)
+{
+    buf_fini(&b->commands);
+    buf_fini(&b->results);
+    mem_free(b);
+}
+
+static void tell_batch(struct batch *b)
+{
+    struct slice results = buf_slice(&b->results), result = {0};
+    struct list_node *node;
+    while ((node = list_pop_front(&b->proposals)) != NULL) {
+        struct group_proposal *p = LIST_ENTRY(node, struct group_proposal, node);
+        if (b->rc == 0) CHECK(raft_entry_next(&results, &result));
+        p->on_done(p, b->rc, result);
+    }
+    batch_free(b);
+}
+
 static void tell_ended(struct list_node *ended)
 {
     struct list_node *node;
-    while ((node = list_pop_front(ended)) != NULL) {
-        struct op *op = LIST_ENTRY(node, struct op, node);
-        op->proposal->on_done(op->proposal, op->rc, buf_slice(&op->result));
-        buf_fini(&op->result);
-        mem_free(op);
-    }
+    while ((node = list_pop_front(ended)) != NULL) tell_batch(LIST_ENTRY(node, struct batch, node));
 }
 
 static void tell_refused(struct list_node *refused, int rc)
@@ -113,7 +134,7 @@ static void tell_refused(struct list_node *refused, int rc)
 
 static void group_free(struct group *g)
 {
-    buf_fini(&g->result);
+    buf_fini(&g->results);
     mem_free(g);
 }
 
@@ -129,6 +150,7 @@ static void deliver(struct io_post *post)
     g->is_posted = false;
     bool is_last = g->is_closed;
 
+    send_next(g);
     tell_ended(&ended);
     tell_refused(&refused, g->is_closing ? E_CANCELED : E_STATE);
     tell_leader(g);
@@ -209,14 +231,24 @@ static int start_between(struct raft_io *io, unsigned msecs, raft_io_tick_cb tic
 
 /* ---- The state machine, as libraft sees it -------------------------------------------------------- */
 
-static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *command, void **result)
+static void apply(struct group *g, struct slice command)
+{
+    size_t head = g->results.size;
+    buf_append_le32(&g->results, 0);
+    size_t start = g->results.size;
+    g->handler.on_apply(g->context, command, &g->results);
+    if (!g->results.failed)
+        bytes_put_le32(g->results.data + head, (uint32_t)(g->results.size - start));
+}
+
+static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *entry, void **result)
 {
     struct group *g = fsm->data;
-    struct slice body;
-    if (!raft_entry_read(slice_of(command->base, command->len), &body)) return RAFT_MALFORMED;
-    buf_clear(&g->result);
-    g->handler.on_apply(g->context, body, &g->result);
-    *result = &g->result;
+    struct slice commands, command;
+    if (!raft_entry_open(slice_of(entry->base, entry->len), &commands)) return RAFT_MALFORMED;
+    buf_clear(&g->results);
+    while (raft_entry_next(&commands, &command)) apply(g, command);
+    *result = &g->results;
     return 0;
 }
 
@@ -403,49 +435,70 @@ bool group_is_leader(const struct group *g)
     return g->is_ready;
 }
 
-/* libraft has ended a proposal. After a failure nobody knows: the entry may be on disk, or on a peer's,
- * and be agreed on later (G3). */
-static void on_ended(struct raft_apply *apply, int status, void *result)
+static void batch_ended(struct batch *b, int rc)
 {
-    struct op *op = LIST_ENTRY(apply, struct op, apply);
-    struct group *g = op->group;
-    if (status == 0) buf_append_slice(&op->result, buf_slice(result));
-    op->rc = status == 0 && buf_status(&op->result) == 0 ? 0 : E_UNKNOWN;
-    list_push_back(&g->ended, &op->node);
-    tell_soon(g);
+    b->rc = rc;
+    list_push_back(&b->group->ended, &b->node);
+    tell_soon(b->group);
 }
 
-static void refuse(struct group *g, struct group_proposal *p)
+/* After a failure nobody knows: the entry may be on disk, or on a peer's, and be agreed on later (G3). */
+static void on_applied(struct raft_apply *raft_apply, int status, void *result)
 {
-    list_push_back(&g->refused, &p->node);
-    tell_soon(g);
+    struct batch *b = LIST_ENTRY(raft_apply, struct batch, apply);
+    struct group *g = b->group;
+    g->flying = NULL;
+    if (status == 0) {
+        b->results = g->results;
+        g->results = (struct buf){0};
+        CHECK(result == &g->results);
+    }
+    batch_ended(b, status == 0 && buf_status(&b->results) == 0 ? 0 : E_UNKNOWN);
 }
 
-static struct op *op_new(struct group *g, struct group_proposal *p)
+static void send_batch(struct group *g, struct batch *b)
 {
-    struct op *op = mem_zalloc(sizeof *op);
-    if (op == NULL) return NULL;
-    op->group = g;
-    op->proposal = p;
-    return op;
+    struct raft_buffer entry;
+    if (!raft_entry_seal(buf_slice(&b->commands), &entry)) {
+        batch_ended(b, E_CANCELED);
+        return;
+    }
+    buf_fini(&b->commands);
+    g->flying = b;
+    int status = raft_apply(&g->raft, &b->apply, &entry, 1, on_applied);
+    if (status == 0) return;
+    raft_free(entry.base);
+    on_applied(&b->apply, status, NULL); /* It may have reached a peer before it failed. */
+}
+
+/* Send what has gathered, when nothing is on its way. */
+static void send_next(struct group *g)
+{
+    struct batch *b = g->filling;
+    if (b == NULL || g->flying != NULL) return;
+    g->filling = NULL;
+    if (g->is_ready) send_batch(g, b);
+    else batch_ended(b, g->is_closing ? E_CANCELED : E_STATE);
+}
+
+static struct batch *batch_new(struct group *g)
+{
+    struct batch *b = mem_zalloc(sizeof *b);
+    if (b == NULL) return NULL;
+    b->group = g;
+    list_init(&b->node);
+    list_init(&b->proposals);
+    return b;
 }
 
 void group_propose(struct group *g, struct group_proposal *p, struct slice command)
 {
-    struct op *op = NULL;
-    struct raft_buffer entry = {0};
-    if (!g->is_ready) {
-        refuse(g, p);
+    if (g->is_ready && g->filling == NULL) g->filling = batch_new(g);
+    if (!g->is_ready || g->filling == NULL || raft_entry_add(&g->filling->commands, command) != 0) {
+        list_push_back(&g->refused, &p->node);
+        tell_soon(g);
         return;
     }
-    op = op_new(g, p);
-    if (op == NULL || !raft_entry_new(command, &entry)) {
-        mem_free(op);
-        refuse(g, p);
-        return;
-    }
-    int status = raft_apply(&g->raft, &op->apply, &entry, 1, on_ended);
-    if (status == 0) return;
-    raft_free(entry.base);
-    on_ended(&op->apply, status, NULL); /* It may have reached a peer before it failed. */
+    list_push_back(&g->filling->proposals, &p->node);
+    send_next(g);
 }
