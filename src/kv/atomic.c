@@ -1,5 +1,5 @@
 /* src/kv/atomic.c: INCR, CHECK_AND_SET and CHECK_AND_MUTATE: look at one key, decide, write plain puts
- * and deletes. Source: docs/data.md, rules W5 to W9. */
+ * and deletes. Source: docs/data.md, rules E7 and E8. */
 #include "kv/item.h"
 #include "kv/match.h"
 #include "kv/number.h"

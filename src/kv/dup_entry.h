@@ -8,7 +8,7 @@
  *     for each op: kv_dup_entry_append(&body, &op), count++
  *     rc = kv_dup_request_finish(&body, offset, count, &fields);
  *
- * Source: docs/data.md, rules D1 to D4. Pure. */
+ * Source: docs/data.md, rule X8. Pure. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"

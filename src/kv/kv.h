@@ -37,7 +37,8 @@ static inline void kv_sources_add(struct kv_sources *s, uint8_t cluster_id)
 }
 
 /* What of its surroundings the meaning of a request depends on. Changes rarely; the owner keeps one per
- * partition and hands it in with every call. */
+ * partition and hands it in with every call. For a read that runs on another thread it hands in a copy:
+ * nothing in it may change during a call. */
 struct kv_partition {
     int32_t app_id;
     uint32_t index;

@@ -1,5 +1,5 @@
 /* src/kv/match.h: the questions that requests ask about bytes: filters of reads, conditions of
- * check-and-set and check-and-mutate. Pure. Source: docs/data.md, rules M4 and W8. */
+ * check-and-set and check-and-mutate. Pure. Source: docs/data.md, rules M3 and E8. */
 #pragma once
 #include "base/err.h"
 #include "base/slice.h"

@@ -1,4 +1,4 @@
-/* src/kv/point.c: GET, TTL and BATCH_GET. Source: docs/data.md, rules G1 to G6. */
+/* src/kv/point.c: GET, TTL and BATCH_GET. Source: docs/data.md, rules G1 to G4. */
 #include "kv/range.h"
 #include "kv/read_impl.h"
 

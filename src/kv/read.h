@@ -8,7 +8,7 @@
  * The answer's slices point into the store (pinned), the arena and the request. GET and TTL allocate
  * nothing. Tombstones and expired rows do not exist, but count as visited where a limit counts visits.
  *
- * Source: docs/data.md, rules G1 to G6 (points), M1 to M9 (MULTI_GET), S1 to S9 (scans). */
+ * Source: docs/data.md, rules G1 to G4 (points), M1 to M9 (MULTI_GET), S1 to S9 (scans). */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

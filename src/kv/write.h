@@ -9,9 +9,9 @@
  * compares timetags could not tell which came later.) A delete is a tombstone, never an absence.
  *
  * Duplicated entries keep the timetag of their origin and are written only where it is larger than
- * that of the stored row, tombstones and expired rows included: last writer wins (W10 to W16).
+ * that of the stored row, tombstones and expired rows included: last writer wins (X3).
  *
- * Source: docs/data.md, rules W1 to W16. Pure. */
+ * Source: docs/data.md, rules E1 to E9 and X1 to X7. Pure. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"

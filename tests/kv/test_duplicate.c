@@ -1,5 +1,5 @@
 /* tests/kv/test_duplicate.c: writes that come from another cluster, and ours on their way there
- * (docs/data.md, D1 to D12). */
+ * (docs/data.md, X1 to X8). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

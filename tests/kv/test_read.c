@@ -1,4 +1,4 @@
-/* tests/kv/test_read.c: points, MULTI_GET and SORTKEY_COUNT (docs/data.md, G1 to G6, M1 to M9). */
+/* tests/kv/test_read.c: points, MULTI_GET and SORTKEY_COUNT (docs/data.md, G1 to G4, M1 to M9). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* tests/kv/test_write.c: the writes of ordinary clients, rule by rule (docs/data.md, W1 to W9). */
+/* tests/kv/test_write.c: the writes of ordinary clients, rule by rule (docs/data.md, E1 to E9). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
