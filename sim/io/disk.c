@@ -95,7 +95,7 @@ static void write_push(struct disk *d, struct inode *inode, const struct write *
     *w = *head;
     w->issued_us = sim_thread_now_us(d->machine->sim);
     w->durable_us = UINT64_MAX;
-    if (head->size != 0) memcpy(w->data, data, head->size);
+    if (data != NULL) memcpy(w->data, data, head->size);
     writes_fold(d, inode);
     list_push_back(&inode->writes, &w->node);
     d->used_size -= inode->seen.size;
