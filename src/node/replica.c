@@ -83,7 +83,7 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
     rc = repl_init(&r->repl, node_id, saved.ballot != 0 ? &saved : NULL, store_applied(r->store),
                    tail_size_max);
     if (rc != 0) goto failed;
-    r->apply_to = r->repl.applied;
+    r->apply_to = r->durable = r->repl.applied;
     *out = r;
     return 0;
 
@@ -262,7 +262,6 @@ static void do_commit(struct replica *r, uint64_t decree)
     }
     LIST_EACH (it, &r->streams)
         stream_on_committed(LIST_ENTRY(it, struct stream, node), decree, size);
-    replica_hold(r);
 }
 
 static void state_saved(struct io_work *work);
@@ -426,13 +425,12 @@ void replica_on_logged(struct replica *r, int rc)
 void replica_hold(struct replica *r)
 {
     uint64_t confirmed = LOG_NO_SHIPPER;
-    bool may_ship = r->assigned == NULL; /* Not told yet: keep what a stream may want. */
-    if (may_ship || !r->is_held) return;
+    if (r->assigned == NULL || !r->is_held) return; /* Not told yet: a stream may want everything. */
     LIST_EACH (it, &r->streams) {
         uint64_t decree = stream_hold_decree(LIST_ENTRY(it, struct stream, node));
         if (decree < confirmed) confirmed = decree;
     }
-    log_hold_set(&r->hold, store_durable(r->store), confirmed);
+    log_hold_set(&r->hold, r->durable, confirmed);
 }
 
 static void flush_run(struct io_work *work)
@@ -446,6 +444,7 @@ static void flush_done(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->is_flushing = false;
+    r->durable = store_durable(r->store);
     replica_hold(r);
     replica_set_policy(r);
     replica_release(r);

@@ -49,6 +49,7 @@ struct replica {
     struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
     struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
 
+    uint64_t durable;   /* Decree that the store is known to hold durably. */
     uint64_t apply_to;  /* Decree that the store was asked to reach. */
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;

@@ -117,10 +117,7 @@ void stream_step(struct stream *s, struct dup_event event)
         s->dup.needs_snapshot = false;
     show_metrics(s);
     set_timer(s);
-    if (s->machine.confirmed != confirmed) {
-        replica_hold(s->replica);
-        dup_wait_check(s->replica);
-    }
+    if (s->machine.confirmed != confirmed) dup_wait_check(s->replica);
 }
 
 static void on_timer(struct io_timer *timer)
