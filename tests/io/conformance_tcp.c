@@ -625,8 +625,15 @@ static void test_close_inside_on_bytes(void **state)
 /* Has something to say at the end of every turn, until it is told of the end. */
 struct chatter {
     struct io_turn_hook hook;
+    struct io_post again; /* Makes another turn follow at once. */
+    bool is_posted;
     struct end *end;
 };
+
+static void on_again(struct io_post *post)
+{
+    LIST_ENTRY(post, struct chatter, again)->is_posted = false;
+}
 
 static void on_chatter(struct io_turn_hook *hook)
 {
@@ -637,12 +644,15 @@ static void on_chatter(struct io_turn_hook *hook)
     }
     end_send(chatter->end, slice_str("."));
     close_there(chatter->end);
+    if (!chatter->is_posted) io_post(chatter->end->loop, &chatter->again);
+    chatter->is_posted = true;
 }
 
 static void chatter_start(void *context)
 {
     struct chatter *chatter = context;
     chatter->hook.run = on_chatter;
+    chatter->again.run = on_again;
     io_turn_hook_add(chatter->end->loop, &chatter->hook);
 }
 
