@@ -89,8 +89,9 @@ static size_t remote_place(const struct meta *m, struct slice name)
 int meta_on_remote_set(struct meta *m, const struct meta_command *c, struct outcome *out)
 {
     const struct meta_remote_set *set = &c->remote_set;
-    if (!meta_name_is_valid(set->name) || !meta_metas_is_valid(set->metas) || set->cluster_id < 0 ||
-        set->cluster_id > META_CLUSTER_ID_MAX)
+    bool has_metas = set->metas.size > 0;
+    if (!meta_name_is_valid(set->name) || (has_metas && !meta_metas_is_valid(set->metas)) ||
+        set->cluster_id < 0 || set->cluster_id > META_CLUSTER_ID_MAX)
         return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
     size_t at = remote_place(m, set->name);
     bool is_new = at == m->remote_count || !slice_is(set->name, m->remotes[at].name);

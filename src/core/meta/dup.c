@@ -58,7 +58,7 @@ static bool find_target(const struct meta *m, const struct meta_dup_add *add, st
     out->cluster = known != NULL ? slice_str(known->name) : (struct slice){0};
     out->metas = known != NULL ? slice_str(known->metas) : add->remote;
     out->table = add->remote_table.size > 0 ? add->remote_table : add->table;
-    return true;
+    return out->metas.size > 0; /* The config may have told an id only. */
 }
 
 static bool goes_to_cluster(const struct meta_dup *dup, const struct target *to)

@@ -15,7 +15,7 @@
  * in the words of Pegasus where Pegasus has words. What is written here is durable; what is only true
  * now (leases, lag, disks) is somebody else's.
  *
- * Source: docs/meta.md, rules M1 to M24. */
+ * Source: docs/meta.md, rules M1 to M21. */
 #pragma once
 #include <stdbool.h>
 
@@ -120,8 +120,8 @@ struct meta_node {
 
 struct meta_remote {
     char name[META_NAME_SIZE_MAX + 1];
-    char metas[META_METAS_SIZE_MAX + 1];
-    uint8_t cluster_id; /* 0: not told. */
+    char metas[META_METAS_SIZE_MAX + 1]; /* "": not told. */
+    uint8_t cluster_id;                  /* 0: not told. */
 };
 
 /* Read what you like, change nothing: changes are commands. */
@@ -190,8 +190,8 @@ struct meta_node_leave {
 
 /* A cluster that duplications may name. Setting it again replaces it. */
 struct meta_remote_set {
-    struct slice name, metas;
-    int32_t cluster_id; /* 0: not told. */
+    struct slice name, metas; /* Metas may be empty: not told. */
+    int32_t cluster_id;       /* 0: not told. */
 };
 
 struct meta_table_create {

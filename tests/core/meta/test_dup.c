@@ -156,6 +156,8 @@ static void test_add_refused(void **state)
     assert_hint(w, "illegal operation: adding duplication to itself");
     assert_int_equal(world_add_dup(w, "t", "nowhere", true), WIRE_ERR_INVALID_PARAMETERS);
     assert_hint(w, "failed to find cluster[nowhere] address in config [pegasus.clusters]");
+    assert_int_equal(world_remote(w, "idonly", "", 5), WIRE_ERR_OK);
+    assert_int_equal(world_add_dup(w, "t", "idonly", true), WIRE_ERR_INVALID_PARAMETERS);
     assert_int_equal(world_add_dup(w, "u", "there", true), WIRE_ERR_APP_NOT_EXIST);
     assert_hint(w, "app u was not found");
     static const char *const no_metas[] = {":1",    "h:",   "h:0",          "h:65536",
