@@ -44,7 +44,7 @@ struct store {
     struct pmap flushing; /* With is_flushing: what will be the image. */
     uint64_t flushing_decree;
     bool is_flushing;
-    int flush_failed; /* The code of the last flush. Writes fail while it isn't 0. */
+    int failed; /* The code of the flush that ended writing, or 0. */
     struct store_policy policy;
     uint64_t stalls;
     struct list_node iters, pins;
@@ -338,8 +338,7 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
 {
     CHECK(decree > s->applied);
     struct store_sim_disk *disk = s->env->disk;
-    if (s->flush_failed == E_NOSPACE && disk->faults.flush_code == 0) s->flush_failed = 0;
-    if (s->flush_failed != 0) return s->flush_failed;
+    if (s->failed != 0) return s->failed;
     if (prng_percent(&disk->prng, disk->faults.stall_percent)) {
         s->stalls++;
         return E_BUSY;
@@ -348,6 +347,12 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
         make_change(&s->rows, &changes);
     s->applied = decree;
     return 0;
+}
+
+int store_failure(const struct store *s, struct err *e)
+{
+    if (s->failed == 0) return 0;
+    return err_set(e, s->failed, "store %s: flush: %s", s->image->dir, err_text(s->failed));
 }
 
 void store_wait_writable(struct store *s)
@@ -481,19 +486,18 @@ static void begin_flush(struct store *s)
 static int end_flush(struct store *s)
 {
     s->is_flushing = false;
-    s->flush_failed = s->env->disk->faults.flush_code;
-    if (s->flush_failed == 0) {
+    if (s->failed == 0) s->failed = s->env->disk->faults.flush_code;
+    if (s->failed == 0) {
         pmap_fini(&s->image->rows);
         s->image->rows = pmap_copy(s->flushing);
         s->image->decree = s->flushing_decree;
     }
     pmap_fini(&s->flushing);
-    return s->flush_failed;
+    return s->failed;
 }
 
 int store_flush(struct store *s)
 {
-    if (s->flush_failed == E_IO) return E_IO; /* The disk failed: that is final. */
     if (s->image->decree == s->applied) return 0;
     begin_flush(s);
     return end_flush(s);
@@ -580,7 +584,7 @@ static struct store *draw_store(struct store_sim_disk *disk)
 void store_sim_background(struct store_sim_disk *disk)
 {
     struct store *s = draw_store(disk);
-    if (s == NULL || s->flush_failed == E_IO) return;
+    if (s == NULL || s->failed != 0) return;
     if (prng_percent(&disk->prng, 25)) compact(s, 50);
     else if (s->is_flushing) (void)end_flush(s); /* Remembered in the store: writes will tell. */
     else begin_flush(s);

@@ -28,7 +28,7 @@ void store_sim_disk_free(
 struct store_sim_faults {
     uint32_t again_percent; /* Of reads and seeks of STORE_CACHED; of steps a tenth of that. */
     uint32_t stall_percent; /* Of writes: E_BUSY. */
-    int flush_code; /* Not 0: flushes fail with it, E_NOSPACE or E_IO, and then writes too. */
+    int flush_code;         /* Not 0: the next flush of each store fails with it, and its writes. */
 };
 void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_faults *faults);
 

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -57,8 +58,8 @@ struct store {
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
     _Atomic uint64_t applied;
     _Atomic uint64_t stalls;
-    size_t unreported; /* Bytes written since the last report to the flusher. */
-    int failed;        /* The error that ended writing, or 0. */
+    size_t unreported;  /* Bytes written since the last report to the flusher. */
+    struct err failure; /* What ended writing; the code is 0 while nothing has. */
     struct flusher_entry flusher_entry;
     pthread_mutex_t policy_lock;
     struct store_policy policy;
@@ -280,11 +281,13 @@ static rocksdb_options_t *db_options_new(struct store_env *env)
     rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0); /* No timers: an idle store is asleep. */
     rocksdb_options_set_stats_persist_period_sec(o, 0);
-    rocksdb_options_set_info_log_level(o, 2); /* Warnings. */
-    rocksdb_options_set_keep_log_file_num(o, 2);
-    rocksdb_options_set_max_log_file_size(o, 1 << 20);
+    /* Of RocksDB's own log only the header: it stops the process at the line after one that didn't fit on
+     * the disk. What matters comes back as an error anyway. */
+    rocksdb_options_set_info_log_level(o, 4);
+    rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_max_manifest_file_size(o, 4 << 20);
     rocksdb_options_set_arena_block_size(o, 64 << 10); /* An idle store holds one of these. */
+    rocksdb_options_set_max_write_buffer_number(o, 4); /* The same for both: flushed together. */
     return o;
 }
 
@@ -295,7 +298,6 @@ static rocksdb_options_t *rows_options_new(struct store *s, rocksdb_options_t *d
                                             rocksdb_lz4_compression, rocksdb_lz4_compression};
     rocksdb_options_t *o = rocksdb_options_create_copy(db_options);
     rocksdb_options_set_write_buffer_size(o, s->env->options.write_buffer_size / 4);
-    rocksdb_options_set_max_write_buffer_number(o, 4);
     rocksdb_options_set_num_levels(o, LEVELS);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
     rocksdb_options_set_target_file_size_base(o, 32 << 20);
@@ -317,6 +319,8 @@ static rocksdb_options_t *meta_options_new(rocksdb_options_t *db_options)
     rocksdb_options_t *o = rocksdb_options_create_copy(db_options);
     rocksdb_options_set_inplace_update_support(o, 1);
     rocksdb_options_set_inplace_update_num_locks(o, 1);
+    rocksdb_options_set_write_buffer_size(o,
+                                          1 << 20); /* After a full disk it wants as much free. */
     rocksdb_options_set_compression(o, rocksdb_no_compression);
     return o;
 }
@@ -551,25 +555,34 @@ static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decr
     return size;
 }
 
+/* A write didn't pass: it is too early for it, or 'why', which is freed, is the end of writing. */
+static int refuse(struct store *s, char *why)
+{
+    int rc = why == NULL ? E_BUSY : code_of(why, E_BUSY);
+    if (rc == E_BUSY) atomic_fetch_add_explicit(&s->stalls, 1, memory_order_relaxed);
+    else (void)err_set(&s->failure, rc, "store %s: %s", s->dir, why);
+    rocksdb_free(why);
+    return rc;
+}
+
 int store_write(struct store *s, struct store_batch *b, uint64_t decree)
 {
     CHECK(decree > store_applied(s));
-    if (s->failed != 0) return s->failed;
-    int rc = E_BUSY;
-    if (!flusher_is_full(s->env->flusher)) {
-        size_t size = batch_finish(b, s, decree);
-        char *why = NULL;
-        rocksdb_write(s->db, s->env->write_options, b->changes, &why);
-        rc = take_code(why, E_BUSY);
-        if (rc == 0) {
-            atomic_store_explicit(&s->applied, decree, memory_order_release);
-            report_written(s, size);
-            return 0;
-        }
-    }
-    if (rc == E_BUSY) atomic_fetch_add_explicit(&s->stalls, 1, memory_order_relaxed);
-    else if (rc != E_NOSPACE) s->failed = rc;
-    return rc;
+    if (s->failure.code != 0) return s->failure.code;
+    if (flusher_is_full(s->env->flusher)) return refuse(s, NULL);
+    size_t size = batch_finish(b, s, decree);
+    char *why = NULL;
+    rocksdb_write(s->db, s->env->write_options, b->changes, &why);
+    if (why != NULL) return refuse(s, why);
+    atomic_store_explicit(&s->applied, decree, memory_order_release);
+    report_written(s, size);
+    return 0;
+}
+
+int store_failure(const struct store *s, struct err *e)
+{
+    if (e != NULL) *e = s->failure;
+    return s->failure.code;
 }
 
 /* Wait until writes are let pass. 0, or what RocksDB's background has run into. */
@@ -710,15 +723,26 @@ static int flush_families(struct store *s)
     return 0;
 }
 
+/* The one witness of a flush: compacting has no result in c.h. Where RocksDB has just recovered from a
+ * full disk it may also return before the flush has ended: wait, while writes are let pass. */
+static int await_durable(struct store *s, uint64_t decree)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    for (int tries = 0; tries < 1000; tries++) {
+        if (store_durable(s) >= decree) return 0;
+        int rc = write_nothing(s);
+        if (rc != 0) return rc;
+        (void)nanosleep(&pause, NULL); /* Cut short by a signal, it is tried earlier: no harm. */
+    }
+    return E_IO;
+}
+
 int store_flush(struct store *s)
 {
     uint64_t wanted = store_applied(s);
     if (store_durable(s) >= wanted) return 0;
     int rc = flush_families(s);
-    if (store_durable(s) >= wanted)
-        return 0; /* The one witness: compacting has no result in c.h. */
-    if (rc == 0) rc = write_nothing(s);
-    return rc != 0 ? rc : E_IO;
+    return rc != 0 ? rc : await_durable(s, wanted);
 }
 
 /* The decree that the checkpoint in 'dir' holds: only itself can say, for writes went on meanwhile. */

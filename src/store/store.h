@@ -80,11 +80,13 @@ void store_batch_delete(struct store_batch *b, struct slice key);
 
 /* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above store_applied(); decrees
  * may be left out. 'b' stays as it is: clear it, or write it again. Returns 0, or with nothing written
- *     E_BUSY     the store wants time: the same write will succeed later
- *     E_NOSPACE  the disk is full: the store goes on by itself within seconds after there is room
- *     E_IO       the disk failed: no more writes until the store is opened again
- *     E_CORRUPT  a table file was found damaged: as E_IO */
+ *     E_BUSY                       the store wants time: the same write will succeed later
+ *     E_NOSPACE, E_IO, E_CORRUPT   the disk is full, or failed, or holds a damaged file: no more writes
+ *                                  until the store is closed and opened again. Reads go on. */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
+
+/* What ended writing, as a code and, in 'e' (may be NULL), as a sentence; 0 when nothing has. */
+int store_failure(const struct store *s, struct err *e);
 
 /* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking. Any thread
  * but not while the store is being closed. */

@@ -70,8 +70,8 @@ void expect_head(struct store *s, const char *hash, const char *sort, struct val
                  const char *data)
 {
     struct store_value v;
-    struct value_head found;
-    struct slice found_data;
+    struct value_head found = {0, 0};
+    struct slice found_data = {NULL, 0};
     assert_int_equal(get(s, hash, sort, &v), 0);
     assert_int_equal(value_split(v.bytes, &found, &found_data), 0);
     assert_int_equal(found.expire_ts, head.expire_ts);
@@ -119,7 +119,7 @@ void seek_last(struct store_iter *it, const char *hash, const char *sort)
 
 static void append_row(struct buf *text, struct slice key)
 {
-    struct key_parts parts;
+    struct key_parts parts = {{NULL, 0}, {NULL, 0}};
     assert_int_equal(key_split(key, &parts), 0);
     if (text->size > 0) buf_append_str(text, " ");
     buf_append_slice(text, parts.hash_key);
