@@ -350,6 +350,9 @@ static int group_save(struct log *l, bool is_sync)
     struct slice bytes = buf_slice(&l->writer.out);
     int rc = io_file_write(newest->file, newest->core.end, &bytes, 1);
     if (rc == E_NOSPACE && group_undo(l) == 0) return E_NOSPACE;
+#ifdef MUT_ack_before_sync
+    is_sync = is_sync && l->writer.staged_count == 0;
+#endif
     if (rc == 0 && is_sync) rc = segment_sync(l, newest);
     if (rc == 0) return 0;
     log_fail(l);

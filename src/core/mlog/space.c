@@ -118,6 +118,7 @@ void mlog_segment_push(struct mlog_space *s, struct mlog_segment *segment)
 
 void mlog_segment_remove(struct mlog_space *s, struct mlog_segment *segment)
 {
+    CHECK(segment->pins == 0);
     for (uint32_t i = 0; i < segment->share_count; i++) {
         struct mlog_partition *p = segment->shares[i].partition;
         mlog_index_drop(&p->index, segment->number);
