@@ -2,11 +2,13 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "http/http.h"
 #include "io/uv.h"
 #include "node/node.h"
 #include "obs/logger_file.h"
@@ -36,6 +38,7 @@ struct server {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     enum server_state state;
+    _Atomic(struct http *) http; /* NULL until the node serves: who comes earlier is sent away. */
 };
 
 static void server_set(struct server *s, enum server_state state)
@@ -71,7 +74,20 @@ static void on_closed(void *context)
     server_set(context, CLOSED);
 }
 
-static const struct node_handler handler = {.on_ready = on_ready, .on_failed = on_failed};
+static void on_http(void *context, struct io_arrival *arrival)
+{
+    struct server *s = context;
+    struct http *http = atomic_load(&s->http);
+    int fd;
+    if (http == NULL || io_arrival_detach(arrival, &fd) != 0) io_arrival_close(arrival);
+    else http_serve(http, fd);
+}
+
+static const struct node_handler handler = {
+    .on_ready = on_ready,
+    .on_failed = on_failed,
+    .on_http = on_http,
+};
 
 struct options {
     struct node_config config;
@@ -147,12 +163,14 @@ static int serve(struct io *io, const struct node_config *config, const sigset_t
 {
     struct server s = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct node *node;
+    struct http *http = NULL;
     struct err e = {0};
     if (node_open(io, config, &handler, &s, &node, &e) != 0) {
         (void)fprintf(stderr, "pirened: %s\n", e.text);
         return 1;
     }
     bool has_started = server_wait_change(&s, STARTING) == SERVING;
+    if (has_started && http_open(io, node_metrics(node), &http) == 0) atomic_store(&s.http, http);
     if (has_started) {
         int signal_number;
         (void)sigwait(signals, &signal_number);
@@ -160,6 +178,7 @@ static int serve(struct io *io, const struct node_config *config, const sigset_t
     enum server_state before = has_started ? SERVING : FAILED;
     node_close(node, on_closed, &s);
     (void)server_wait_change(&s, before);
+    http_close(http); /* Nothing is handed over any more, and it reads the node's figures. */
     node_free(node);
     return has_started ? 0 : 1;
 }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "kv/apply.h"
 #include "node/node_impl.h"
 #include "node/replica_state.h"
 #include "node/stream.h"
@@ -344,12 +345,7 @@ static uint64_t collect(struct replica *r, struct store_batch *changes)
         CHECK(bytes != NULL);
         struct mutation m;
         CHECK(mutation_read(slice_of(bytes->data, bytes->capacity), &m) == 0);
-        struct mutation_op op;
-        while (mutation_op_next(&m.ops, &op)) {
-            uint8_t head[VALUE_HEAD_SIZE];
-            value_head_write(head, (struct value_head){op.expire_ts, op.timetag});
-            store_batch_put(changes, op.key, slice_of(head, sizeof head), op.data);
-        }
+        kv_apply(changes, &m);
         size += bytes->capacity;
     }
     return decree;
@@ -425,7 +421,8 @@ void replica_on_logged(struct replica *r, int rc)
 void replica_hold(struct replica *r)
 {
     uint64_t confirmed = LOG_NO_SHIPPER;
-    if (r->assigned == NULL || !r->is_held) return; /* Not told yet: a stream may want everything. */
+    if (r->assigned == NULL || !r->is_held)
+        return; /* Not told yet: a stream may want everything. */
     LIST_EACH (it, &r->streams) {
         uint64_t decree = stream_hold_decree(LIST_ENTRY(it, struct stream, node));
         if (decree < confirmed) confirmed = decree;

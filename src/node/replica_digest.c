@@ -28,8 +28,8 @@ static int digest_rows(struct digest_state *d, struct arena *a)
                      : DIGEST_ROWS_MAX;
     struct kv_digest_row *rows;
     size_t count;
-    int rc = kv_digest_list(d->replica->store, &d->scope, (uint32_t)d->args.bucket,
-                            (struct slice){0}, max, a, &rows, &count);
+    int rc = kv_digest_list(d->replica->store, &d->scope, (uint32_t)d->args.bucket, d->args.after,
+                            max, a, &rows, &count);
     if (rc != 0) return rc;
     struct digest_row *out = arena_array(a, count, sizeof *out);
     if (out == NULL) return E_NOMEM;
@@ -91,10 +91,12 @@ void replica_on_digest(struct replica *r, struct rpc_request *request)
         rpc_reply_error(request, WIRE_ERR_INVALID_PARAMETERS);
         return;
     }
+    uint32_t now_s = d->args.now_s > 0 && d->args.now_s <= UINT32_MAX
+                         ? (uint32_t)d->args.now_s
+                         : value_epoch_s(replica_now(r).wall_us);
     d->replica = r;
     d->request = request;
-    d->scope = (struct kv_digest_scope){.bits = (uint32_t)d->args.bucket_bits,
-                                        .now_s = value_epoch_s(replica_now(r).wall_us)};
+    d->scope = (struct kv_digest_scope){.bits = (uint32_t)d->args.bucket_bits, .now_s = now_s};
     d->decree = store_applied(r->store);
     request->arena.limit = DIGEST_ARENA_SIZE;
     r->busy++;

@@ -52,7 +52,7 @@ static void finish(struct read_state *state)
     }
     if (state->rc != 0) {
         kv_read_fini(read);
-        refuse(r, request, WIRE_ERR_BUSY);
+        refuse(r, request, state->rc == E_LIMIT ? WIRE_ERR_INVALID_DATA : WIRE_ERR_BUSY);
         return;
     }
     struct kv_reply reply = kv_read_end(read, &r->partition, &r->scans, replica_now(r).boot_ms);
@@ -75,8 +75,17 @@ static void pool_done(struct io_work *work)
     replica_release(r);
 }
 
+/* The pool gets a copy of what the loop may change meanwhile. */
 static void read_on_pool(struct read_state *state)
 {
+    struct kv_partition *copy = arena_copy(&state->request->arena, &state->replica->partition,
+                                           sizeof state->replica->partition);
+    if (copy == NULL) {
+        state->rc = E_NOMEM;
+        finish(state);
+        return;
+    }
+    state->context.partition = copy;
     metric_counter_add(&state->replica->metrics.reads_off_loop, 1);
     state->replica->busy++;
     state->work.run = pool_run;

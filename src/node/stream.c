@@ -168,7 +168,8 @@ static void read_answer(const struct rpc_answer *answer, struct arena *a, struct
     if (e->answered.rc != 0) return;
     if ((response.set & DUPLICATE_RESPONSE_HAS_REFUSED_INDEX) != 0)
         e->answered.refused = response.refused_index;
-    if (response.error == RRDB_INVALID_ARGUMENT) e->answered.rc = E_REFUSED;
+    if (response.error == RRDB_INVALID_ARGUMENT || response.error == RRDB_NOT_SUPPORTED)
+        e->answered.rc = E_REFUSED;
     else if (response.error != RRDB_OK) e->answered.rc = E_IO;
 }
 

@@ -66,6 +66,8 @@ static const struct field digest_request_fields[] = {
     FIELD(digest_request, 2, I32, bucket_bits),
     FIELD(digest_request, 3, I32, bucket),
     FIELD(digest_request, 4, I32, max_rows),
+    FIELD(digest_request, 5, I64, now_s),
+    FIELD(digest_request, 6, BLOB, after),
 };
 SCHEMA(digest_request);
 

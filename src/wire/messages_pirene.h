@@ -82,6 +82,9 @@ struct digest_request {
     int32_t bucket_bits; /* 0 to 16. */
     int32_t bucket;      /* -1: counts and digests of all; else the rows of this one too. */
     int32_t max_rows;    /* Of the rows; 0 or less: the server's choice. */
+    int64_t now_s;       /* What counts as expired: seconds of wire/value.h's epoch. Both sides of a
+                            comparison are asked with the same; 0: the server's clock. */
+    struct slice after;  /* Rows behind this raw key only: the last of the page before. */
 };
 
 struct digest_row {
