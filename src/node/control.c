@@ -414,6 +414,9 @@ static int start_log(struct node *n, struct err *e)
 {
     int rc = log_start(n->log);
     n->is_log_running = rc == 0;
+    n->log_figures.log = n->log;
+    metric_entity_init(&n->log_entity, &node_log_table, &n->log_figures);
+    metric_registry_add(&n->registry, &n->log_entity);
     return rc == 0 ? 0 : err_set(e, rc, "start the log's writer: %s", err_text(rc));
 }
 

@@ -274,6 +274,7 @@ void node_free(struct node *n)
     if (n == NULL) return;
     for (uint32_t i = 0; i < n->worker_count; i++) worker_close_loop(&n->workers[i]);
     io_loop_close(n->control);
+    metric_registry_remove(&n->registry, &n->log_entity);
     log_close(n->log);
     for (uint32_t i = 0; i < n->worker_count; i++) worker_free(&n->workers[i]);
     free_list(&n->recovered, free_recovered);

@@ -41,6 +41,8 @@ struct node {
     uint32_t worker_count;
     struct worker workers[NODE_WORKERS_MAX];
     struct metric_registry registry; /* Any thread. */
+    struct log_figures_view log_figures;
+    struct metric_entity log_entity;
 
     /* The control loop's. */
     struct io_loop *control;

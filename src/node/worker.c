@@ -87,10 +87,9 @@ void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, 
 
 static void on_batch_done(struct log_batch *log_batch, int rc);
 
-/* The end of a turn: what its replicas appended goes to the log, unless a batch is under way. */
-static void submit_batch(struct io_turn_hook *hook)
+/* What its replicas appended goes to the log, unless a batch is under way. */
+static void submit_batch(struct worker *w)
 {
-    struct worker *w = LIST_ENTRY(hook, struct worker, hook);
     if (w->flying != NULL || w->filling->count == 0) return;
     w->flying = w->filling;
     w->filling = w->filling == &w->batches[0] ? &w->batches[1] : &w->batches[0];
@@ -101,6 +100,13 @@ static void submit_batch(struct io_turn_hook *hook)
         .on_done = on_batch_done,
     };
     log_submit(w->node->log, &w->flying->log);
+}
+
+static void on_turn_end(struct io_turn_hook *hook)
+{
+    struct worker *w = LIST_ENTRY(hook, struct worker, hook);
+    submit_batch(w);
+    if (w->server != NULL) worker_metrics_copy(&w->metrics, rpc_server_counters(w->server));
 }
 
 /* Tell every replica of the batch, each once. */
@@ -372,7 +378,7 @@ void worker_drop(struct worker *w, struct gpid gpid)
 
 int worker_open(struct worker *w, struct node *n, uint32_t index)
 {
-    *w = (struct worker){.node = n, .index = index, .hook.run = submit_batch};
+    *w = (struct worker){.node = n, .index = index, .hook.run = on_turn_end};
     for (uint32_t i = 0; i < WORKER_BUCKETS; i++) list_init(&w->replicas[i]);
     list_init(&w->openings);
     list_init(&w->closed);
@@ -393,6 +399,9 @@ int worker_open(struct worker *w, struct node *n, uint32_t index)
 
 void worker_start(struct worker *w)
 {
+    metric_entity_init(&w->entity, &node_worker_table, &w->metrics);
+    metric_entity_label(&w->entity, "worker", "%u", w->index);
+    metric_registry_add(&w->node->registry, &w->entity);
     io_turn_hook_add(w->loop, &w->hook);
 }
 
@@ -404,6 +413,7 @@ void worker_stop_if_done(struct worker *w)
     io_timer_stop(&w->disk_timer);
     io_timer_stop(&w->scan_timer);
     io_turn_hook_remove(&w->hook);
+    metric_registry_remove(&w->node->registry, &w->entity);
     w->on_closed(w);
 }
 

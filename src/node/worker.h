@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "io/io.h"
 #include "log/log.h"
+#include "node/node_metrics.h"
 #include "node/replica.h"
 #include "node/stream.h"
 #include "rpc/server.h"
@@ -51,6 +52,9 @@ struct worker {
     bool is_closing;
     void (*on_closed)(struct worker *w);
     struct io_post stop_post, closed_post;
+
+    struct worker_metrics metrics;
+    struct metric_entity entity;
 };
 
 /* Make the worker's parts on its own loop, which is opened here. Before any other loop touches it.
