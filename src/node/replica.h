@@ -54,7 +54,6 @@ struct replica {
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;
     uint64_t
-        replayed_size; /* Bytes of mutations between a confirmed decree and the end, at start. */
 
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */
