@@ -3,7 +3,7 @@
  *     ends[0] ══ pipes[0]: flight ─> unread ══> ends[1]          0 has connected to 1
  *             <══ unread <─ flight :pipes[1] ══
  *
- * A pipe carries segments in order, each with the time at which it would arrive. When the first can't
+ * A pipe carries segments in order, each with the time at which it would arrive by itself. When the first can't
  * (its link is cut, the machine is dark) the pipe stalls, and its sender gives up some time later. What
  * has arrived waits in 'unread' for the process. An end that its system doesn't know any more answers
  * everything with a reset: that is how a half open connection is found out.
@@ -35,7 +35,6 @@ struct pipe {
     size_t unread_size;      /* Bytes of data in it. */
     size_t used_size;        /* Bytes sent and not known to be read. */
     size_t unheard_size;     /* Of these: read, but the word of it was lost. */
-    uint64_t last_us;        /* No segment overtakes another. */
     bool is_full;            /* The window held something back. */
     bool is_stalled;         /* The first of 'flight' could not arrive... */
     uint64_t stalled_us;     /* ...since then. */

@@ -320,6 +320,42 @@ static void test_nothing_runs_in_a_pause(void **state)
     assert_in_range(w->a.boot_ms[1] - w->a.boot_ms[0], 5000, 5010); /* The clock went on. */
 }
 
+/* Nor does a turn go on that waited for the disk when the pause came. */
+static void test_no_turn_goes_on_in_a_pause(void **state)
+{
+    struct world *w = *state;
+    sim_disk_hang(w->a.machine, 10000);
+    assert_true(sim_machine_do(w->a.machine, post_write, &w->a));
+    sim_run_us(w->sim, 1000);
+    sim_machine_pause(w->a.machine);
+    sim_run_us(w->sim, 1000000);
+    assert_int_equal(w->a.count, 1);
+    sim_machine_resume(w->a.machine);
+    sim_run_us(w->sim, 1000);
+    assert_int_equal(w->a.count, 3);
+}
+
+static bool has_begun(void *context)
+{
+    return ((struct node *)context)->count > 0;
+}
+
+/* Nor does work begin that was asked for just before. */
+static void test_no_work_begins_in_a_pause(void **state)
+{
+    struct world *w = *state;
+    struct sim_pace pace = {.post_us_max = 100000, .work_threads = 1};
+    sim_machine_pace(w->a.machine, &pace);
+    assert_true(sim_machine_do(w->a.machine, post_work, &w->a));
+    assert_true(sim_run_until(w->sim, has_begun, &w->a, 200000));
+    sim_machine_pause(w->a.machine);
+    sim_run_us(w->sim, 5000000);
+    assert_string_equal(w->a.order, "0");
+    sim_machine_resume(w->a.machine);
+    sim_run_us(w->sim, 200000);
+    assert_string_equal(w->a.order, "0rd");
+}
+
 /* ---- Crash ---- */
 
 static void take_memory(void *context)
@@ -463,6 +499,8 @@ int main(void)
         STORY(test_wall_clocks_jump_and_boot_clocks_do_not),
         STORY(test_work_blocks_elsewhere_and_ends_on_the_loop),
         STORY(test_nothing_runs_in_a_pause),
+        STORY(test_no_turn_goes_on_in_a_pause),
+        STORY(test_no_work_begins_in_a_pause),
         STORY(test_a_crash_drops_everything),
         STORY(test_a_process_may_die_in_its_own_code),
         STORY(test_a_crash_at_every_output),
