@@ -53,7 +53,6 @@ struct replica {
     uint64_t apply_to;  /* Decree that the store was asked to reach. */
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;
-    uint64_t
 
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */
