@@ -232,7 +232,17 @@ static const char *name_in(const char *path, const char *dir)
     return strchr(name, '/') == NULL ? name : NULL;
 }
 
-/* The tree puts '/' before all else; among the names of one directory that makes no difference. */
+/* The names in a directory, each with its NUL. The tree puts '/' before all else; among the names of one
+ * directory that makes no difference. */
+static void collect_names(const struct tree *t, const char *dir, struct buf *out)
+{
+    for (size_t i = sim_tree_below(t, dir); i < t->count; i++) {
+        if (!sim_path_is_below(t->entries[i].path, dir)) break;
+        const char *name = name_in(t->entries[i].path, dir);
+        if (name != NULL) buf_append(out, name, strlen(name) + 1);
+    }
+}
+
 int io_dir_list(struct io *io, const char *path, void (*each)(void *context, const char *name),
                 void *context)
 {
@@ -243,15 +253,13 @@ int io_dir_list(struct io *io, const char *path, void (*each)(void *context, con
     if (!is_dir(d, tidied)) return E_NOTFOUND;
     rc = sim_disk_call(d, SIM_DISK_READ, tidied);
     if (rc != 0) return rc;
-    struct tree names = {0}; /* A copy: 'each' may remove what it is shown. */
-    sim_tree_copy(&names, &d->seen);
-    for (size_t i = sim_tree_below(&names, tidied); i < names.count; i++) {
-        if (!sim_path_is_below(names.entries[i].path, tidied)) break;
-        const char *name = name_in(names.entries[i].path, tidied);
-        if (name != NULL) each(context, name);
-    }
-    sim_tree_clear(&names);
-    return 0;
+    struct buf names = {0}; /* A copy, the process's own: 'each' may remove a name, or die of it. */
+    collect_names(&d->seen, tidied, &names);
+    rc = buf_status(&names);
+    const char *name = (const char *)names.data, *end = name + names.size;
+    for (; rc == 0 && name < end; name += strlen(name) + 1) each(context, name);
+    buf_fini(&names);
+    return rc;
 }
 
 int io_rename(struct io *io, const char *from, const char *to)

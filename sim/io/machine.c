@@ -190,8 +190,8 @@ void sim_machine_crash_at(struct sim_machine *m, uint64_t nth_output, enum sim_e
 
 void sim_machine_output(struct sim_machine *m)
 {
-    if (m->crash_in == 0 || --m->crash_in != 0) return;
-    if (current != NULL && current->machine == m) sim_machine_crash(m, m->crash_how);
+    if (sim_machine_current() != m || m->crash_in == 0) return;
+    if (--m->crash_in == 0) sim_machine_crash(m, m->crash_how);
 }
 
 /* Forget the process. Its code doesn't run any more, its memory is not looked at any more. */

@@ -205,14 +205,14 @@ uint64_t sim_clock_when(const struct sim_machine *m, uint64_t boot_us);
 struct io_loop {
     struct thread thread;
     char name[SIM_NAME_SIZE];
-    struct list_node ready;   /* struct io_post: what the next turn runs. */
+    struct list_node ready;   /* struct io_post: what the next turn runs... */
+    struct list_node batch;   /* ...and what is left of the present one. */
     struct list_node coming;  /* struct letter: what will be ready. */
     struct list_node hooks;   /* struct io_turn_hook. */
     struct list_node written; /* struct io_tcp: have output since the last turn. */
     struct list_node ends;    /* struct io_tcp: all of this loop. */
     struct event turn, alarm;
-    struct list_node batch; /* What is left of the turn. */
-    bool is_in_turn;        /* Perhaps between two events of it, if the first took time. */
+    bool is_in_turn; /* Perhaps between two events of it, if the first took time. */
     bool is_closing;
     size_t turn_count;  /* Events of this turn. */
     struct heap timers; /* key: boot_ms. */
@@ -234,10 +234,10 @@ void sim_loop_send(struct io_loop *loop, struct io_post *post, uint64_t at_us);
 uint64_t sim_thread_departure(struct sim_machine *m);
 
 void sim_loop_drop(struct io_loop *loop); /* Without running anything. */
-/* Set the alarm for the first timer. */
-void sim_timers_rearm(struct io_loop *loop);
+
+void sim_timers_rearm(struct io_loop *loop); /* Set the alarm for the first. */
 bool sim_timers_due(const struct io_loop *loop);
-void sim_timers_run(struct io_loop *loop);
+void sim_timers_run(struct io_loop *loop); /* Those that are due. */
 
 /* Send what was written in this turn (tcp.c). */
 void sim_tcp_flush(struct io_loop *loop);
