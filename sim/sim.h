@@ -10,13 +10,15 @@
  * in the machine's program, in its loops and in sim_machine_do(). All that the world does is drawn
  * from the seed: the same seed, binary and calls give the same sim_hash().
  *
- * Faults the world can make: clocks that run wrong, differ and jump; messages late, in small pieces,
- * held back and then all at once, connections cut both ways or one way, reset, half open; disks that
- * fail, tear, forget, fill, slow down, hang and rot; machines that pause, are killed, lose power.
- * It doesn't make: lost or doubled bytes inside a connection (TCP has none), lying peers.
+ * Faults the world can make: clocks that run wrong, differ and jump; messages late, in small
+ * pieces, held back and then all at once, connections cut both ways or one way, reset, half open;
+ * disks that fail, tear, forget, fill, slow down, hang and rot; machines that pause, are killed,
+ * lose power. It doesn't make: lost or doubled bytes inside a connection (TCP has none), lying
+ * peers.
  *
- * Units: *_us is virtual time in microseconds since the world began, unless it says "for". One thread
- * only. What the world needs for itself it takes or stops the process: it never reports E_NOMEM. */
+ * Units: *_us is virtual time in microseconds since the world began, unless it says "for". One
+ * thread only. What the world needs for itself it takes or stops the process: it never reports
+ * E_NOMEM. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +32,7 @@
 struct sim;
 struct sim_machine;
 
-/* ---- The world ---------------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 struct sim *sim_new(uint64_t seed);
 void sim_free(struct sim *sim); /* Every machine with it, without running its code. Accepts NULL. */
@@ -56,7 +58,7 @@ void sim_at(struct sim *sim, uint64_t at_us, void (*run)(void *context), void *c
 /* Call check(context) after every event from now on: where invariants live. NULL: no more. */
 void sim_check_each(struct sim *sim, void (*check)(void *context), void *context);
 
-/* ---- The trace ---------------------------------------------------------------------------------- */
+/* ---- The trace ------------------------------------------------------------------------------- */
 
 /* Of everything that happened so far: times, machines, kinds, sizes and bytes. Two runs that differ
  * in anything differ here. */
@@ -65,8 +67,8 @@ uint64_t sim_hash(const struct sim *sim);
 /* How many events were run. */
 uint64_t sim_events(const struct sim *sim);
 
-/* Mix words of the harness or of a fake into the hash, and remember them for sim_print_last(). 'what'
- * is a constant string. */
+/* Mix words of the harness or of a fake into the hash, and remember them for sim_print_last().
+ * 'what' is a constant string. */
 void sim_note(struct sim *sim, const char *what, uint64_t a, uint64_t b);
 
 /* The last 'count' events (at most SIM_LAST_MAX), one per line, oldest first. */
@@ -76,7 +78,7 @@ void sim_print_last(const struct sim *sim, FILE *to, size_t count);
 /* Print every event from now on as it happens. NULL: no more. */
 void sim_print_to(struct sim *sim, FILE *to);
 
-/* ---- Machines ----------------------------------------------------------------------------------- */
+/* ---- Machines -------------------------------------------------------------------------------- */
 
 enum { SIM_MACHINES_MAX = 32 };
 
@@ -89,7 +91,8 @@ const char *sim_machine_name(const struct sim_machine *m);
 uint32_t sim_machine_ipv4(const struct sim_machine *m); /* 127.1.0.1 for the first, and so on. */
 
 /* What the machine runs when it is started: main() of its only process. It opens loops and returns;
- * they live on. It may block. All memory it and its loops take with mem_alloc() is the process's. */
+ * they live on. It may block. All memory it and its loops take with mem_alloc() is the
+ * process's. */
 struct sim_program {
     void (*main)(struct sim_machine *m, void *context);
     void *context;
@@ -101,8 +104,8 @@ void sim_machine_start(struct sim_machine *m, struct sim_program program);
 /* The same program again, on the disk as it is now. */
 void sim_machine_restart(struct sim_machine *m);
 
-/* Run 'run' now as the process's main thread, which may block: for opening, closing, asking. Returns
- * false when the process died in it. */
+/* Run 'run' now as the process's main thread, which may block: for opening, closing, asking.
+ * Returns false when the process died in it. */
 bool sim_machine_do(struct sim_machine *m, void (*run)(void *context), void *context);
 
 enum sim_end {
@@ -130,8 +133,8 @@ void sim_machine_resume(struct sim_machine *m);
 /* The machine whose code runs now, or NULL. Fakes that get no 'struct io' find their world here. */
 struct sim_machine *sim_machine_current(void);
 
-/* What a fake other than this one keeps about a machine: sim/store's images, sim/group's faults. It is
- * told of what happens there, and finds what is its own by its kind. */
+/* What a fake other than this one keeps about a machine: sim/store's images, sim/group's faults. It
+ * is told of what happens there, and finds what is its own by its kind. */
 struct sim_fake {
     struct list_node node;                              /* The world's. */
     const char *kind;                                   /* A constant, such as "group". */
@@ -145,25 +148,24 @@ void *sim_machine_fake(const struct sim_machine *m, const char *kind); /* Its co
 /* Bytes of mem_alloc() memory its process holds. */
 size_t sim_machine_memory(const struct sim_machine *m);
 
-/* ---- How fast it works -------------------------------------------------------------------------- */
+/* ---- How fast it works ----------------------------------------------------------------------- */
 
 struct sim_pace {
-    uint64_t
-        event_us; /* Time of the loop that each event costs. Default 1; with 0 who spins spins for ever. */
+    uint64_t event_us;     /* What each event costs its loop. Default 1; 0: who spins stops time. */
     uint64_t post_us_max;  /* A post, or the start of a work, takes from 0 to this. Default 20. */
     uint64_t timer_us_max; /* A timer is late by 0 to this. Default 1000. */
     uint32_t work_threads; /* Threads of the pool. Default 4. */
 };
 void sim_machine_pace(struct sim_machine *m, const struct sim_pace *pace);
 
-/* ---- Clocks ------------------------------------------------------------------------------------- */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
 
 /* boot = boot_offset_us + t * (1 + rate_ppm / 10^6), wall = boot + wall_offset_us. The default is a
  * wall clock in 2026 that is right, and a rate of 0. */
 void sim_clock_rate(struct sim_machine *m, int32_t rate_ppm);
 void sim_clock_jump(struct sim_machine *m, int64_t wall_by_us);
 
-/* ---- Timers ------------------------------------------------------------------------------------- */
+/* ---- Timers ---------------------------------------------------------------------------------- */
 
 /* From now on every timer that fires on this machine is counted, unless its run() was allowed: the
  * data path must not need one (invariant I16). */
@@ -171,7 +173,7 @@ void sim_timers_forbid(struct sim_machine *m, bool is_forbidden);
 void sim_timers_allow(struct sim_machine *m, void (*run)(struct io_timer *timer));
 uint64_t sim_timers_fired(const struct sim_machine *m); /* Those that were forbidden. */
 
-/* ---- The network -------------------------------------------------------------------------------- */
+/* ---- The network ----------------------------------------------------------------------------- */
 
 /* One direction between two machines. All-zero: instant, whole, without limit. */
 struct sim_link {
@@ -186,8 +188,8 @@ struct sim_link {
 void sim_link_default(struct sim *sim, const struct sim_link *link); /* For all that have none. */
 void sim_link_set(struct sim_machine *from, struct sim_machine *to, const struct sim_link *link);
 
-/* Nothing arrives any more, in one direction or both. After sim_heal() what is under way arrives within
- * a retransmission, unless the sender has given up. */
+/* Nothing arrives any more, in one direction or both. After sim_heal() what is under way arrives
+ * within a retransmission, unless the sender has given up. */
 void sim_cut_one_way(struct sim_machine *from, struct sim_machine *to);
 void sim_cut(struct sim_machine *a, struct sim_machine *b);
 void sim_heal(struct sim_machine *a, struct sim_machine *b);
@@ -208,7 +210,7 @@ void sim_tcp_limits_set(struct sim *sim, const struct sim_tcp_limits *limits);
 /* Open connections whose one end is on 'm'. */
 size_t sim_machine_connections(const struct sim_machine *m);
 
-/* ---- The disk ----------------------------------------------------------------------------------- */
+/* ---- The disk -------------------------------------------------------------------------------- */
 
 /* How a machine's disk behaves. The default is quick and never fails. */
 struct sim_disk {
@@ -227,9 +229,9 @@ void sim_disk_set(struct sim_machine *m, const struct sim_disk *disk);
 
 enum sim_disk_call { SIM_DISK_WRITE, SIM_DISK_READ, SIM_DISK_SYNC, SIM_DISK_META };
 
-/* Let the nth call of that kind from now fail with E_IO or E_NOSPACE: that one, or with 'is_sticky' it
- * and all after it until sim_disk_mend(). Only calls whose path contains 'path', when not NULL (a
- * constant). META is create, rename, unlink, truncate. */
+/* Let the nth call of that kind from now fail with E_IO or E_NOSPACE: that one, or with 'is_sticky'
+ * it and all after it until sim_disk_mend(). Only calls whose path contains 'path', when not NULL
+ * (a constant). META is create, rename, unlink, truncate. */
 void sim_disk_fail(struct sim_machine *m, enum sim_disk_call call, const char *path, uint64_t nth,
                    int code, bool is_sticky);
 void sim_disk_mend(struct sim_machine *m);

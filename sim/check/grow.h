@@ -1,5 +1,5 @@
-/* sim/check/grow.h: arrays that grow, in memory that belongs to no process. The recorder is called from
- * inside simulated processes, whose mem_alloc() memory goes when they crash; this stays. */
+/* sim/check/grow.h: arrays that grow, in memory that belongs to no process. The recorder is called
+ * from inside simulated processes, whose mem_alloc() memory goes when they crash; this stays. */
 #pragma once
 #include <stdlib.h>
 

@@ -1,14 +1,15 @@
-/* sim/check/history.h: what clients asked for and what they were told, in the order in which it happened.
+/* sim/check/history.h: what clients asked for and what they were told, in the order in which it
+ * happened.
  *
  *     invoke ───────────────── return        an operation took effect once, somewhere in between
  *     invoke ───────────────── ...           or, when its end is unknown, perhaps later or never
  *
- * One recorder for the simulator and for real processes, and for all checkers. Values are numbers, as
- * decimal text in the table, so that every kind of operation can meet every other; tests let each put
- * and cas write a number of its own, which is what makes histories tell much.
+ * One recorder for the simulator and for real processes, and for all checkers. Values are numbers,
+ * as decimal text in the table, so that every kind of operation can meet every other; tests let
+ * each put and cas write a number of its own, which is what makes histories tell much.
  *
- * Time is the order of the calls of this recorder: invoke before the request is sent, return after the
- * reply is there. The caller serialises them (the simulator has one thread). */
+ * Time is the order of the calls of this recorder: invoke before the request is sent, return after
+ * the reply is there. The caller serialises them (the simulator has one thread). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,7 +62,8 @@ size_t history_invoke(struct history *h, uint32_t client, enum history_type type
 /* It has its answer. Operations that never get one stay HISTORY_UNKNOWN. */
 void history_return(struct history *h, size_t op, enum history_end end, int64_t result);
 
-/* Where a write stands in its partition's order: from the reply, or later from the committed log. */
+/* Where a write stands in its partition's order: from the reply, or later from the committed
+ * log. */
 void history_decree(struct history *h, size_t op, uint32_t partition, uint64_t decree);
 
 /* What an operation does to a value. Returns its result and changes '*value'. */

@@ -106,8 +106,8 @@ static bool fits(const struct history_op *op, int64_t *value)
     return op->end != HISTORY_DONE || !has_result || result == op->result;
 }
 
-/* Its answer says that it changed nothing, whenever it happened. (A delete of nothing is not meant: it
- * might have had to wait for something.) */
+/* Its answer says that it changed nothing, whenever it happened. (A delete of nothing is not meant:
+ * it might have had to wait for something.) */
 static bool is_look(const struct history_op *op)
 {
     if (op->end != HISTORY_DONE) return false;

@@ -140,8 +140,8 @@ static int compare_returns(const void *a, const void *b)
     return ((*x)->returned > (*y)->returned) - ((*x)->returned < (*y)->returned);
 }
 
-/* The earliest row, from 'low' on, that shows what the read saw: the earliest binds later reads least.
- * Returns row_count when there is none. */
+/* The earliest row, from 'low' on, that shows what the read saw: the earliest binds later reads
+ * least. Returns row_count when there is none. */
 static size_t place(const struct scan *s, const struct history_op *read, size_t low)
 {
     for (size_t i = low; i < s->row_count; i++) {
@@ -164,7 +164,8 @@ static size_t ended_by(const struct scan *s, uint64_t at)
     return begin;
 }
 
-/* Which row an operation shows at its end: 0 for none, row_count for a read that nothing explains. */
+/* Which row an operation shows at its end: 0 for none, row_count for a read that nothing
+ * explains. */
 static size_t row_shown(const struct scan *s, const struct history_op *op, const size_t *known)
 {
     if (op->end != HISTORY_DONE) return 0;

@@ -1,7 +1,7 @@
 /* sim/group/group_sim.c: a group of one: what is proposed is written, then applied, then told.
  *
- * One thing at a time is under way in the pool ('task'): a batch of commands, or a snapshot. What comes
- * meanwhile waits. */
+ * One thing at a time is under way in the pool ('task'): a batch of commands, or a snapshot. What
+ * comes meanwhile waits. */
 #include "sim/group/group_sim.h"
 
 #include "base/check.h"

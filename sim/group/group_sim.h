@@ -4,9 +4,9 @@
  *        ├─ refused: E_STATE, and nothing happens
  *        └─ unknown: E_UNKNOWN at once; whether it is written nevertheless is chance's
  *
- * The log and the snapshot lie on the machine's fake disk (log_sim.h), so power loss and failing disks
- * strike here as they do the real thing. A write that fails makes its batch E_UNKNOWN and the group
- * leaderless; a second later it has saved its state anew and leads again.
+ * The log and the snapshot lie on the machine's fake disk (log_sim.h), so power loss and failing
+ * disks strike here as they do the real thing. A write that fails makes its batch E_UNKNOWN and the
+ * group leaderless; a second later it has saved its state anew and leads again.
  *
  * A group of one so far: group_open() CHECKs that. */
 #pragma once

@@ -1,10 +1,11 @@
-/* sim/group/log_sim.h: the group's two files: commands, and a snapshot that stands for those before it.
+/* sim/group/log_sim.h: the group's two files: commands, and a snapshot that stands for those before
+ * it.
  *
  *     DIR/commands   records: le32 size | le32 crc | le64 index | bytes        crc of all behind it
  *     DIR/snapshot   one record, of the state after command 'index'
  *
- * A record of the commands with an index up to the snapshot's is old: the file is cut after a snapshot,
- * and power may go in between. A record that is not whole ends the file. Blocking. */
+ * A record of the commands with an index up to the snapshot's is old: the file is cut after a
+ * snapshot, and power may go in between. A record that is not whole ends the file. Blocking. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -22,8 +23,8 @@ struct log_sim_handler {
     void (*on_command)(void *context, uint64_t index, struct slice command);
 };
 
-/* Open, created if absent, and read everything through 'handler'. Returns 0, E_IO, E_NOSPACE, E_NOMEM,
- * E_CORRUPT, or what on_snapshot returned. */
+/* Open, created if absent, and read everything through 'handler'. Returns 0, E_IO, E_NOSPACE,
+ * E_NOMEM, E_CORRUPT, or what on_snapshot returned. */
 int log_sim_open(struct log_sim *log, struct io *io, const char *dir,
                  const struct log_sim_handler *handler, void *context) MUST_CHECK;
 void log_sim_close(struct log_sim *log);

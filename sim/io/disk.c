@@ -1,4 +1,5 @@
-/* sim/io/disk.c: what is on the platter, what is only in memory, and what power loss makes of it. */
+/* sim/io/disk.c: what is on the platter, what is only in memory, and what power loss makes of
+ * it. */
 #include <string.h>
 
 #include "base/check.h"
@@ -244,8 +245,8 @@ static void change_free(struct change *c)
     sim_free_memory(c);
 }
 
-/* Changes of one directory become durable together, so folding some and not others keeps the order of
- * those that touch one name. */
+/* Changes of one directory become durable together, so folding some and not others keeps the order
+ * of those that touch one name. */
 static void changes_fold(struct disk *d)
 {
     struct list_node *node = d->changes.next;
@@ -305,8 +306,8 @@ void sim_dir_sync_failed(struct disk *d, const char *dir)
     }
 }
 
-/* Of the changes that no sync covers a journal keeps those up to some moment; a lesser file system keeps
- * any. */
+/* Of the changes that no sync covers a journal keeps those up to some moment; a lesser file system
+ * keeps any. */
 static void changes_lose_power(struct disk *d, uint64_t at_us)
 {
     bool has_journal = prng_percent(chance(d), 50);

@@ -6,8 +6,9 @@
  *                                                       at which a sync made it durable
  *
  * Power loss at time T takes 'durable', adds what was durable by T, and of the rest whatever chance
- * likes: any subset, each write perhaps torn at a sector, its missing part old, zero or garbage. What a
- * thread that ran ahead would have done after T never happened. The result is then seen and durable. */
+ * likes: any subset, each write perhaps torn at a sector, its missing part old, zero or garbage.
+ * What a thread that ran ahead would have done after T never happened. The result is then seen and
+ * durable. */
 #pragma once
 #include "sim/io/sim_io.h"
 

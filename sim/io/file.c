@@ -18,8 +18,8 @@ struct io_file {
 
 /* ---- Paths ---- */
 
-/* One '/' at the front, none at the end, none doubled. Returns 0 or E_IO, as a system that finds a name
- * too long. */
+/* One '/' at the front, none at the end, none doubled. Returns 0 or E_IO, as a system that finds a
+ * name too long. */
 static int tidy(const char *path, char *out)
 {
     size_t size = 0;
@@ -232,8 +232,8 @@ static const char *name_in(const char *path, const char *dir)
     return strchr(name, '/') == NULL ? name : NULL;
 }
 
-/* The names in a directory, each with its NUL. The tree puts '/' before all else; among the names of one
- * directory that makes no difference. */
+/* The names in a directory, each with its NUL. The tree puts '/' before all else; among the names
+ * of one directory that makes no difference. */
 static void collect_names(const struct tree *t, const char *dir, struct buf *out)
 {
     for (size_t i = sim_tree_below(t, dir); i < t->count; i++) {

@@ -1,8 +1,9 @@
-/* sim/io/listen.c: listeners and those who have arrived: connected by the system, owned by no loop yet.
+/* sim/io/listen.c: listeners and those who have arrived: connected by the system, owned by no loop
+ * yet.
  *
  *     SYN ──> silent ── IO_MAGIC_SIZE bytes ──> on_arrival ──> io_tcp_accept: an io_tcp
  *                └── closes ──> gone                     └──> io_arrival_close
- */
+ * / */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,8 +145,8 @@ void io_listener_close(struct io_listener *listener)
 
 void sim_sockets_drop(struct sim_machine *m, enum sim_end how)
 {
-    /* Arrivals first: in a loop's queue they may stand beside a connection, which goes without leaving
-     * it. */
+    /* Arrivals first: in a loop's queue they may stand beside a connection, which goes without
+     * leaving it. */
     while (!list_is_empty(&m->arrivals)) {
         struct io_arrival *arrival = LIST_ENTRY(m->arrivals.next, struct io_arrival, node);
         if (how == SIM_POWER && arrival->side.conn != NULL) {

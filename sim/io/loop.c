@@ -3,8 +3,8 @@
  *     io_post ──> letter (coming, until it arrives) ──> ready ──> turn: timers, all that is ready,
  *     timers, sockets, work ────────────────────────────^          hooks, one send per connection
  *
- * A turn is one event of the world, in which everything runs that was ready when it began. What arrives
- * at the same instant is collected first, because the turn was asked for last. */
+ * A turn is one event of the world, in which everything runs that was ready when it began. What
+ * arrives at the same instant is collected first, because the turn was asked for last. */
 #include <stdio.h>
 
 #include "base/check.h"
@@ -125,8 +125,8 @@ void sim_loop_wake(struct io_loop *loop)
     sim_event_at(m->sim, &loop->turn, loop->thread.local_us);
 }
 
-/* Run what was ready when the turn began. An event that takes time makes the turn pause: the rest of it
- * runs when that time has come. Returns true when all is done. */
+/* Run what was ready when the turn began. An event that takes time makes the turn pause: the rest
+ * of it runs when that time has come. Returns true when all is done. */
 static bool run_batch(struct io_loop *loop)
 {
     const struct sim *sim = loop->thread.machine->sim;

@@ -1,11 +1,11 @@
 /* sim/io/machine.c: switching machines on and off, and whose code runs.
  *
- *     off ── start ──> up ── crash, exit ──> off        'is_powered' is its system, 'is_up' its process
+ *     off ── start ──> up ── crash, exit ──> off        'is_powered': its system; 'is_up': its process
  *                      up <── pause, resume ──> paused
  *
- * The world enters a process with sim_thread_run(), which notes where to return to should the process
- * die in there: a crash from its own code is a longjmp to that place, past frames that own nothing but
- * memory of the process. */
+ * The world enters a process with sim_thread_run(), which notes where to return to should the
+ * process die in there: a crash from its own code is a longjmp to that place, past frames that own
+ * nothing but memory of the process. */
 #include <string.h>
 
 #include "base/check.h"
@@ -71,7 +71,8 @@ uint64_t sim_thread_departure(struct sim_machine *m)
 
 static void machine_drop(struct sim_machine *m, enum sim_end how);
 
-/* Returns false when run() ended in death. A function of its own: nothing in it changes after setjmp. */
+/* Returns false when run() ended in death. A function of its own: nothing in it changes after
+ * setjmp. */
 static bool run_mortal(struct sim_machine *m, void (*run)(void *context), void *context)
 {
     if (setjmp(m->death) != 0) return false;

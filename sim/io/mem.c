@@ -2,11 +2,11 @@
  *
  *     | struct block: node, owner, size | what the caller sees ... |
  *
- * A process that crashes runs no code, so nobody gives its memory back: the world does, by walking the
- * list of its blocks. This file replaces base/mem.c in every program that links sim_io, before base; the
- * real server pays nothing for it. A block belongs to whoever ran when it was taken, wherever it is
- * freed. What code in the simulator takes with bare malloc() is lost in a crash, and the leak
- * sanitizer says so. */
+ * A process that crashes runs no code, so nobody gives its memory back: the world does, by walking
+ * the list of its blocks. This file replaces base/mem.c in every program that links sim_io, before
+ * base; the real server pays nothing for it. A block belongs to whoever ran when it was taken,
+ * wherever it is freed. What code in the simulator takes with bare malloc() is lost in a crash, and
+ * the leak sanitizer says so. */
 #include <stdlib.h>
 #include <string.h>
 

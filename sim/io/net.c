@@ -2,7 +2,7 @@
  *
  *     send ─> when does it arrive? (bandwidth, delay, jitter, loss) ─> flight
  *     arrive: cut or dark ─> stalled ── heal ─> again, a retransmission later
- *             clogged     ─> again, when the clog is gone          └─ too long ─> the sender gives up
+ *             clogged     ─> again, when the clog is gone          └─ too long ─> the sender quits
  *             else        ─> deliver
  *
  * Loss is not visible over TCP: it is delay. So is a short cut. */

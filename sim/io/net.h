@@ -3,10 +3,10 @@
  *     ends[0] ══ pipes[0]: flight ─> unread ══> ends[1]          0 has connected to 1
  *             <══ unread <─ flight :pipes[1] ══
  *
- * A pipe carries segments in order, each with the time at which it would arrive by itself. When the first can't
- * (its link is cut, the machine is dark) the pipe stalls, and its sender gives up some time later. What
- * has arrived waits in 'unread' for the process. An end that its system doesn't know any more answers
- * everything with a reset: that is how a half open connection is found out.
+ * A pipe carries segments in order, each with the time at which it would arrive by itself. When the
+ * first can't (its link is cut, the machine is dark) the pipe stalls, and its sender gives up some
+ * time later. What has arrived waits in 'unread' for the process. An end that its system doesn't
+ * know any more answers everything with a reset: that is how a half open connection is found out.
  *
  * This is the system below io_tcp; tcp.c is the process's side and is told what happens here. */
 #pragma once
@@ -40,7 +40,8 @@ struct pipe {
     uint64_t stalled_us;     /* ...since then. */
 };
 
-/* At most one of 'tcp' and 'arrival' is set; each has a pointer to the connection as long as it is. */
+/* At most one of 'tcp' and 'arrival' is set; each has a pointer to the connection as long as it
+ * is. */
 struct end {
     struct sim_machine *machine; /* NULL: nobody has this address. */
     struct io_address address;
@@ -66,8 +67,8 @@ struct side {
 
 /* ---- What a process does ---- */
 
-/* Send a SYN. Returns side 0 of a new connection, whose tcp is set; conn is NULL when no machine has
- * that address. */
+/* Send a SYN. Returns side 0 of a new connection, whose tcp is set; conn is NULL when no machine
+ * has that address. */
 struct side sim_side_connect(struct sim_machine *from, struct io_address to, struct io_tcp *tcp);
 
 /* Hand over bytes; returns how many the window let through. */
@@ -83,7 +84,8 @@ void sim_side_peek(struct side side, uint8_t *to, size_t size);
 /* Everything was read and the peer has closed. */
 bool sim_side_is_finished(struct side side);
 
-/* Close: what was handed over still travels, then a FIN; or a reset when something stayed unread. */
+/* Close: what was handed over still travels, then a FIN; or a reset when something stayed
+ * unread. */
 void sim_side_close(struct side side);
 
 /* As if the machine had never heard of it: power loss. */

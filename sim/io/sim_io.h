@@ -6,13 +6,13 @@
  *           ├─ listeners
  *           └─ disk (disk.h)                             conns (net.h) join two machines
  *
- * Time. An event runs at sim->now_us. While it runs on a thread of a machine, that thread has its own
- * 'local_us', which blocking calls move ahead; what it sends leaves at that time, and the thread takes
- * no further event before it. So a handler runs in one go and yet takes its time.
+ * Time. An event runs at sim->now_us. While it runs on a thread of a machine, that thread has its
+ * own 'local_us', which blocking calls move ahead; what it sends leaves at that time, and the
+ * thread takes no further event before it. So a handler runs in one go and yet takes its time.
  *
- * Death. A process dies by longjmp to where the world entered it, when it is its own code that runs;
- * then everything it had is dropped by machine_drop(). All its own memory is in 'memory' (mem.c); what
- * the world keeps about it comes from sim_alloc() and is freed there. */
+ * Death. A process dies by longjmp to where the world entered it, when it is its own code that
+ * runs; then everything it had is dropped by machine_drop(). All its own memory is in 'memory'
+ * (mem.c); what the world keeps about it comes from sim_alloc() and is freed there. */
 #pragma once
 #include <setjmp.h>
 
@@ -25,7 +25,7 @@ enum {
     SIM_NAME_SIZE = 32,
 };
 
-/* ---- Memory (mem.c) ------------------------------------------------------------------------------ */
+/* ---- Memory (mem.c) -------------------------------------------------------------------------- */
 
 /* What one process has taken with mem_alloc() and not given back. */
 struct memory {
@@ -42,14 +42,15 @@ void sim_memory_drop(struct memory *m); /* Free all of it. */
 void *sim_alloc(size_t size); /* Zeroed. */
 void sim_free_memory(void *memory);
 
-/* ---- Events (world.c) ---------------------------------------------------------------------------- */
+/* ---- Events (world.c) ------------------------------------------------------------------------ */
 
 struct event {
     struct heap_node node; /* key: when, order: sequence. */
     void (*run)(struct event *event);
 };
 
-/* Have event->run called at that time, or now when it has passed. Moves it when it waits already. */
+/* Have event->run called at that time, or now when it has passed. Moves it when it waits
+ * already. */
 void sim_event_at(struct sim *sim, struct event *event, uint64_t at_us);
 void sim_event_cancel(struct sim *sim, struct event *event);
 
@@ -58,7 +59,7 @@ static inline bool sim_event_is_waiting(const struct event *event)
     return event->node.index != 0;
 }
 
-/* ---- The trace (trace.c) ------------------------------------------------------------------------- */
+/* ---- The trace (trace.c) --------------------------------------------------------------------- */
 
 struct trace_line {
     uint64_t at_us, a, b;
@@ -76,7 +77,7 @@ struct trace {
 void sim_trace(struct sim *sim, const struct sim_machine *m, const char *what, uint64_t a,
                uint64_t b);
 
-/* ---- The world ----------------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 struct sim {
     uint64_t seed, now_us, sequence, events;
@@ -103,7 +104,7 @@ uint64_t sim_draw_exponential(struct prng *p, uint64_t mean);
 /* True in 'per_million' of a million cases. Draws nothing for 0. */
 bool sim_draw_per_million(struct prng *p, uint32_t per_million);
 
-/* ---- Machines (machine.c) ------------------------------------------------------------------------ */
+/* ---- Machines (machine.c) -------------------------------------------------------------------- */
 
 /* A thread of a process: its loop's, its main, or one of its pool. */
 struct thread {
@@ -169,8 +170,8 @@ struct sim_machine {
     enum sim_end crash_how;
 };
 
-/* Run run(context) on 'thread', whose time is now or later. Nests. Returns false when the process died
- * in it: then the thread, and all else of the process, is gone. */
+/* Run run(context) on 'thread', whose time is now or later. Nests. Returns false when the process
+ * died in it: then the thread, and all else of the process, is gone. */
 bool sim_thread_run(struct thread *thread, void (*run)(void *context), void *context);
 
 /* The thread whose code runs, or NULL. */
@@ -186,21 +187,21 @@ void sim_thread_spend(uint64_t us);
 /* When what the running thread does now happens: its local time; without one, the world's. */
 uint64_t sim_thread_now_us(const struct sim *sim);
 
-/* Let the running thread, whatever it is, make blocking calls, or not; returns what it was. For fakes
- * whose real counterpart blocks where we would not let it. */
+/* Let the running thread, whatever it is, make blocking calls, or not; returns what it was. For
+ * fakes whose real counterpart blocks where we would not let it. */
 bool sim_thread_may_block(bool may_block);
 
 /* One more output of this machine: it may be its last (sim_machine_crash_at). */
 void sim_machine_output(struct sim_machine *m);
 
-/* ---- Clocks (clock.c) ---------------------------------------------------------------------------- */
+/* ---- Clocks (clock.c) ------------------------------------------------------------------------ */
 
 uint64_t sim_clock_boot_us(const struct sim_machine *m, uint64_t at_us);
 
 /* When the clock of 'm' will show boot_us, if nothing changes it. */
 uint64_t sim_clock_when(const struct sim_machine *m, uint64_t boot_us);
 
-/* ---- Loops (loop.c, timer.c) --------------------------------------------------------------------- */
+/* ---- Loops (loop.c, timer.c) ----------------------------------------------------------------- */
 
 struct io_loop {
     struct thread thread;
@@ -229,8 +230,8 @@ void sim_loop_wake(struct io_loop *loop);
 /* Deliver the post at that time. */
 void sim_loop_send(struct io_loop *loop, struct io_post *post, uint64_t at_us);
 
-/* When something that the running thread starts now reaches another thread: its time plus a draw, and
- * never before what it started earlier. */
+/* When something that the running thread starts now reaches another thread: its time plus a draw,
+ * and never before what it started earlier. */
 uint64_t sim_thread_departure(struct sim_machine *m);
 
 void sim_loop_drop(struct io_loop *loop); /* Without running anything. */
@@ -242,7 +243,7 @@ void sim_timers_run(struct io_loop *loop); /* Those that are due. */
 /* Send what was written in this turn (tcp.c). */
 void sim_tcp_flush(struct io_loop *loop);
 
-/* ---- The rest of a machine ----------------------------------------------------------------------- */
+/* ---- The rest of a machine ------------------------------------------------------------------- */
 
 void sim_machine_free(struct sim_machine *m);
 void sim_jobs_drop(struct sim_machine *m);                      /* work.c */

@@ -1,10 +1,10 @@
 /* sim/io/tcp.c: io_tcp: a connection as its process sees it.
  *
- *     opening ── on_connected(0) ──> open ── close, peer's close, loss ──> closing ── on_closed ──> gone
+ *     opening ── on_connected(0) ──> open ── close, peer's close, loss ──> closing ── on_closed
  *        └────── on_connected(why) ──────────────────────────────────────────^
  *
- * The world only puts posts on the loop; every handler is called in a turn. In 'closing' the system has
- * forgotten the connection already and 'side.conn' is NULL. */
+ * The world only puts posts on the loop; every handler is called in a turn. In 'closing' the system
+ * has forgotten the connection already and 'side.conn' is NULL. */
 #include "sim/io/tcp.h"
 #include "base/check.h"
 
@@ -191,7 +191,8 @@ static void flush(struct io_tcp *tcp)
     else offer(tcp);
 }
 
-/* The owner's last words, if it was the owner who closed; then the system forgets the connection. */
+/* The owner's last words, if it was the owner who closed; then the system forgets the
+ * connection. */
 static void shut(struct io_tcp *tcp)
 {
     if (tcp->is_closed_by_owner) offer(tcp);

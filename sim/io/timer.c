@@ -1,7 +1,7 @@
 /* sim/io/timer.c: timers, which fire by the machine's own clock, a little late.
  *
- * Each loop has a heap of its timers and one event of the world, its alarm, for the first of them. The
- * alarm is set again when the first changes and when the clock's rate does. */
+ * Each loop has a heap of its timers and one event of the world, its alarm, for the first of them.
+ * The alarm is set again when the first changes and when the clock's rate does. */
 #include "base/check.h"
 #include "sim/io/sim_io.h"
 

@@ -1,13 +1,14 @@
 /* sim/io/tree.c: paths to inodes, in byte order. A directory's entries lie behind it in one run, so
- * listing and moving it is a walk. Directories are entries like files; "/" is always there and is none. */
+ * listing and moving it is a walk. Directories are entries like files; "/" is always there and is
+ * none. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "sim/io/disk.h"
 
-/* As strcmp, with '/' before all other characters, so that nothing comes between a directory and what
- * is in it ("a", "a/b", "a.b"). */
+/* As strcmp, with '/' before all other characters, so that nothing comes between a directory and
+ * what is in it ("a", "a/b", "a.b"). */
 static int compare(const char *a, const char *b)
 {
     while (*a != '\0' && *a == *b) a++, b++;

@@ -1,7 +1,7 @@
 /* sim/io/world.c: the world itself: one heap of events, one time, two streams of chance.
  *
- * Events of the same instant run in the order in which they were asked for. Nothing in here knows what
- * an event does. */
+ * Events of the same instant run in the order in which they were asked for. Nothing in here knows
+ * what an event does. */
 #include <math.h>
 
 #include "base/check.h"
@@ -15,8 +15,8 @@ enum {
         10 * 1000 * 1000, /* Somebody spins, and time would stand still for ever. */
 };
 
-/* The heap takes its memory with mem_realloc(), on behalf of whoever runs. A block stays with its first
- * owner, so let that be the world. */
+/* The heap takes its memory with mem_realloc(), on behalf of whoever runs. A block stays with its
+ * first owner, so let that be the world. */
 static void make_room(struct heap *heap)
 {
     struct heap_node *nodes = sim_alloc(EVENTS_ROOM * sizeof *nodes);

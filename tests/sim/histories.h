@@ -1,9 +1,10 @@
 /* tests/sim/histories.h: histories that are right by construction, and ways to make them wrong.
  *
  * A generator plays clients against one true value for each key: every operation takes effect at a
- * moment between its call and its answer, or is abandoned and takes effect late or never. So the history
- * is linearizable. In the middle a small scene is played by clients of its own, whose last answer can be
- * falsified so that no other client's doing explains it: its values occur nowhere else. */
+ * moment between its call and its answer, or is abandoned and takes effect late or never. So the
+ * history is linearizable. In the middle a small scene is played by clients of its own, whose last
+ * answer can be falsified so that no other client's doing explains it: its values occur nowhere
+ * else. */
 #pragma once
 #include "base/prng.h"
 #include "sim/check/history.h"

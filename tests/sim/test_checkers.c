@@ -1,6 +1,6 @@
-/* tests/sim/test_checkers.c: the checkers themselves are tested: they accept everything that is right and
- * reject everything that is wrong, thousands of times each. A checker that accepts too much would make
- * every other test a lie. */
+/* tests/sim/test_checkers.c: the checkers themselves are tested: they accept everything that is
+ * right and reject everything that is wrong, thousands of times each. A checker that accepts too
+ * much would make every other test a lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

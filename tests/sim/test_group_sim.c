@@ -1,7 +1,7 @@
 /* tests/sim/test_group_sim.c: the simulated meta group keeps rules G1 to G3 of group/group.h.
  *
- * The state machine is a list of numbers; a command appends one. Whatever fails and whenever power goes,
- * a number whose proposal ended with 0 stays, in its place, and none is there twice. */
+ * The state machine is a list of numbers; a command appends one. Whatever fails and whenever power
+ * goes, a number whose proposal ended with 0 stays, in its place, and none is there twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,7 +129,8 @@ static void node_init(struct node *n, uint64_t seed, uint64_t snapshot_every)
     CHECK(n->group != NULL);
 }
 
-/* Each number at most once; each that was done is there, in order of proposal; none that was refused. */
+/* Each number at most once; each that was done is there, in order of proposal; none that was
+ * refused. */
 static void check_state(const struct node *n)
 {
     size_t seen[NUMBERS_MAX] = {0};

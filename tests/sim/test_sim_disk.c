@@ -1,8 +1,8 @@
 /* tests/sim/test_sim_disk.c: what is left on the simulated disk after power loss, and how it fails.
  *
- * A model keeps what was promised: bytes synced, names synced. After a crash everything promised must be
- * there; of the rest anything may be, and over many seeds each possible outcome must be seen, or the
- * disk is too kind to find anything. */
+ * A model keeps what was promised: bytes synced, names synced. After a crash everything promised
+ * must be there; of the rest anything may be, and over many seeds each possible outcome must be
+ * seen, or the disk is too kind to find anything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -262,8 +262,8 @@ static void test_a_kill_loses_nothing(void **state)
     assert_int_equal(w->size, 4000);
 }
 
-/* A sync is worth something only from the moment it has returned: before, the writer's thread is merely
- * ahead of the world. */
+/* A sync is worth something only from the moment it has returned: before, the writer's thread is
+ * merely ahead of the world. */
 static void test_a_sync_under_way_promises_nothing(void **state)
 {
     (void)state;
@@ -395,8 +395,8 @@ static void step_failed_sync(struct world *w)
     CHECK(io_file_sync(w->file) == 0); /* As if nothing had happened. */
 }
 
-/* The trap of fsync: the second one succeeds, and the bytes before the first may be gone all the same.
- * Who asks again is counted. */
+/* The trap of fsync: the second one succeeds, and the bytes before the first may be gone all the
+ * same. Who asks again is counted. */
 static void test_a_failed_sync_loses_and_then_lies(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* tests/sim/test_sim_net.c: connections of the simulated world under every fault it can make.
  *
- * A client on machine 'a' writes numbered bytes to a server on machine 'b', which answers each byte with
- * itself. Whatever happens to the link: what arrives is what was sent, in order and at most once, and
- * each side hears of its end exactly once. */
+ * A client on machine 'a' writes numbered bytes to a server on machine 'b', which answers each byte
+ * with itself. Whatever happens to the link: what arrives is what was sent, in order and at most
+ * once, and each side hears of its end exactly once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -280,7 +280,8 @@ static void test_both_ends_hear_of_a_close(void **state)
     assert_int_equal(sim_machine_connections(w->b.machine), 0);
 }
 
-/* A reader that pauses holds the writer back; nothing is lost, and the writer hears when it is over. */
+/* A reader that pauses holds the writer back; nothing is lost, and the writer hears when it is
+ * over. */
 static void test_backpressure(void **state)
 {
     struct world *w = *state;
@@ -327,8 +328,8 @@ static void test_a_short_cut_is_a_delay(void **state)
     assert_int_equal(w->a.talkers[0].received, 1010);
 }
 
-/* Cut for too long: who has something to say gives up; who only listens hears nothing of it until it
- * says something itself. */
+/* Cut for too long: who has something to say gives up; who only listens hears nothing of it until
+ * it says something itself. */
 static void test_a_long_cut_leaves_one_end_half_open(void **state)
 {
     struct world *w = *state;
@@ -432,8 +433,8 @@ static void test_a_killed_process_is_noticed_at_once(void **state)
     assert_int_equal(w->a.talkers[0].connected_rc, E_REFUSED);
 }
 
-/* Power loss says nothing. When the machine is back, it answers bytes of a connection that it doesn't
- * know with a reset. */
+/* Power loss says nothing. When the machine is back, it answers bytes of a connection that it
+ * doesn't know with a reset. */
 static void test_a_dark_machine_resets_when_it_is_back(void **state)
 {
     struct world *w = *state;
@@ -479,8 +480,8 @@ static void fault(struct world *w, struct prng *p)
     }
 }
 
-/* Random faults for a minute: what arrives is always a prefix of what was sent (on_bytes checks it), and
- * nobody is told twice. In the end all that is left of a connection is gone. */
+/* Random faults for a minute: what arrives is always a prefix of what was sent (on_bytes checks
+ * it), and nobody is told twice. In the end all that is left of a connection is gone. */
 static void test_streams_stay_streams(void **state)
 {
     (void)state;

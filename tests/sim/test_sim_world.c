@@ -1,5 +1,5 @@
-/* tests/sim/test_sim_world.c: loops, posts, timers, work, clocks, crashes and pauses of the simulated
- * world, each as a story on one or two machines. */
+/* tests/sim/test_sim_world.c: loops, posts, timers, work, clocks, crashes and pauses of the
+ * simulated world, each as a story on one or two machines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -169,8 +169,8 @@ static void post_write(void *context)
     post(n, n->writer, 2, on_post_2);
 }
 
-/* A sync takes the writer's time: what it posts afterwards leaves afterwards, and its next event waits,
- * while other loops go on. */
+/* A sync takes the writer's time: what it posts afterwards leaves afterwards, and its next event
+ * waits, while other loops go on. */
 static void test_blocking_calls_take_the_time_of_their_loop(void **state)
 {
     struct world *w = *state;
@@ -366,8 +366,8 @@ static void take_memory(void *context)
     CHECK(n->memory != NULL && timer != NULL);
 }
 
-/* A process that is killed gives nothing back, and nothing of it happens any more; the world takes its
- * memory, which the leak sanitizer would miss. */
+/* A process that is killed gives nothing back, and nothing of it happens any more; the world takes
+ * its memory, which the leak sanitizer would miss. */
 static void test_a_crash_drops_everything(void **state)
 {
     struct world *w = *state;
