@@ -188,22 +188,86 @@ static struct placement *placement_find(struct node *n, struct gpid gpid)
     return NULL;
 }
 
+static struct placement *placement_new(struct node *n, struct gpid gpid)
+{
+    struct placement *p = mem_zalloc(sizeof *p);
+    if (p == NULL) return NULL;
+    p->gpid = gpid;
+    p->owner = n;
+    list_init(&p->node);
+    list_push_back(&n->placements, &p->node);
+    return p;
+}
+
 static void place(struct node *n, const struct meta_table *table, uint32_t index)
 {
     struct gpid gpid = {table->id, (int32_t)index};
     struct placement *p = placement_find(n, gpid);
-    if (p == NULL) {
-        p = mem_zalloc(sizeof *p);
-        if (p == NULL) return;
-        p->gpid = gpid;
-        list_init(&p->node);
-        list_push_back(&n->placements, &p->node);
+    if (p == NULL) p = placement_new(n, gpid);
+    struct assignment *a = p != NULL ? assignment_new(n->meta, table, index) : NULL;
+    if (a == NULL || !order_send(n, gpid, a)) {
+        LOG_ERROR(&logger, "no memory to tell a worker", field_i64("table", table->id));
+        return;
     }
     p->is_wanted = true;
-    struct assignment *a = assignment_new(n->meta, table, index);
-    if (a == NULL || !order_send(n, gpid, a))
-        LOG_ERROR(&logger, "no memory to tell a worker", field_i64("table", table->id));
+    p->state = PLACED;
 }
+
+/* ---- Directories of tables that nobody can recall any more ---------------------------------------------------- */
+
+static void sweep_run(struct io_work *work)
+{
+    const struct placement *p = LIST_ENTRY(work, struct placement, sweep);
+    char dir[CONFIG_TEXT_SIZE + 64];
+    node_replica_dir(p->owner, p->gpid, dir, sizeof dir);
+    int rc = io_dir_remove(p->owner->io, dir);
+    if (rc == 0) LOG_INFO(&logger, "directory of a purged table removed", field_str("dir", dir));
+    else LOG_WARN(&logger, "directory not removed", field_str("dir", dir), field_code(rc));
+}
+
+static void sweep_done(struct io_work *work)
+{
+    struct placement *p = LIST_ENTRY(work, struct placement, sweep);
+    list_remove(&p->node);
+    mem_free(p);
+}
+
+static void sweep_if_purged(struct node *n, struct placement *p)
+{
+    if (p->state != CLOSED || n->is_closing || meta_table_by_id(n->meta, p->gpid.app_id) != NULL)
+        return;
+    p->state = SWEPT;
+    p->sweep.run = sweep_run;
+    p->sweep.done = sweep_done;
+    io_work(n->control, &p->sweep);
+}
+
+struct dropped {
+    struct io_post post;
+    struct node *node;
+    struct gpid gpid;
+};
+
+static void on_dropped(struct io_post *post)
+{
+    struct dropped *d = LIST_ENTRY(post, struct dropped, post);
+    struct placement *p = placement_find(d->node, d->gpid);
+    if (p != NULL && p->state == CLOSING) {
+        p->state = CLOSED;
+        sweep_if_purged(d->node, p);
+    }
+    mem_free(d);
+}
+
+void control_on_dropped(struct node *n, struct gpid gpid)
+{
+    struct dropped *d = mem_zalloc(sizeof *d);
+    if (d == NULL) return; /* Its directory is looked at again after the next start. */
+    *d = (struct dropped){.post.run = on_dropped, .node = n, .gpid = gpid};
+    io_post(n->control, &d->post);
+}
+
+/* ---- Comparing ---------------------------------------------------------------------------------------------------- */
 
 static bool is_about(int32_t changed_id, int32_t table_id)
 {
@@ -212,14 +276,11 @@ static bool is_about(int32_t changed_id, int32_t table_id)
 
 static void drop_unwanted(struct node *n, int32_t changed_id)
 {
-    struct list_node *next;
-    for (struct list_node *it = n->placements.next; it != &n->placements; it = next) {
+    LIST_EACH (it, &n->placements) {
         struct placement *p = LIST_ENTRY(it, struct placement, node);
-        next = it->next;
         if (!is_about(changed_id, p->gpid.app_id) || p->is_wanted) continue;
-        (void)order_send(n, p->gpid, NULL);
-        list_remove(&p->node);
-        mem_free(p);
+        if (p->state == PLACED && order_send(n, p->gpid, NULL)) p->state = CLOSING;
+        sweep_if_purged(n, p);
     }
 }
 
@@ -479,13 +540,8 @@ static int hand_over_replicas(struct node *n, struct err *e)
 /* Partitions that were opened by recovery but are no longer ours are dropped like any other. */
 static void note_recovered(struct node *n)
 {
-    LIST_EACH (it, &n->recovered) {
-        struct placement *p = mem_zalloc(sizeof *p);
-        if (p == NULL) return;
-        p->gpid = LIST_ENTRY(it, struct replica, node)->gpid;
-        list_init(&p->node);
-        list_push_back(&n->placements, &p->node);
-    }
+    LIST_EACH (it, &n->recovered)
+        if (placement_new(n, LIST_ENTRY(it, struct replica, node)->gpid) == NULL) return;
 }
 
 void control_start(struct io_post *post)

@@ -17,11 +17,14 @@
 
 enum { NODE_WORKERS_MAX = 64 };
 
-/* A partition that the control loop has told a worker about. */
+/* A partition with a directory on this node, as the control loop knows it. */
 struct placement {
     struct list_node node;
     struct gpid gpid;
-    bool is_wanted; /* Found again while comparing with the state. */
+    enum { PLACED, CLOSING, CLOSED, SWEPT } state; /* SWEPT: its directory is being removed. */
+    bool is_wanted;                                /* Found again while comparing with the state. */
+    struct node *owner;
+    struct io_work sweep;
 };
 
 struct node {
@@ -93,6 +96,9 @@ void control_propose(struct node *n, const struct meta_command *command,
 
 /* A request for the meta role or the server itself. On the control loop. Takes it. */
 void control_on_request(struct node *n, struct rpc_request *request);
+
+/* A worker has closed a replica that was dropped. Any thread that is a loop's. */
+void control_on_dropped(struct node *n, struct gpid gpid);
 
 /* A stream's progress, to be kept by the group; 'saved' is posted back to 'loop' when it is. On any
  * worker; 'save' lives until then. */

@@ -117,6 +117,7 @@ void replica_free(struct replica *r)
     overlay_fini(&r->overlay);
     repl_fini(&r->repl);
     assignment_free(r->assigned);
+    assignment_free(r->again);
     mem_free(r->dir);
     mem_free(r);
 }

@@ -35,6 +35,7 @@ struct replica {
     struct worker *worker;       /* NULL until it was given to one. */
     struct list_node node;       /* In its worker. */
     struct assignment *assigned; /* NULL until the meta group told. */
+    struct assignment *again;    /* Wanted again while it closes. */
     char *dir;
 
     struct store *store; /* NULL once closed. */

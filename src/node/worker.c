@@ -354,6 +354,9 @@ void worker_assign(struct worker *w, struct assignment *a)
     struct opening *o = opening_find(w, a->gpid);
     if (w->is_closing) {
         assignment_free(a);
+    } else if (r != NULL && r->is_closing) {
+        assignment_free(r->again); /* Recalled while it closes: opened again right after. */
+        r->again = a;
     } else if (r != NULL) {
         replica_assign(r, a);
     } else if (o != NULL) {
@@ -369,6 +372,10 @@ void worker_drop(struct worker *w, struct gpid gpid)
     struct replica *r = worker_find(w, gpid);
     struct opening *o = opening_find(w, gpid);
     if (r != NULL && !r->is_closing) replica_close(r, true, on_replica_closed);
+    if (r != NULL) {
+        assignment_free(r->again);
+        r->again = NULL;
+    }
     if (o == NULL) return;
     assignment_free(o->assigned);
     o->assigned = NULL;
@@ -420,8 +427,12 @@ void worker_stop_if_done(struct worker *w)
 static void on_replica_closed(struct replica *r)
 {
     struct worker *w = r->worker;
+    struct assignment *again = r->again;
+    r->again = NULL;
+    if (r->is_dropped) control_on_dropped(w->node, r->gpid);
     if (r->is_held) list_push_back(&w->closed, &r->node);
     else replica_free(r);
+    if (again != NULL) worker_assign(w, again);
     worker_stop_if_done(w);
 }
 
