@@ -1,6 +1,6 @@
 /* sim/io/machine.c: switching machines on and off, and whose code runs.
  *
- *     off ── start ──> up ── crash, exit ──> off        'is_powered': its system; 'is_up': its process
+ *     off ── start ──> up ── crash, exit ──> off        is_powered: its system; is_up: its process
  *                      up <── pause, resume ──> paused
  *
  * The world enters a process with sim_thread_run(), which notes where to return to should the
