@@ -104,7 +104,7 @@ void log_close(struct log *l);
 /* One mutation on its way into the log. */
 struct log_entry {
     struct gpid gpid;
-    uint64_t decree;
+    uint64_t decree; /* Greater than 0, less than 2^63. */
     uint64_t ballot;
     struct slice mutation; /* 1 to MUTATION_SIZE_MAX bytes, borrowed until on_done. */
 };

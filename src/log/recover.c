@@ -53,7 +53,8 @@ static void on_file(void *context, const char *name)
     uint64_t number;
     int used = 0;
     if (r->rc != 0 || sscanf(name, "log.%16" SCNx64 "%n", &number, &used) != 1) return;
-    if (used != 20 || name[used] != '\0' || number == 0) return;
+    if (used != 20 || name[used] != '\0') return;
+    if (number == 0 || number >= MLOG_SEGMENT_MAX) return;
     if (r->file_count == r->file_capacity) {
         size_t capacity = r->file_capacity == 0 ? 16 : r->file_capacity * 2;
         struct mlog_live *files = mem_realloc(r->files, capacity * sizeof *files);

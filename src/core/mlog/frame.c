@@ -11,6 +11,7 @@
 static bool block_is_sane(const struct mlog_block *b)
 {
     if (b->log_id == 0 || b->at.offset % MLOG_ALIGN != 0) return false;
+    if (b->at.segment > MLOG_SEGMENT_MAX) return false;
     if (b->prev_offset % MLOG_ALIGN != 0) return false;
     if (b->at.offset == 0 ? b->prev_offset != 0 : b->prev_offset >= b->at.offset) return false;
     if (b->summary_count > MLOG_SUMMARY_COUNT_MAX || b->body_size > MLOG_BODY_SIZE_MAX)
@@ -83,7 +84,8 @@ int mlog_record_read(const struct mlog_block *block, struct slice *body, struct 
         .block_offset = block->at.offset,
         .body = slice_of(p + MLOG_RECORD_HEAD_SIZE, size),
     };
-    if (r.decree == 0 || r.serial == 0) return E_CORRUPT;
+    if (r.decree == 0 || r.decree > MLOG_COUNT_MAX) return E_CORRUPT;
+    if (r.serial == 0 || r.serial > MLOG_COUNT_MAX) return E_CORRUPT;
     *out = r;
     *body = slice_skip(*body, MLOG_RECORD_HEAD_SIZE + size);
     return 0;
@@ -148,7 +150,8 @@ void mlog_last_write(struct buf *to, const struct mlog_last *last)
 void mlog_record_write(struct buf *to, const struct mlog_record *record)
 {
     CHECK(record->body.size > 0 && record->body.size <= MUTATION_SIZE_MAX);
-    CHECK(record->decree > 0 && record->serial > 0);
+    CHECK(record->decree > 0 && record->decree <= MLOG_COUNT_MAX);
+    CHECK(record->serial > 0 && record->serial <= MLOG_COUNT_MAX);
     uint8_t *p = buf_extend(to, MLOG_RECORD_HEAD_SIZE + record->body.size);
     if (p == NULL) return;
     bytes_put_le32(p, 0);

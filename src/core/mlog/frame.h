@@ -66,6 +66,11 @@ enum {
     MLOG_BODY_SIZE_TARGET = 1 << 20, /* A writer begins a new block after this many bytes. */
 };
 
+/* Decrees, serials and numbers of segments stay below these, so that counting on never wraps. What lies
+ * on disk and is larger is not ours. */
+#define MLOG_COUNT_MAX   (UINT64_MAX / 2)
+#define MLOG_SEGMENT_MAX (UINT64_C(1) << 30)
+
 enum mlog_kind {
     MLOG_RECORDS = 1,
     MLOG_HEAD = 2,

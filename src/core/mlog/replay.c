@@ -57,7 +57,7 @@ void mlog_replay_lost(struct mlog_replay *r, struct mlog_pos at)
 static void on_evidence(struct mlog_replay *r, const struct mlog_last *last)
 {
     struct mlog_partition *p = mlog_partition_find(r->space, last->gpid);
-    if (p == NULL) return;
+    if (p == NULL || last->serial > MLOG_COUNT_MAX || last->decree > MLOG_COUNT_MAX) return;
     p->replay.cleared = r->losses;
     if (last->serial <= p->serial) return;
     if (last->decree > p->replay.durable) damage(p, LOST);
