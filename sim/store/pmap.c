@@ -1,6 +1,6 @@
-/* sim/store/pmap.c: a treap with counted references. A node that only one map reaches is changed where it
- * lies; any other is copied first (writable()). Functions that return a node take the reference they are
- * given and give one back. */
+/* sim/store/pmap.c: a treap with counted references. A node that only one map reaches is changed
+ * where it lies; any other is copied first (writable()). Functions that return a node take the
+ * reference they are given and give one back. */
 #include "sim/store/pmap.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct pmap_node {
     struct pmap_node *left, *right;
 };
 
-/* ---- Rows ---------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 static uint8_t *copy_to(uint8_t *to, struct slice from)
 {
@@ -46,7 +46,7 @@ void row_unref(struct row *row)
     if (row != NULL && --row->refs == 0) free(row);
 }
 
-/* ---- Nodes --------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static struct pmap_node *ref(struct pmap_node *n)
 {
@@ -147,7 +147,7 @@ static struct pmap_node *erase(struct pmap_node *n, struct slice key)
     return n;
 }
 
-/* ---- Maps ---------------------------------------------------------------------------------------- */
+/* ---- Maps ------------------------------------------------------------------------------------ */
 
 struct pmap pmap_copy(struct pmap m)
 {

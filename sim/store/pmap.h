@@ -1,7 +1,7 @@
 /* sim/store/pmap.h: an ordered map of rows whose copies cost nothing.
  *
- * A copy shares everything with its original; a change to one of them first copies the few nodes on the
- * way to the changed row:
+ * A copy shares everything with its original; a change to one of them first copies the few nodes
+ * on the way to the changed row:
  *
  *     before     m            after a put      m          n
  *               / \           into copy n     / \        / \
@@ -9,9 +9,10 @@
  *             / \                           / \        / \
  *            c   d                         c   d      c'  (d shared)
  *
- * So an iterator's snapshot, a flushed image and a checkpoint are each a pmap_copy(). It is a treap whose
- * priorities are hashes of the keys: its shape depends on the rows alone. Memory is malloc's: it belongs
- * to the world, not to a machine's process. Running out of it stops the simulator. One thread. */
+ * So an iterator's snapshot, a flushed image and a checkpoint are each a pmap_copy(). It is a
+ * treap whose priorities are hashes of the keys: its shape depends on the rows alone. Memory is
+ * malloc's: it belongs to the world, not to a machine's process. Running out of it stops the
+ * simulator. One thread. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

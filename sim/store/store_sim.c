@@ -1,5 +1,5 @@
-/* sim/store/store_sim.c: the storage port on persistent maps (pmap.h). What it promises is store.h, what
- * it does wrong on purpose is store_sim.h. */
+/* sim/store/store_sim.c: the storage port on persistent maps (pmap.h). What it promises is
+ * store.h, what it does wrong on purpose is store_sim.h. */
 #include "sim/store/store_sim.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct image {
     struct list_node node; /* In the disk's images. */
     char *dir;
     struct pmap rows;
-    uint64_t decree;
+    uint64_t decree, timestamp_us;
     bool is_open, is_damaged;
 };
 
@@ -40,9 +40,9 @@ struct store {
     struct store_env *env;
     struct image *image;
     struct pmap rows;
-    uint64_t applied;
+    uint64_t applied, timestamp_us;
     struct pmap flushing; /* With is_flushing: what will be the image. */
-    uint64_t flushing_decree;
+    uint64_t flushing_decree, flushing_timestamp_us;
     bool is_flushing;
     int failed; /* The code of the flush that ended writing, or 0. */
     struct store_policy policy;
@@ -68,6 +68,7 @@ struct pin {
 
 /* Changes, one after another: u8 kind, u32 key size, u32 value size, key, value. */
 struct store_batch {
+    uint64_t timestamp_us;
     struct buf changes;
 };
 
@@ -84,7 +85,7 @@ static void *take(size_t size)
     return memory;
 }
 
-/* ---- Disks ------------------------------------------------------------------------------------------ */
+/* ---- Disks ----------------------------------------------------------------------------------- */
 
 struct store_sim_disk *store_sim_disk_new(void *world, uint64_t seed)
 {
@@ -170,7 +171,7 @@ void store_sim_damage(struct store_sim_disk *disk, const char *dir)
     image->is_damaged = true;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------------ */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 int store_env_open(const struct store_env_options *options, struct store_env **out, struct err *e)
 {
@@ -206,6 +207,7 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
     image->is_open = true;
     s->rows = pmap_copy(image->rows);
     s->applied = image->decree;
+    s->timestamp_us = image->timestamp_us;
     list_init(&s->iters);
     list_init(&s->pins);
     list_push_back(&env->stores, &s->node);
@@ -261,6 +263,11 @@ uint64_t store_applied(const struct store *s)
     return s->applied;
 }
 
+uint64_t store_timestamp_us(const struct store *s)
+{
+    return s->timestamp_us;
+}
+
 uint64_t store_durable(struct store *s)
 {
     return s->image->decree;
@@ -271,7 +278,7 @@ void store_policy_set(struct store *s, const struct store_policy *policy)
     s->policy = *policy;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 int store_batch_new(struct store_batch **out)
 {
@@ -291,6 +298,12 @@ void store_batch_free(struct store_batch *b)
 void store_batch_clear(struct store_batch *b)
 {
     buf_clear(&b->changes);
+    b->timestamp_us = 0;
+}
+
+void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us)
+{
+    b->timestamp_us = timestamp_us;
 }
 
 static void append_change(struct store_batch *b, uint8_t kind, struct slice key, struct slice head,
@@ -346,6 +359,7 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     for (struct slice changes = buf_slice(&b->changes); changes.size > 0;)
         make_change(&s->rows, &changes);
     s->applied = decree;
+    if (b->timestamp_us != 0) s->timestamp_us = b->timestamp_us;
     return 0;
 }
 
@@ -360,7 +374,7 @@ void store_wait_writable(struct store *s)
     (void)s; /* Stalls here last for one call. */
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 int store_get(struct store *s, struct slice key, enum store_tier tier, struct store_value *out)
 {
@@ -473,13 +487,14 @@ int store_iter_status(const struct store_iter *it)
     return it->status;
 }
 
-/* ---- Flushing ------------------------------------------------------------------------------------------- */
+/* ---- Flushing -------------------------------------------------------------------------------- */
 
 static void begin_flush(struct store *s)
 {
     pmap_fini(&s->flushing);
     s->flushing = pmap_copy(s->rows);
     s->flushing_decree = s->applied;
+    s->flushing_timestamp_us = s->timestamp_us;
     s->is_flushing = true;
 }
 
@@ -491,6 +506,7 @@ static int end_flush(struct store *s)
         pmap_fini(&s->image->rows);
         s->image->rows = pmap_copy(s->flushing);
         s->image->decree = s->flushing_decree;
+        s->image->timestamp_us = s->flushing_timestamp_us;
     }
     pmap_fini(&s->flushing);
     return s->failed;
@@ -513,13 +529,14 @@ int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct 
     struct image *image = image_new(disk, dir);
     image->rows = pmap_copy(s->image->rows);
     image->decree = *decree = s->image->decree;
+    image->timestamp_us = s->image->timestamp_us;
     return 0;
 }
 
-/* ---- Compaction ----------------------------------------------------------------------------------------- */
+/* ---- Compaction ------------------------------------------------------------------------------ */
 
-/* Let 'with' (NULL: nothing) stand where 'row' stands, if it still does in 'rows': a newer version isn't
- * touched. */
+/* Let 'with' (NULL: nothing) stand where 'row' stands, if it still does in 'rows': a newer
+ * version isn't touched. */
 static void replace(struct pmap *rows, struct row *row, struct row *with)
 {
     if (pmap_find(*rows, row->key) != row) return;
@@ -547,8 +564,8 @@ static void compact_row(struct store *s, struct row *row, uint64_t wall_us)
     row_unref(with);
 }
 
-/* Judge the rows that have been flushed, each with a chance of 'percent': those are the ones that lie in
- * table files. */
+/* Judge the rows that have been flushed, each with a chance of 'percent': those are the ones
+ * that lie in table files. */
 static void compact(struct store *s, uint32_t percent)
 {
     const struct store_env *env = s->env;
@@ -566,7 +583,7 @@ int store_compact(struct store *s)
     return rc;
 }
 
-/* ---- In the background ----------------------------------------------------------------------------------- */
+/* ---- In the background ----------------------------------------------------------------------- */
 
 static struct store *draw_store(struct store_sim_disk *disk)
 {

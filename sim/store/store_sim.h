@@ -1,4 +1,5 @@
-/* sim/store/store_sim.h: the storage port (store/store.h) in memory, and what a test may do to it.
+/* sim/store/store_sim.h: the storage port (store/store.h) in memory, and what a test may do to
+ * it.
  *
  *     disk    what survives: for each directory an image (rows, decree) as of the last flush that ended
  *     store   an open directory: rows in memory, ahead of the image; perhaps a flush under way
@@ -8,13 +9,14 @@
  *                              |                                               |
  *                              +-- store_sim_crash(): gone                     +-- opened next time
  *
- * Faults it can make: everything after the last flush lost; flushes that lag or fail, with the writes
- * after them; stalled writes; reads that would have to touch the disk; compaction of any rows at any
- * moment; an image that can't be opened. It doesn't make: rows that are silently wrong, torn flushes
- * (RocksDB's checksums and its manifest turn these into an image that can't be opened).
+ * Faults it can make: everything after the last flush lost; flushes that lag or fail, with the
+ * writes after them; stalled writes; reads that would have to touch the disk; compaction of any
+ * rows at any moment; an image that can't be opened. It doesn't make: rows that are silently
+ * wrong, torn flushes (RocksDB's checksums and its manifest turn these into an image that can't
+ * be opened).
  *
- * All chance comes from the disk's seed. One thread. Nothing here is taken with mem_alloc() except
- * batches: stores survive their process until store_sim_crash() takes them back. */
+ * All chance comes from the disk's seed. One thread. Nothing here is taken with mem_alloc()
+ * except batches: stores survive their process until store_sim_crash() takes them back. */
 #pragma once
 #include "store/store.h"
 
@@ -32,12 +34,12 @@ struct store_sim_faults {
 };
 void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_faults *faults);
 
-/* The process that had stores on this disk is no more, and nothing was closed: every env, store, iterator
- * and pinned value is gone, and the disk holds the images. */
+/* The process that had stores on this disk is no more, and nothing was closed: every env, store,
+ * iterator and pinned value is gone, and the disk holds the images. */
 void store_sim_crash(struct store_sim_disk *disk);
 
-/* One step of what RocksDB does in the background, in some open store: begin a flush, end it, or compact
- * some of the rows. Call it whenever something may happen. */
+/* One step of what RocksDB does in the background, in some open store: begin a flush, end it, or
+ * compact some of the rows. Call it whenever something may happen. */
 void store_sim_background(struct store_sim_disk *disk);
 
 /* From now on 'dir', which is closed, can't be opened: E_CORRUPT. */

@@ -84,6 +84,7 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
     rc = repl_init(&r->repl, node_id, saved.ballot != 0 ? &saved : NULL, store_applied(r->store),
                    tail_size_max);
     if (rc != 0) goto failed;
+    repl_saw_timestamp(&r->repl, store_timestamp_us(r->store));
     r->apply_to = r->durable = r->repl.applied;
     *out = r;
     return 0;
@@ -347,6 +348,7 @@ static uint64_t collect(struct replica *r, struct store_batch *changes)
         struct mutation m;
         CHECK(mutation_read(slice_of(bytes->data, bytes->capacity), &m) == 0);
         kv_apply(changes, &m);
+        store_batch_stamp(changes, m.timestamp_us);
         size += bytes->capacity;
     }
     return decree;

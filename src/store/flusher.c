@@ -1,5 +1,5 @@
-/* src/store/flusher.c: the thread behind flusher.h. Everything is guarded by one lock, which is taken
- * once in many kilobytes; the sum alone is read without it. */
+/* src/store/flusher.c: the thread behind flusher.h. Everything is guarded by one lock, which is
+ * taken once in many kilobytes; the sum alone is read without it. */
 #include "store/flusher.h"
 
 #include <pthread.h>

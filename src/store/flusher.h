@@ -1,14 +1,14 @@
 /* src/store/flusher.h: one budget for the write buffers of all stores of a process.
  *
- * RocksDB has such a thing, but not in rocksdb/c.h. Stores report how many bytes they hold unflushed; a
- * thread flushes the fattest of them while the sum is over the budget:
+ * RocksDB has such a thing, but not in rocksdb/c.h. Stores report how many bytes they hold
+ * unflushed; a thread flushes the fattest of them while the sum is over the budget:
  *
  *     report ->  sum <= budget        nothing
  *                sum >  budget        the thread flushes, the fattest first
  *                sum >  2 * budget    flusher_is_full(): writers are to wait
  *
- * A store whose flush fails is left alone, and its bytes aren't counted, until it reports again: a full
- * disk must not keep the stores of another one from being flushed. Threads: any. */
+ * A store whose flush fails is left alone, and its bytes aren't counted, until it reports again:
+ * a full disk must not keep the stores of another one from being flushed. Threads: any. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

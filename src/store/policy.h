@@ -8,9 +8,9 @@
  *     expired, old enough                dropped
  *     anything else                      kept
  *
- * "Old enough" is a timestamp below 'tombstones_below_us': as long as a duplication may still send or
- * receive an older write of the same key, only the timetag of the row can beat that write.
- * Source: docs/storage.md, rules ST4 to ST6. */
+ * "Old enough" is a timestamp below 'tombstones_below_us': as long as a duplication may still
+ * send or receive an older write of the same key, only the timetag of the row can beat that
+ * write. Source: docs/storage.md, rules ST4 to ST6. */
 #pragma once
 #include <stdint.h>
 

@@ -5,10 +5,10 @@
  *     pegasus_meta_cf   pegasus_data_version          once, "1"
  *                       pegasus_last_flushed_decree   in the same batch as the rows, in decimal
  *
- * Names and layout are Pegasus's, so that checkpoints can be exchanged with it. Both families are always
- * flushed together ("atomic flush"): so the decree that is found on disk is that of the rows that are
- * found beside it, which is all of promise S1.
- * Source: docs/storage.md, rules ST1 to ST6. */
+ * Names and layout are Pegasus's, so that checkpoints can be exchanged with it. Both families
+ * are always flushed together ("atomic flush"): so the decree that is found on disk is that of
+ * the rows that are found beside it, which is all of promise S1. Source: docs/storage.md, rules
+ * ST1 to ST10. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -29,6 +29,7 @@ enum { FAMILY_ROWS, FAMILY_META, FAMILY_COUNT };
 static const char *const family_names[FAMILY_COUNT] = {"default", "pegasus_meta_cf"};
 
 #define META_DECREE       "pegasus_last_flushed_decree"
+#define META_TIMESTAMP    "pirene_timestamp_us"
 #define META_DATA_VERSION "pegasus_data_version"
 #define META_FLUSH        "pirene.flush" /* Never in a table file: see flush_families(). */
 
@@ -56,7 +57,7 @@ struct store {
     char *dir;
     rocksdb_t *db;
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
-    _Atomic uint64_t applied;
+    _Atomic uint64_t applied, timestamp_us;
     _Atomic uint64_t stalls;
     size_t unreported;  /* Bytes written since the last report to the flusher. */
     struct err failure; /* What ended writing; the code is 0 while nothing has. */
@@ -67,7 +68,8 @@ struct store {
 
 struct store_batch {
     rocksdb_writebatch_t *changes;
-    uint64_t decree; /* The one that is among the changes already, or 0. */
+    uint64_t decree;       /* The one that is among the changes already, or 0. */
+    uint64_t timestamp_us; /* To be noted with it; 0: nothing. */
 };
 
 struct store_iter {
@@ -76,14 +78,15 @@ struct store_iter {
     uint8_t bounds[];               /* Lower, then upper. */
 };
 
-/* ---- RocksDB's errors are sentences ---------------------------------------------------------------- */
+/* ---- RocksDB's errors are sentences ---------------------------------------------------------- */
 
 static bool begins_with(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* The code nearest to a sentence. 'incomplete' is what it means that RocksDB would have had to wait. */
+/* The code nearest to a sentence. 'incomplete' is what it means that RocksDB would have had to
+ * wait. */
 static int code_of(const char *why, int incomplete)
 {
     if (begins_with(why, "Result incomplete")) return incomplete;
@@ -103,14 +106,14 @@ static int take_code(char *why, int incomplete)
     return rc;
 }
 
-/* RocksDB counts every comparison for a profile, in variables of the thread, unless the thread says that
- * nobody will look: a tenth to a quarter of a call's time. */
+/* RocksDB counts every comparison for a profile, in variables of the thread, unless the thread
+ * says that nobody will look: a tenth to a quarter of a call's time. */
 static void count_nothing(void)
 {
     rocksdb_set_perf_level(rocksdb_disable);
 }
 
-/* ---- The process's share --------------------------------------------------------------------------- */
+/* ---- The process's share --------------------------------------------------------------------- */
 
 static rocksdb_readoptions_t *read_options_new(int tier)
 {
@@ -168,7 +171,7 @@ void store_env_close(struct store_env *env)
     free(env);
 }
 
-/* ---- Compaction: the policy as a filter ------------------------------------------------------------ */
+/* ---- Compaction: the policy as a filter ------------------------------------------------------ */
 
 /* One compaction's view: the policy and the time at which it began. */
 struct filter {
@@ -229,7 +232,7 @@ static rocksdb_compactionfilter_t *filter_new(void *state,
     return rocksdb_compactionfilter_create(filter, filter_free, filter_row, filter_name);
 }
 
-/* ---- Hash keys as prefixes --------------------------------------------------------------------------- */
+/* ---- Hash keys as prefixes ------------------------------------------------------------------- */
 
 static void nothing_to_free(void *state)
 {
@@ -257,7 +260,7 @@ static const char *prefix_name(void *state)
     return "pegasus.HashkeyTransform";
 }
 
-/* ---- Options ------------------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 static rocksdb_block_based_table_options_t *table_options_new(struct store_env *env)
 {
@@ -288,8 +291,8 @@ static rocksdb_options_t *db_options_new(struct store_env *env)
     rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
     rocksdb_options_set_stats_dump_period_sec(o, 0); /* No timers: an idle store is asleep. */
     rocksdb_options_set_stats_persist_period_sec(o, 0);
-    /* Of RocksDB's own log only the header: it stops the process at the line after one that didn't fit on
-     * the disk. What matters comes back as an error anyway. */
+    /* Of RocksDB's own log only the header: it stops the process at the line after one that
+     * didn't fit on the disk. What matters comes back as an error anyway. */
     rocksdb_options_set_info_log_level(o, 4);
     rocksdb_options_set_keep_log_file_num(o, 1);
     rocksdb_options_set_max_manifest_file_size(o, 4 << 20);
@@ -332,7 +335,7 @@ static rocksdb_options_t *meta_options_new(rocksdb_options_t *db_options)
     return o;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 /* RocksDB takes a directory without CURRENT for a new one and clears it of table files: refuse when
  * there are any. */
@@ -398,7 +401,8 @@ static int meta_load(struct store *s, const char *name, int tier, uint64_t *out)
     return 0;
 }
 
-/* A store that was never flushed has no meta rows: give it some, so that they are in its first flush. */
+/* A store that was never flushed has no meta rows: give it some, so that they are in its first
+ * flush. */
 static int begin_store(struct store *s)
 {
     char *why = NULL;
@@ -428,6 +432,11 @@ static int load_meta(struct store *s, struct err *e)
     if (rc == E_NOTFOUND) rc = E_CORRUPT;
     if (rc != 0) return err_set(e, rc, "store %s: its decree: %s", s->dir, err_text(rc));
     s->applied = decree;
+    uint64_t timestamp_us = 0;
+    rc = meta_load(s, META_TIMESTAMP, STORE_ANY, &timestamp_us);
+    if (rc != 0 && rc != E_NOTFOUND)
+        return err_set(e, rc, "store %s: its time: %s", s->dir, err_text(rc));
+    s->timestamp_us = timestamp_us;
     return 0;
 }
 
@@ -487,6 +496,11 @@ uint64_t store_applied(const struct store *s)
     return atomic_load_explicit(&s->applied, memory_order_acquire);
 }
 
+uint64_t store_timestamp_us(const struct store *s)
+{
+    return atomic_load_explicit(&s->timestamp_us, memory_order_acquire);
+}
+
 uint64_t store_durable(struct store *s)
 {
     uint64_t decree = 0;
@@ -500,7 +514,7 @@ void store_policy_set(struct store *s, const struct store_policy *policy)
     pthread_mutex_unlock(&s->policy_lock);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 int store_batch_new(struct store_batch **out)
 {
@@ -522,6 +536,12 @@ void store_batch_clear(struct store_batch *b)
 {
     rocksdb_writebatch_clear(b->changes);
     b->decree = 0;
+    b->timestamp_us = 0;
+}
+
+void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us)
+{
+    b->timestamp_us = timestamp_us;
 }
 
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body)
@@ -546,15 +566,21 @@ static void report_written(struct store *s, size_t size)
     flusher_report(s->env->flusher, &s->flusher_entry, measure_entry(&s->flusher_entry));
 }
 
-/* Add the decree to the changes. A batch that is written again has it already; a second one after it
- * would win. */
+static void put_number(struct store_batch *b, struct store *s, const char *key, uint64_t value)
+{
+    char text[DECREE_TEXT_SIZE];
+    int size = snprintf(text, sizeof text, "%" PRIu64, value);
+    rocksdb_writebatch_put_cf(b->changes, s->families[FAMILY_META], key, strlen(key), text,
+                              (size_t)size);
+}
+
+/* Add the decree to the changes. A batch that is written again has it already; a second one
+ * after it would win. */
 static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decree)
 {
     if (b->decree != decree) {
-        char text[DECREE_TEXT_SIZE];
-        int size = snprintf(text, sizeof text, "%" PRIu64, decree);
-        rocksdb_writebatch_put_cf(b->changes, s->families[FAMILY_META], META_DECREE,
-                                  strlen(META_DECREE), text, (size_t)size);
+        put_number(b, s, META_DECREE, decree);
+        if (b->timestamp_us != 0) put_number(b, s, META_TIMESTAMP, b->timestamp_us);
         b->decree = decree;
     }
     size_t size;
@@ -582,6 +608,8 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     count_nothing();
     rocksdb_write(s->db, s->env->write_options, b->changes, &why);
     if (why != NULL) return refuse(s, why);
+    if (b->timestamp_us != 0)
+        atomic_store_explicit(&s->timestamp_us, b->timestamp_us, memory_order_release);
     atomic_store_explicit(&s->applied, decree, memory_order_release);
     report_written(s, size);
     return 0;
@@ -609,7 +637,7 @@ void store_wait_writable(struct store *s)
     (void)write_nothing(s); /* The next store_write() will say. */
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 int store_get(struct store *s, struct slice key, enum store_tier tier, struct store_value *out)
 {
@@ -709,14 +737,15 @@ int store_iter_status(const struct store_iter *it)
     return take_code(why, E_AGAIN);
 }
 
-/* ---- Upkeep ------------------------------------------------------------------------------------------------ */
+/* ---- Upkeep ---------------------------------------------------------------------------------- */
 
 /* Flush both families together.
  *
- * rocksdb_flush_cf() would flush one of them and part the rows from their decree. Compacting a range
- * first flushes all families together, if the range has something in memory. So we write a key and take
- * it back, in one batch: the range of that key is in memory now, and in no table file afterwards, for
- * the two cancel each other out on the way. Then there is nothing to compact. */
+ * rocksdb_flush_cf() would flush one of them and part the rows from their decree. Compacting a
+ * range first flushes all families together, if the range has something in memory. So we write a
+ * key and take it back, in one batch: the range of that key is in memory now, and in no table
+ * file afterwards, for the two cancel each other out on the way. Then there is nothing to
+ * compact. */
 static int flush_families(struct store *s)
 {
     char *why = NULL;
@@ -733,8 +762,9 @@ static int flush_families(struct store *s)
     return 0;
 }
 
-/* The one witness of a flush: compacting has no result in c.h. Where RocksDB has just recovered from a
- * full disk it may also return before the flush has ended: wait, while writes are let pass. */
+/* The one witness of a flush: compacting has no result in c.h. Where RocksDB has just recovered
+ * from a full disk it may also return before the flush has ended: wait, while writes are let
+ * pass. */
 static int await_durable(struct store *s, uint64_t decree)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
@@ -755,7 +785,8 @@ int store_flush(struct store *s)
     return rc != 0 ? rc : await_durable(s, wanted);
 }
 
-/* The decree that the checkpoint in 'dir' holds: only itself can say, for writes went on meanwhile. */
+/* The decree that the checkpoint in 'dir' holds: only itself can say, for writes went on
+ * meanwhile. */
 static int load_checkpoint_decree(struct store *s, const char *dir, uint64_t *decree, struct err *e)
 {
     struct store copy = {.env = s->env};

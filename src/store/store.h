@@ -1,7 +1,7 @@
 /* src/store/store.h: one partition's ordered keys and values, as a port.
  *
- * Two adapters: store/rocks (the one file that includes rocksdb/c.h) and sim/store (an ordered map with
- * explicit flushes). Both pass tests/store. What they promise is little, and exact:
+ * Two adapters: store/rocks (the one file that includes rocksdb/c.h) and sim/store (an ordered
+ * map with explicit flushes). Both pass tests/store. What they promise is little, and exact:
  *
  *   S1  A write is atomic and carries a decree. After a crash a store holds exactly the writes up to
  *       some decree, its durable one, and knows it: store_applied() after opening.
@@ -16,8 +16,9 @@
  *     u32 big-endian expire_ts | u64 big-endian timetag | user data        (wire/value.h)
  * A value whose timetag has the deleted bit is a tombstone; the store returns it like any other.
  *
- * Threads: a store is written by its owner's loop; reads, iterators, flush, checkpoint and compact may
- * be called from any thread while the store is open. An iterator belongs to one thread at a time. */
+ * Threads: a store is written by its owner's loop; reads, iterators, flush, checkpoint and
+ * compact may be called from any thread while the store is open. An iterator belongs to one
+ * thread at a time. */
 #pragma once
 #include <stdbool.h>
 
@@ -35,8 +36,8 @@ struct store_env_options {
     size_t write_buffer_size; /* Bytes of all write buffers; above, the fattest store is flushed. */
     int background_threads;   /* For compactions; flushes have one of their own. */
 
-    /* CLOCK_REALTIME of 'world', for what expires. Any thread. 'world' is 'struct io *' in a node; the
-     * simulator also finds the machine's disk by it. */
+    /* CLOCK_REALTIME of 'world', for what expires. Any thread. 'world' is 'struct io *' in a
+     * node; the simulator also finds the machine's disk by it. */
     uint64_t (*wall_us)(void *world);
     void *world;
 };
@@ -46,15 +47,15 @@ int store_env_open(const struct store_env_options *options, struct store_env **o
                    struct err *e) MUST_CHECK;
 void store_env_close(struct store_env *env); /* After all its stores. Accepts NULL. */
 
-/* Open the store in 'dir', created if absent (its parent is there). Blocking. The policy is all zero at
- * first: nothing goes.
- * On failure '*out' is untouched and 'e' says what and where: E_CORRUPT; E_BUSY (it is open elsewhere);
- * E_UNSUPPORTED (rows of another layout); E_NOSPACE, E_IO, E_NOMEM. */
+/* Open the store in 'dir', created if absent (its parent is there). Blocking. The policy is all
+ * zero at first: nothing goes. On failure '*out' is untouched and 'e' says what and where:
+ * E_CORRUPT; E_BUSY (it is open elsewhere); E_UNSUPPORTED (rows of another layout); E_NOSPACE,
+ * E_IO, E_NOMEM. */
 int store_open(struct store_env *env, const char *dir, struct store **out,
                struct err *e) MUST_CHECK;
 
-/* Flush and close; iterators are closed and values released before. Blocking. Accepts NULL. Returns the
- * flush's result: it is closed in any case. */
+/* Flush and close; iterators are closed and values released before. Blocking. Accepts NULL.
+ * Returns the flush's result: it is closed in any case. */
 int store_close(struct store *s);
 
 /* The decree of the last write. After opening: the durable one. Any thread. */
@@ -63,23 +64,32 @@ uint64_t store_applied(const struct store *s);
 /* The decree up to which a crash loses nothing. May do a small read. Any thread. */
 uint64_t store_durable(struct store *s);
 
+/* The highest hybrid time that a write was stamped with; 0: none was. A replica's clock may not
+ * go below it after a restart, or a new write would lose to an old one. Any thread. */
+uint64_t store_timestamp_us(const struct store *s);
+
 /* Any thread, at any time. Compactions that have begun go by the policy they found. */
 void store_policy_set(struct store *s, const struct store_policy *policy);
 
-/* ---- Writing ---- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* A reusable list of changes. Not bound to one store. */
 int store_batch_new(struct store_batch **out) MUST_CHECK;
 void store_batch_free(struct store_batch *b); /* Accepts NULL. */
 void store_batch_clear(struct store_batch *b);
 
-/* The bytes are copied. 'head' and 'body' of the value are written one after the other. Without memory
- * these stop the process. Of several changes to one key the last one counts. */
+/* The bytes are copied. 'head' and 'body' of the value are written one after the other. Without
+ * memory these stop the process. Of several changes to one key the last one counts. */
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body);
 void store_batch_delete(struct store_batch *b, struct slice key);
 
-/* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above store_applied(); decrees
- * may be left out. 'b' stays as it is: clear it, or write it again. Returns 0, or with nothing written
+/* The hybrid time of the newest change: it becomes store_timestamp_us() with the write, and is
+ * as durable as the decree. 0, as after a clear: the one before stays. */
+void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us);
+
+/* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above
+ * store_applied(); decrees may be left out. 'b' stays as it is: clear it, or write it again.
+ * Returns 0, or with nothing written
  *     E_BUSY                       the store wants time: the same write will succeed later
  *     E_NOSPACE, E_IO, E_CORRUPT   the disk is full, or failed, or holds a damaged file: no more writes
  *                                  until the store is closed and opened again. Reads go on. */
@@ -88,11 +98,11 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CH
 /* What ended writing, as a code and, in 'e' (may be NULL), as a sentence; 0 when nothing has. */
 int store_failure(const struct store *s, struct err *e);
 
-/* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking. Any thread
- * but not while the store is being closed. */
+/* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking.
+ * Any thread but not while the store is being closed. */
 void store_wait_writable(struct store *s);
 
-/* ---- Reading ---- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 enum store_tier {
     STORE_CACHED, /* Memory only: E_AGAIN when the answer is on disk. */
@@ -110,8 +120,8 @@ int store_get(struct store *s, struct slice key, enum store_tier tier,
               struct store_value *out) MUST_CHECK;
 void store_value_release(struct store_value *v); /* Accepts an all-zero one; leaves it so. */
 
-/* A walk over keys in [lower, upper) as they were when it was opened; an empty 'upper' means no end.
- * The iterator keeps copies of the bounds. */
+/* A walk over keys in [lower, upper) as they were when it was opened; an empty 'upper' means no
+ * end. The iterator keeps copies of the bounds. */
 int store_iter_open(struct store *s, struct slice lower, struct slice upper, enum store_tier tier,
                     struct store_iter **out) MUST_CHECK;
 void store_iter_close(struct store_iter *it);                       /* Accepts NULL. */
@@ -125,14 +135,14 @@ struct slice store_iter_key(const struct store_iter *it);   /* Until it moves. *
 struct slice store_iter_value(const struct store_iter *it); /* Until it moves. */
 int store_iter_status(const struct store_iter *it);         /* 0, E_AGAIN, E_CORRUPT, E_IO. */
 
-/* ---- Upkeep ---- */
+/* ---- Upkeep ---------------------------------------------------------------------------------- */
 
 /* Make everything written so far durable. Blocking. Returns 0, E_NOSPACE or E_IO. */
 int store_flush(struct store *s) MUST_CHECK;
 
-/* Flush, hard-link the store as it then is into 'dir', whose parent exists and which itself must not,
- * and say at what decree. Opening 'dir' gives an equal store. Blocking.
- * Returns 0; E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
+/* Flush, hard-link the store as it then is into 'dir', whose parent exists and which itself must
+ * not, and say at what decree. Opening 'dir' gives an equal store. Blocking. Returns 0;
+ * E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
 
 /* Flush and rewrite everything, dropping what the policy allows. Blocking, long.

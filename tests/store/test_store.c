@@ -24,9 +24,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- Writing and durability ------------------------------------------------------------------------ */
+/* ---- Writing and durability ------------------------------------------------------------------ */
 
-/* S1, S2, S3: a write is read back at once; it is durable only when flushed; a crash takes the rest. */
+/* S1, S2, S3: a write is read back at once; it is durable only when flushed; a crash takes the
+ * rest. */
 static void test_crash_leaves_what_was_flushed(void **state)
 {
     struct world *w = *state;
@@ -69,6 +70,34 @@ static void test_crash_before_first_flush(void **state)
     assert_int_equal(store_applied(s), 1);
 }
 
+static void stamp(struct store *s, uint64_t decree, uint64_t timestamp_us)
+{
+    struct store_batch *b;
+    assert_int_equal(store_batch_new(&b), 0);
+    store_batch_stamp(b, timestamp_us);
+    assert_int_equal(store_write(s, b, decree), 0);
+    store_batch_free(b);
+}
+
+/* The hybrid time is as durable as the decree it was written with, and a write without one leaves it. */
+static void test_time_is_kept_with_the_decree(void **state)
+{
+    struct world *w = *state;
+    struct store *s = world_open(w, "a");
+    assert_int_equal(store_timestamp_us(s), 0);
+    stamp(s, 1, 1000);
+    put(s, 2, "hk", "one", "1");
+    assert_int_equal(store_timestamp_us(s), 1000);
+    assert_int_equal(store_flush(s), 0);
+    stamp(s, 3, 2000);
+    assert_int_equal(store_timestamp_us(s), 2000);
+
+    world_crash(w);
+    s = world_open(w, "a");
+    assert_int_equal(store_applied(s), 2);
+    assert_int_equal(store_timestamp_us(s), 1000);
+}
+
 /* Closing flushes. */
 static void test_close_keeps_everything(void **state)
 {
@@ -97,7 +126,8 @@ static void test_empty_write_moves_the_decree(void **state)
     assert_int_equal(store_applied(world_open(w, "a")), 41);
 }
 
-/* The changes of a batch happen in their order, and a batch can be written again, to another store. */
+/* The changes of a batch happen in their order, and a batch can be written again, to another
+ * store. */
 static void test_batch_is_a_list(void **state)
 {
     struct world *w = *state;
@@ -194,7 +224,7 @@ static void test_tombstones_are_values(void **state)
     store_value_release(&v);
 }
 
-/* ---- Iterators ---------------------------------------------------------------------------------------- */
+/* ---- Iterators ------------------------------------------------------------------------------- */
 
 static void fill(struct store *s)
 {
@@ -292,7 +322,8 @@ static void test_iterator_turns_round(void **state)
     store_iter_close(it);
 }
 
-/* An iterator sees the store as it was when it was opened: through writes, flushes and compaction. */
+/* An iterator sees the store as it was when it was opened: through writes, flushes and
+ * compaction. */
 static void test_iterator_is_a_snapshot(void **state)
 {
     struct world *w = *state;
@@ -326,9 +357,10 @@ static void test_iterator_is_a_snapshot(void **state)
     store_iter_close(one);
 }
 
-/* ---- Tiers ---------------------------------------------------------------------------------------------- */
+/* ---- Tiers ----------------------------------------------------------------------------------- */
 
-/* S4: what isn't in memory is said to be elsewhere, and not fetched; asked the slow way, it comes. */
+/* S4: what isn't in memory is said to be elsewhere, and not fetched; asked the slow way, it
+ * comes. */
 static void test_cached_reads_never_touch_the_disk(void **state)
 {
     struct world *w = *state;
@@ -356,7 +388,7 @@ static void test_cached_reads_never_touch_the_disk(void **state)
     buf_fini(&key);
 }
 
-/* ---- Compaction ----------------------------------------------------------------------------------------- */
+/* ---- Compaction ------------------------------------------------------------------------------ */
 
 /* One row of each kind, as old as 1000 us or as young as 2000 us. */
 static void fill_kinds(struct store *s)
@@ -419,7 +451,8 @@ static void test_compaction_drops_what_is_old(void **state)
     expect(s, "hk", "later", NULL);
 }
 
-/* default_ttl gives rows without an expiry one, counted from now; it touches nothing else of them. */
+/* default_ttl gives rows without an expiry one, counted from now; it touches nothing else of
+ * them. */
 static void test_compaction_gives_default_ttl(void **state)
 {
     struct world *w = *state;
@@ -461,7 +494,8 @@ static void test_compaction_drops_foreign_rows(void **state)
     expect_bytes(s, slice_str("k"), slice_str("no row either"));
 }
 
-/* A row that was overwritten in memory isn't dropped for what it was on disk, nor does it come back. */
+/* A row that was overwritten in memory isn't dropped for what it was on disk, nor does it come
+ * back. */
 static void test_compaction_judges_each_version(void **state)
 {
     struct world *w = *state;
@@ -479,7 +513,7 @@ static void test_compaction_judges_each_version(void **state)
     expect(s, "hk", "k", "second");
 }
 
-/* ---- Upkeep --------------------------------------------------------------------------------------------- */
+/* ---- Upkeep ---------------------------------------------------------------------------------- */
 
 /* A checkpoint is the store as it was; both go on by themselves. */
 static void test_checkpoint_is_equal(void **state)
@@ -564,6 +598,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(test_crash_leaves_what_was_flushed),
         STORY(test_crash_before_first_flush),
+        STORY(test_time_is_kept_with_the_decree),
         STORY(test_close_keeps_everything),
         STORY(test_empty_write_moves_the_decree),
         STORY(test_batch_is_a_list),
