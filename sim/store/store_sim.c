@@ -303,7 +303,7 @@ void store_batch_clear(struct store_batch *b)
 
 void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us)
 {
-    b->timestamp_us = timestamp_us;
+    if (timestamp_us > b->timestamp_us) b->timestamp_us = timestamp_us;
 }
 
 static void append_change(struct store_batch *b, uint8_t kind, struct slice key, struct slice head,
@@ -359,7 +359,7 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     for (struct slice changes = buf_slice(&b->changes); changes.size > 0;)
         make_change(&s->rows, &changes);
     s->applied = decree;
-    if (b->timestamp_us != 0) s->timestamp_us = b->timestamp_us;
+    if (b->timestamp_us > s->timestamp_us) s->timestamp_us = b->timestamp_us;
     return 0;
 }
 

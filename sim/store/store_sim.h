@@ -1,7 +1,7 @@
 /* sim/store/store_sim.h: the storage port (store/store.h) in memory, and what a test may do to
  * it.
  *
- *     disk    what survives: for each directory an image (rows, decree) as of the last flush that ended
+ *     disk    what survives: for each directory an image (rows, decree) as of the last good flush
  *     store   an open directory: rows in memory, ahead of the image; perhaps a flush under way
  *
  *                store_write()        background: begin       background: end

@@ -69,7 +69,8 @@ struct store {
 struct store_batch {
     rocksdb_writebatch_t *changes;
     uint64_t decree;       /* The one that is among the changes already, or 0. */
-    uint64_t timestamp_us; /* To be noted with it; 0: nothing. */
+    uint64_t timestamp_us; /* Its stamp, or 0. */
+    uint64_t noted_us;     /* The time that is among the changes already, or 0. */
 };
 
 struct store_iter {
@@ -536,12 +537,12 @@ void store_batch_clear(struct store_batch *b)
 {
     rocksdb_writebatch_clear(b->changes);
     b->decree = 0;
-    b->timestamp_us = 0;
+    b->timestamp_us = b->noted_us = 0;
 }
 
 void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us)
 {
-    b->timestamp_us = timestamp_us;
+    if (timestamp_us > b->timestamp_us) b->timestamp_us = timestamp_us;
 }
 
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body)
@@ -574,14 +575,17 @@ static void put_number(struct store_batch *b, struct store *s, const char *key, 
                               (size_t)size);
 }
 
-/* Add the decree to the changes. A batch that is written again has it already; a second one
- * after it would win. */
-static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decree)
+/* Add the decree and the time to the changes. A batch that is written again has some already: of
+ * two numbers under one key the last one counts. */
+static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decree,
+                           uint64_t timestamp_us)
 {
-    if (b->decree != decree) {
-        put_number(b, s, META_DECREE, decree);
-        if (b->timestamp_us != 0) put_number(b, s, META_TIMESTAMP, b->timestamp_us);
-        b->decree = decree;
+    if (b->decree != decree) put_number(b, s, META_DECREE, decree);
+    b->decree = decree;
+    bool is_news = timestamp_us != store_timestamp_us(s) || b->noted_us != 0;
+    if (is_news && b->noted_us != timestamp_us) {
+        put_number(b, s, META_TIMESTAMP, timestamp_us);
+        b->noted_us = timestamp_us;
     }
     size_t size;
     (void)rocksdb_writebatch_data(b->changes, &size);
@@ -603,13 +607,14 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     CHECK(decree > store_applied(s));
     if (s->failure.code != 0) return s->failure.code;
     if (flusher_is_full(s->env->flusher)) return refuse(s, NULL);
-    size_t size = batch_finish(b, s, decree);
+    uint64_t before_us = store_timestamp_us(s);
+    uint64_t timestamp_us = b->timestamp_us > before_us ? b->timestamp_us : before_us;
+    size_t size = batch_finish(b, s, decree, timestamp_us);
     char *why = NULL;
     count_nothing();
     rocksdb_write(s->db, s->env->write_options, b->changes, &why);
     if (why != NULL) return refuse(s, why);
-    if (b->timestamp_us != 0)
-        atomic_store_explicit(&s->timestamp_us, b->timestamp_us, memory_order_release);
+    atomic_store_explicit(&s->timestamp_us, timestamp_us, memory_order_release);
     atomic_store_explicit(&s->applied, decree, memory_order_release);
     report_written(s, size);
     return 0;

@@ -3,10 +3,10 @@
  * Two adapters: store/rocks (the one file that includes rocksdb/c.h) and sim/store (an ordered
  * map with explicit flushes). Both pass tests/store. What they promise is little, and exact:
  *
- *   S1  A write is atomic and carries a decree. After a crash a store holds exactly the writes up to
- *       some decree, its durable one, and knows it: store_applied() after opening.
- *   S2  There is no log in here: what was not flushed is lost by a crash. Durability is the mutation
- *       log's business.
+ *   S1  A write is atomic and carries a decree. After a crash a store holds exactly the writes up
+ *       to some decree, its durable one, and knows it: store_applied() after opening.
+ *   S2  There is no log in here: what was not flushed is lost by a crash. Durability is the
+ *       business of the mutation log.
  *   S3  Reads see every write that returned before them.
  *   S4  Nothing here blocks unless it says so. A read of STORE_CACHED returns E_AGAIN instead of
  *       touching the disk; a write that would stall returns E_BUSY.
@@ -83,16 +83,16 @@ void store_batch_clear(struct store_batch *b);
 void store_batch_put(struct store_batch *b, struct slice key, struct slice head, struct slice body);
 void store_batch_delete(struct store_batch *b, struct slice key);
 
-/* The hybrid time of the newest change: it becomes store_timestamp_us() with the write, and is
- * as durable as the decree. 0, as after a clear: the one before stays. */
+/* The hybrid time of a change; of several the highest counts. It becomes store_timestamp_us() with
+ * the write, unless that is higher already, and is as durable as the decree. */
 void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us);
 
 /* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above
  * store_applied(); decrees may be left out. 'b' stays as it is: clear it, or write it again.
  * Returns 0, or with nothing written
  *     E_BUSY                       the store wants time: the same write will succeed later
- *     E_NOSPACE, E_IO, E_CORRUPT   the disk is full, or failed, or holds a damaged file: no more writes
- *                                  until the store is closed and opened again. Reads go on. */
+ *     E_NOSPACE, E_IO, E_CORRUPT   the disk is full, or failed, or holds a damaged file: no more
+ *                                  writes until the store is opened again; reads go on */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
 
 /* What ended writing, as a code and, in 'e' (may be NULL), as a sentence; 0 when nothing has. */

@@ -19,7 +19,8 @@ void expect_head(struct store *s, const char *hash, const char *sort, struct val
                  const char *data);
 void expect_bytes(struct store *s, struct slice raw_key, struct slice value);
 
-/* Over the rows of 'hash' with sort keys below 'sort_end' (NULL: all); hash NULL: over everything. */
+/* Over the rows of 'hash' with sort keys below 'sort_end' (NULL: all); hash NULL: over
+ * everything. */
 struct store_iter *walk(struct store *s, const char *hash, const char *sort_end);
 void seek(struct store_iter *it, const char *hash, const char *sort);
 void seek_last(struct store_iter *it, const char *hash, const char *sort);

@@ -1,6 +1,6 @@
-/* tests/store/test_disk_faults.c: the store on a disk that runs full, and on one that fails. The disk is a
- * small tmpfs of our own; where the system lets us mount none, this says so and skips. It fails by a
- * limit on the size of files. */
+/* tests/store/test_disk_faults.c: the store on a disk that runs full, and on one that fails. The
+ * disk is a small tmpfs of our own; where the system lets us mount none, this says so and skips.
+ * It fails by a limit on the size of files. */
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -132,9 +132,9 @@ static void expect_reopened(struct store_env *env, struct store *s, const char *
     store_env_close(env);
 }
 
-/* The disk fills: writes are refused as E_NOSPACE, with a sentence; reads are served; the durable decree
- * is told truly. Opened again when there is room, the store is at a decree that was accepted, not below the
- * durable one, and goes on. */
+/* The disk fills: writes are refused as E_NOSPACE, with a sentence; reads are served; the
+ * durable decree is told truly. Opened again when there is room, the store is at a decree that
+ * was accepted, not below the durable one, and goes on. */
 static void test_full_disk_refuses_writes(void **state)
 {
     (void)state;
@@ -191,8 +191,8 @@ static void limit_files(rlim_t size)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* The disk fails: that is final for this store, also when the disk works again. What was durable before is
- * there when it is opened again, and nothing after it. */
+/* The disk fails: that is final for this store, also when the disk works again. What was durable
+ * before is there when it is opened again, and nothing after it. */
 static void test_failed_disk_is_final(void **state)
 {
     (void)state;

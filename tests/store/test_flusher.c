@@ -1,5 +1,5 @@
-/* tests/store/test_flusher.c: who is flushed, when, and who is left alone. The stores are fakes that
- * count: a good flush leaves nothing, a bad one everything. */
+/* tests/store/test_flusher.c: who is flushed, when, and who is left alone. The stores are fakes
+ * that count: a good flush leaves nothing, a bad one everything. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,8 +144,8 @@ static void test_full_is_waited_for(void **state)
     assert_int_equal(bench->fakes[0].flushes, 1);
 }
 
-/* A full disk under one store: it is tried once, then neither tried nor counted, so that the others go on;
- * when it takes writes again it is flushed again. */
+/* A full disk under one store: it is tried once, then neither tried nor counted, so that the
+ * others go on; when it takes writes again it is flushed again. */
 static void test_failed_store_harms_no_other(void **state)
 {
     struct bench *bench = *state;

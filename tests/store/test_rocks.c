@@ -38,7 +38,7 @@ static void sleep_us(uint64_t us)
     while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
 }
 
-/* ---- A process that writes until it is killed --------------------------------------------------------- */
+/* ---- A process that writes until it is killed ------------------------------------------------ */
 
 /* Every write sets all rows to its decree, so that a mixture shows. */
 static void write_all_rows(struct store *s, struct store_batch *b, uint64_t decree)
@@ -154,7 +154,7 @@ static void test_killed_process_leaves_one_decree(void **state)
     assert_true(decree > 0);
 }
 
-/* ---- Damaged files ---------------------------------------------------------------------------------------- */
+/* ---- Damaged files --------------------------------------------------------------------------- */
 
 static struct store *open_with_rows(struct world *w)
 {
@@ -188,7 +188,8 @@ static void find_file(struct world *w, const char *suffix, char *path, size_t si
     assert_true(largest >= 0);
 }
 
-/* A bit rots in a table: reading says so, by get and by iterator, and no other row is harmed by it. */
+/* A bit rots in a table: reading says so, by get and by iterator, and no other row is harmed by
+ * it. */
 static void test_rotten_block_is_corrupt(void **state)
 {
     struct world *w = *state;
@@ -230,7 +231,8 @@ static void test_missing_table_is_corrupt(void **state)
     assert_non_null(strstr(e.text, path));
 }
 
-/* Without CURRENT it isn't a new store, as RocksDB would have it: the tables stay where they are. */
+/* Without CURRENT it isn't a new store, as RocksDB would have it: the tables stay where they
+ * are. */
 static void test_lost_current_is_not_a_new_store(void **state)
 {
     struct world *w = *state;
@@ -257,7 +259,7 @@ static void test_open_where_there_is_no_parent(void **state)
     assert_non_null(strstr(e.text, "no/such/parent"));
 }
 
-/* ---- As Pegasus has it ------------------------------------------------------------------------------------- */
+/* ---- As Pegasus has it ----------------------------------------------------------------------- */
 
 struct raw {
     rocksdb_options_t *options;
@@ -318,8 +320,8 @@ static void test_meta_is_pegasus_meta(void **state)
     raw_close(&raw);
 }
 
-/* Rows of data version 0 have no timetag: they aren't taken for ours. A decree that is no number isn't
- * taken for one. */
+/* Rows of data version 0 have no timetag: they aren't taken for ours. A decree that is no number
+ * isn't taken for one. */
 static void test_other_layouts_are_refused(void **state)
 {
     struct world *w = *state;
@@ -345,10 +347,10 @@ static void test_other_layouts_are_refused(void **state)
     assert_true(store_applied(world_open(w, "a")) == UINT64_MAX);
 }
 
-/* ---- Pressure ---------------------------------------------------------------------------------------------- */
+/* ---- Pressure -------------------------------------------------------------------------------- */
 
-/* Written faster than can be flushed, a store says busy rather than grow; waiting lets it go on, and
- * everything is there in the end. */
+/* Written faster than can be flushed, a store says busy rather than grow; waiting lets it go on,
+ * and everything is there in the end. */
 static void test_pressure_is_pushed_back(void **state)
 {
     struct world *w = *state;

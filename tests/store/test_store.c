@@ -79,7 +79,8 @@ static void stamp(struct store *s, uint64_t decree, uint64_t timestamp_us)
     store_batch_free(b);
 }
 
-/* The hybrid time is as durable as the decree it was written with, and a write without one leaves it. */
+/* The hybrid time is as durable as the decree it was written with, and a write without one
+ * leaves it. */
 static void test_time_is_kept_with_the_decree(void **state)
 {
     struct world *w = *state;
@@ -96,6 +97,29 @@ static void test_time_is_kept_with_the_decree(void **state)
     s = world_open(w, "a");
     assert_int_equal(store_applied(s), 2);
     assert_int_equal(store_timestamp_us(s), 1000);
+}
+
+/* It never goes back: not by a lower stamp, nor by a batch that was written to a younger store. */
+static void test_time_never_goes_back(void **state)
+{
+    struct world *w = *state;
+    struct store *s = world_open(w, "a"), *younger = world_open(w, "b");
+    stamp(s, 1, 5000);
+    struct store_batch *b;
+    assert_int_equal(store_batch_new(&b), 0);
+    store_batch_stamp(b, 3000);
+    store_batch_stamp(b, 2000);
+    assert_int_equal(store_write(younger, b, 2), 0);
+    assert_int_equal(store_write(s, b, 2), 0);
+    store_batch_clear(b);
+    assert_int_equal(store_write(younger, b, 3), 0);
+    store_batch_free(b);
+    assert_int_equal(store_timestamp_us(younger), 3000);
+    assert_int_equal(store_timestamp_us(s), 5000);
+    assert_int_equal(world_close(w, s), 0);
+    assert_int_equal(store_timestamp_us(world_open(w, "a")), 5000);
+    assert_int_equal(world_close(w, younger), 0);
+    assert_int_equal(store_timestamp_us(world_open(w, "b")), 3000);
 }
 
 /* Closing flushes. */
@@ -599,6 +623,7 @@ int main(void)
         STORY(test_crash_leaves_what_was_flushed),
         STORY(test_crash_before_first_flush),
         STORY(test_time_is_kept_with_the_decree),
+        STORY(test_time_never_goes_back),
         STORY(test_close_keeps_everything),
         STORY(test_empty_write_moves_the_decree),
         STORY(test_batch_is_a_list),

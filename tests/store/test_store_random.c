@@ -2,12 +2,12 @@
  *
  *     version   a row as it was written once; never changes
  *     view      for each key of a small set, which version is there: what the store must show
- *     history   the writes since a decree that is known to be durable, so that the view at any decree
- *               after it can be had again when a crash has left the store there
+ *     history   the writes since a decree that is known to be durable, so that the view at any
+ *               decree after it can be had again when a crash has left the store there
  *
- * With a policy, compaction may drop or expire rows at moments of its own. The model then marks the
- * versions that it has ever been allowed to touch; only these may be missing, and an older version must
- * never come back in their place. */
+ * With a policy, compaction may drop or expire rows at moments of its own. The model then marks
+ * the versions that it has ever been allowed to touch; only these may be missing, and an older
+ * version must never come back in their place. */
 #include "store/world.h"
 
 #include <stdio.h>
@@ -37,11 +37,13 @@ struct version {
 
 struct view {
     uint16_t versions[KEYS]; /* 0: there is none. */
+    uint64_t timestamp_us;
 };
 
 struct change {
     uint64_t decree;
-    uint16_t version;
+    uint16_t version;      /* 0: no row, but */
+    uint64_t timestamp_us; /* the stamp of the write. */
 };
 
 struct held {
@@ -70,14 +72,15 @@ struct run {
     unsigned checkpoints;
 };
 
-/* ---- The model ---------------------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static int by_bytes(const void *a, const void *b)
 {
     return slice_compare(buf_slice(a), buf_slice(b));
 }
 
-/* Keys that are near each other: prefixes of each other, empty parts, bytes at both ends, no rows. */
+/* Keys that are near each other: prefixes of each other, empty parts, bytes at both ends, no
+ * rows. */
 static void make_keys(struct run *r)
 {
     static const char *const hashes[] = {"", "a", "ab", "b", "\xff", "\xff\xff"};
@@ -135,10 +138,12 @@ static uint16_t add_version(struct run *r, size_t key, struct slice value)
     return (uint16_t)r->version_count++;
 }
 
-static void apply(struct run *r, struct view *view, uint16_t version)
+static void apply(struct run *r, struct view *view, const struct change *change)
 {
-    const struct version *v = &r->versions[version];
-    view->versions[v->key] = v->value.size > 0 ? version : 0;
+    if (change->timestamp_us > view->timestamp_us) view->timestamp_us = change->timestamp_us;
+    if (change->version == 0) return;
+    const struct version *v = &r->versions[change->version];
+    view->versions[v->key] = v->value.size > 0 ? change->version : 0;
 }
 
 /* Everything up to 'decree' is known to be durable. */
@@ -146,7 +151,7 @@ static void settle(struct run *r, uint64_t decree)
 {
     size_t done = 0;
     while (done < r->history_count && r->history[done].decree <= decree)
-        apply(r, &r->durable, r->history[done++].version);
+        apply(r, &r->durable, &r->history[done++]);
     r->history_count -= done;
     memmove(r->history, r->history + done, r->history_count * sizeof r->history[0]);
     r->durable_decree = decree;
@@ -172,7 +177,7 @@ static void check_row(const struct run *r, const struct view *view, size_t key, 
     assert_true(fits(&r->versions[view->versions[key]], found));
 }
 
-/* ---- What is done ------------------------------------------------------------------------------------- */
+/* ---- What is done ---------------------------------------------------------------------------- */
 
 static struct slice draw_value(struct run *r, size_t key)
 {
@@ -192,6 +197,12 @@ static struct slice draw_value(struct run *r, size_t key)
     return slice_of(bytes, size);
 }
 
+static void remember(struct run *r, struct change change)
+{
+    assert_true(r->history_count < HISTORY);
+    r->history[r->history_count++] = change;
+}
+
 static void add_change(struct run *r, uint64_t decree)
 {
     size_t key = prng_below(&r->prng, KEYS);
@@ -204,8 +215,14 @@ static void add_change(struct run *r, uint64_t decree)
         store_batch_put(r->batch, key_at(r, key), slice_of(value.data, cut),
                         slice_skip(value, cut));
     }
-    assert_true(r->history_count < HISTORY);
-    r->history[r->history_count++] = (struct change){decree, add_version(r, key, value)};
+    remember(r, (struct change){.decree = decree, .version = add_version(r, key, value)});
+}
+
+static void add_stamp(struct run *r, uint64_t decree)
+{
+    uint64_t timestamp_us = 1000 + prng_below(&r->prng, 10 * decree);
+    store_batch_stamp(r->batch, timestamp_us);
+    remember(r, (struct change){.decree = decree, .timestamp_us = timestamp_us});
 }
 
 static void do_write(struct run *r)
@@ -214,10 +231,11 @@ static void do_write(struct run *r)
     size_t first = r->history_count;
     store_batch_clear(r->batch);
     for (uint64_t n = prng_below(&r->prng, 7); n > 0; n--) add_change(r, decree);
+    if (prng_percent(&r->prng, 70)) add_stamp(r, decree);
     int rc;
     while ((rc = store_write(r->store, r->batch, decree)) == E_BUSY) store_wait_writable(r->store);
     assert_int_equal(rc, 0);
-    for (size_t i = first; i < r->history_count; i++) apply(r, &r->now, r->history[i].version);
+    for (size_t i = first; i < r->history_count; i++) apply(r, &r->now, &r->history[i]);
     assert_int_equal(store_applied(r->store), decree);
 }
 
@@ -244,8 +262,8 @@ static void check_gap(const struct run *r, const struct held *h, size_t from, si
         if (i >= h->lower && i < h->upper) assert_true(may_be_absent(r, &h->view, i));
 }
 
-/* The iterator should now stand on the first row at or after 'from' (the last before it, backwards).
- * Returns where it stands; KEYS when nowhere. */
+/* The iterator should now stand on the first row at or after 'from' (the last before it,
+ * backwards). Returns where it stands; KEYS when nowhere. */
 static size_t check_position(const struct run *r, const struct held *h, size_t from,
                              bool is_forward)
 {
@@ -339,6 +357,7 @@ static void do_iterate(struct run *r)
 /* The whole store, against a view. */
 static void check_all(struct run *r, struct store *s, const struct view *view)
 {
+    assert_int_equal(store_timestamp_us(s), view->timestamp_us);
     struct held h = {.view = *view, .lower = 0, .upper = KEYS, .tier = STORE_ANY};
     struct slice none = {NULL, 0};
     assert_int_equal(store_iter_open(s, none, none, STORE_ANY, &h.it), 0);

@@ -1,7 +1,8 @@
-/* tests/store/world.h: where stores live in these tests, and what can be done to them from outside.
+/* tests/store/world.h: where stores live in these tests, and what can be done to them from
+ * outside.
  *
- * Two of them: world_rocks.c with real files, world_sim.c with the simulator's disk. The same stories
- * are linked with each, so that the fake is known to behave like the real thing. */
+ * Two of them: world_rocks.c with real files, world_sim.c with the simulator's disk. The same
+ * stories are linked with each, so that the fake is known to behave like the real thing. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>

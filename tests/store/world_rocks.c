@@ -1,7 +1,7 @@
 /* tests/store/world_rocks.c: the world in a directory of its own under TMPDIR.
  *
- * A crash is a copy of the files as they are while the store is open: that is what a kill -9 leaves. The
- * copy is taken again until no file came, went or changed its size in the meantime. */
+ * A crash is a copy of the files as they are while the store is open: that is what a kill -9
+ * leaves. The copy is taken again until no file came, went or changed its size in the meantime. */
 #include "store/world.h"
 
 #include <dirent.h>
@@ -56,7 +56,7 @@ struct world *world_new(uint64_t seed)
     return w;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void path_join(char *to, const char *dir, const char *name)
 {
@@ -132,7 +132,7 @@ static void copy_as_killed(const char *dir, const char *to)
     }
 }
 
-/* ---- The world --------------------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 void world_free(struct world *w)
 {
