@@ -97,7 +97,8 @@ static bool entry_fill(const struct meta_table *t, const struct meta_dup *dup, s
     bool has_name = dup->remote_cluster[0] != '\0';
     *to = (struct duplication_entry){
         .set = DUPLICATION_ENTRY_HAS_FAIL_MODE | DUPLICATION_ENTRY_HAS_REMOTE_APP_NAME |
-               DUPLICATION_ENTRY_HAS_REMOTE_REPLICA_COUNT | DUPLICATION_ENTRY_HAS_PARTITION_STATES,
+               DUPLICATION_ENTRY_HAS_REMOTE_REPLICA_COUNT |
+               DUPLICATION_ENTRY_HAS_PARTITION_STATES | DUPLICATION_ENTRY_HAS_REMOTE_METAS,
         .dupid = dup->id,
         .status = (int32_t)dup->status,
         .remote = slice_str(has_name ? dup->remote_cluster : dup->remote_metas),
@@ -105,6 +106,7 @@ static bool entry_fill(const struct meta_table *t, const struct meta_dup *dup, s
         .fail_mode = (int32_t)dup->fail_mode,
         .remote_app_name = slice_str(dup->remote_table),
         .remote_replica_count = dup->remote_replica_count,
+        .remote_metas = slice_str(dup->remote_metas),
     };
     return states_fill(t, dup, arena, &to->partition_states);
 }

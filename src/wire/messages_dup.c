@@ -74,6 +74,7 @@ static const struct field duplication_entry_fields[] = {
     OPTIONAL(duplication_entry, 10, I32, mode, DUPLICATION_ENTRY_HAS_MODE),
     OPTIONAL_MAP(duplication_entry, 11, duplication_partition_state_pair, partition_states,
                  DUPLICATION_ENTRY_HAS_PARTITION_STATES),
+    OPTIONAL(duplication_entry, 100, STRING, remote_metas, DUPLICATION_ENTRY_HAS_REMOTE_METAS),
 };
 SCHEMA(duplication_entry);
 

@@ -121,6 +121,7 @@ enum {
     DUPLICATION_ENTRY_HAS_REMOTE_REPLICA_COUNT = 1 << 3,
     DUPLICATION_ENTRY_HAS_MODE = 1 << 4,
     DUPLICATION_ENTRY_HAS_PARTITION_STATES = 1 << 5,
+    DUPLICATION_ENTRY_HAS_REMOTE_METAS = 1 << 6,
 };
 
 struct duplication_entry {
@@ -135,6 +136,7 @@ struct duplication_entry {
     int32_t remote_replica_count;
     int32_t mode; /* 0 full, 1 incremental; unused by Pegasus. */
     struct duplication_partition_state_map partition_states;
+    struct slice remote_metas; /* Ours: "host:port,host:port", where 'remote' is a name. */
 };
 
 struct duplication_entry_list {
