@@ -4,6 +4,7 @@
  *     default           raw keys and values           by store_write(), without RocksDB's log
  *     pegasus_meta_cf   pegasus_data_version          once, "1"
  *                       pegasus_last_flushed_decree   in the same batch as the rows, in decimal
+ *                       pirene_timestamp_us           likewise, when it has grown
  *
  * Names and layout are Pegasus's, so that checkpoints can be exchanged with it. Both families
  * are always flushed together ("atomic flush"): so the decree that is found on disk is that of
@@ -37,7 +38,7 @@ enum {
     LEVELS = 6,
     TIER_DURABLE = STORE_ANY + 1, /* Table files only: what a crash would leave. */
     TIERS,
-    DECREE_TEXT_SIZE = 24,
+    NUMBER_TEXT_SIZE = 24,
     REPORT_EVERY = 64 * 1024, /* Bytes written between two reports to the flusher. */
 };
 
@@ -390,7 +391,7 @@ static int meta_load(struct store *s, const char *name, int tier, uint64_t *out)
     if (why != NULL) return take_code(why, E_IO);
     if (text == NULL) return E_NOTFOUND;
     uint64_t value = 0;
-    bool is_number = size > 0 && size < DECREE_TEXT_SIZE;
+    bool is_number = size > 0 && size < NUMBER_TEXT_SIZE;
     for (size_t i = 0; i < size && is_number; i++) {
         is_number = text[i] >= '0' && text[i] <= '9' &&
                     !__builtin_mul_overflow(value, 10, &value) &&
@@ -569,7 +570,7 @@ static void report_written(struct store *s, size_t size)
 
 static void put_number(struct store_batch *b, struct store *s, const char *key, uint64_t value)
 {
-    char text[DECREE_TEXT_SIZE];
+    char text[NUMBER_TEXT_SIZE];
     int size = snprintf(text, sizeof text, "%" PRIu64, value);
     rocksdb_writebatch_put_cf(b->changes, s->families[FAMILY_META], key, strlen(key), text,
                               (size_t)size);
