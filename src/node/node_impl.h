@@ -88,6 +88,8 @@ void control_start(struct io_post *post);
 /* Stop all of it, then n->on_closed. Posted to the control loop. */
 void control_stop(struct io_post *post);
 
+/* ---- control_propose.c ---- */
+
 /* Propose a command; 'on_done' hears how it went, on the control loop: 0 and the state machine's answer,
  * or a code of group_propose(), E_NOMEM. On the control loop. */
 void control_propose(struct node *n, const struct meta_command *command,
@@ -96,6 +98,14 @@ void control_propose(struct node *n, const struct meta_command *command,
 
 /* A request for the meta role or the server itself. On the control loop. Takes it. */
 void control_on_request(struct node *n, struct rpc_request *request);
+
+/* ---- control_place.c ---- */
+
+/* Tell the workers about a table that changed, as meta_result.changed_id says. */
+void control_sync(struct node *n, int32_t changed_id);
+
+/* Note a partition that has a directory here. NULL: no memory. */
+struct placement *control_placement_new(struct node *n, struct gpid gpid);
 
 /* A worker has closed a replica that was dropped. Any thread that is a loop's. */
 void control_on_dropped(struct node *n, struct gpid gpid);
