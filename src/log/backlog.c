@@ -5,7 +5,7 @@
  *
  * A file is written under another name, synced, renamed, and the directory synced: under its own name it
  * is always whole, and never changes again. It begins with a block that says its decrees; its number
- * is that of the segment it was made from, so after a crash in between it isn't made twice.
+ * is that of the segment it was made from.
  * Source: docs/mutation-log.md, rules L19 and L20. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -81,6 +81,7 @@ struct maker {
     struct mlog_block block;
     uint32_t offset, prev_offset;
     uint64_t above, first, last;
+    int rc; /* Of the last write. */
 };
 
 static void block_open(struct maker *m)
@@ -108,7 +109,7 @@ static int block_save(struct maker *m)
     return 0;
 }
 
-enum { MAKE_ENOUGH = 1 }; /* What an 'each' returns at a hole. */
+enum { MAKE_ENOUGH = 1 }; /* What an 'each' returns at a hole, and when a write failed. */
 
 static int on_record(void *context, const struct mlog_record *record)
 {
@@ -120,15 +121,15 @@ static int on_record(void *context, const struct mlog_record *record)
 #endif
     if (m->last != 0 && record->decree != m->last + 1) return MAKE_ENOUGH;
     if (m->block.record_count > 0 && m->out.size + record->body.size > LOG_BACKLOG_BODY_SIZE) {
-        int rc = block_save(m);
-        if (rc != 0) return rc;
+        m->rc = block_save(m);
+        if (m->rc != 0) return MAKE_ENOUGH;
         block_open(m);
     }
     mlog_record_write(&m->out, record);
     m->block.record_count++;
     if (m->first == 0) m->first = record->decree;
     m->last = record->decree;
-    return buf_status(&m->out);
+    return 0;
 }
 
 static int head_save(struct maker *m)
@@ -144,6 +145,13 @@ static int head_save(struct maker *m)
     return rc;
 }
 
+/* What it means that a write, or what goes with it, ended so. */
+static int disk_rc(int rc)
+{
+    if (rc == E_NOSPACE || rc == E_NOMEM) return E_BUSY;
+    return rc == 0 ? 0 : E_IO;
+}
+
 static int records_copy(struct maker *m, struct io_file *from, const struct mlog_span *spans,
                         size_t span_count)
 {
@@ -154,10 +162,11 @@ static int records_copy(struct maker *m, struct io_file *from, const struct mlog
     for (size_t i = 0; i < span_count && rc == 0; i++)
         rc = log_span_read(m->log, &window, m->file->gpid, &spans[i], on_record, m);
     log_window_fini(&window);
-    if (rc == E_CORRUPT || rc == MAKE_ENOUGH) rc = 0; /* Up to the hole. */
-    if (rc == 0 && m->last == 0) rc = E_NOTFOUND;
-    if (rc == 0) rc = block_save(m);
-    return rc == 0 ? head_save(m) : rc;
+    if (m->rc != 0) return disk_rc(m->rc);
+    if (rc == E_IO || rc == E_NOMEM) return E_BUSY;
+    if (m->last == 0) return E_NOTFOUND; /* Else up to the hole, if there is one. */
+    rc = block_save(m);
+    return disk_rc(rc == 0 ? head_save(m) : rc);
 }
 
 /* The directory of the partition, made durable when it is new. */
@@ -183,14 +192,14 @@ int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span
     unsigned flags = IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE;
     int rc = dir_ready(l, file->gpid);
     if (rc == 0) rc = io_file_open(l->io, draft, flags, &m.to);
-    if (rc != 0) return rc;
-    rc = io_file_truncate(m.to, 0);
+    if (rc != 0) return disk_rc(rc);
+    rc = disk_rc(io_file_truncate(m.to, 0));
     if (rc == 0) rc = records_copy(&m, from, spans, span_count);
     if (rc == 0 && io_file_sync(m.to) != 0) rc = E_IO;
     io_file_close(m.to);
     buf_fini(&m.out);
-    if (rc == 0) rc = io_rename(l->io, draft, path);
-    if (rc == 0) rc = io_dir_sync(l->io, dir);
+    if (rc == 0) rc = disk_rc(io_rename(l->io, draft, path));
+    if (rc == 0 && io_dir_sync(l->io, dir) != 0) rc = E_IO;
     if (rc != 0) {
         int removed = io_unlink(l->io, draft);
         (void)removed; /* What stays is removed by recovery. */
@@ -243,15 +252,19 @@ done:
     return rc;
 }
 
-/* The segment that the file was made from may still be there: it isn't moved again. */
-static void segment_note(struct log *l, const struct log_backlog_file *file)
+/* The segment that the file was made from may still be there. If all is well the file is dropped, to
+ * be made again: perhaps it is only in the page cache. Else it may be worth more than the segment. */
+static void segment_note(struct log *l, struct log_backlog_file *file)
 {
     struct mlog_segment *segment = mlog_segment_find(&l->space, file->number);
-    if (segment == NULL) return;
+    if (segment == NULL || file->first == 0) return;
+    if (atomic_load(&l->figures.damaged_blocks) == 0) {
+        file->first = file->last = 0;
+        return;
+    }
     for (uint32_t i = 0; i < segment->share_count; i++) {
         struct mlog_share *share = &segment->shares[i];
-        if (!mlog_gpid_equal(share->partition->gpid, file->gpid)) continue;
-        if (file->last >= share->decree_max) share->is_moved = true;
+        if (mlog_gpid_equal(share->partition->gpid, file->gpid)) share->is_moved = true;
     }
 }
 

@@ -106,9 +106,7 @@ static void on_forget(struct io_post *post)
     struct log *l = hold->log;
     struct mlog_partition *p = mlog_partition_find(&l->space, hold->gpid);
     if (p != NULL) {
-        p->durable = p->confirmed = MLOG_NEVER;
-        p->staged.refused = 0;
-        mlog_index_fini(&p->index);
+        mlog_partition_forget(&l->space, p);
         log_backlog_release(l, p);
         mem_free(p->owner);
         p->owner = NULL;

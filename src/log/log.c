@@ -67,6 +67,7 @@ int log_open(struct io *io, const struct log_options *options, const struct log_
         log_close(l);
         return rc;
     }
+    log_figures_update(l);
     *out = l;
     return 0;
 }

@@ -36,10 +36,10 @@ enum log_sync {
 };
 
 enum {
-    LOG_BATCH_SIZE_MAX = 256 << 20, /* Bytes of mutations, and 40 for each. */
+    LOG_BATCH_SIZE_MAX = 64 << 20, /* Bytes of mutations, and 40 for each. */
     LOG_SEGMENT_SIZE_MIN = 4 << 10,
     LOG_SEGMENT_SIZE_DEFAULT = 64 << 20,
-    LOG_SEGMENT_SIZE_MAX = 256 << 20,
+    LOG_SEGMENT_SIZE_MAX = 128 << 20,
 };
 
 struct log_options {
@@ -203,8 +203,8 @@ void log_hold_init(struct log_hold *hold, struct log *l, struct gpid gpid, struc
                    const struct log_hold_handler *handler);
 
 /* Records with a decree above the lower of the two are needed: 'durable' is what the store holds
- * durably, 'confirmed' what every duplication of the table has confirmed (LOG_NO_SHIPPER: there is
- * none). Both may go down only to what is still there. Cheap: call it whenever one moves. */
+ * durably, 'confirmed' what every duplication of the table has confirmed, as it will be known after a
+ * restart (LOG_NO_SHIPPER: there is none). Both may go down only to what is still there. Cheap: call it whenever one moves. */
 void log_hold_set(struct log_hold *hold, uint64_t durable, uint64_t confirmed);
 
 /* The replica is gone from this disk: free all its records. Then on_forgotten, on hold->loop, after

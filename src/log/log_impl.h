@@ -2,7 +2,9 @@
  *
  *     log.c       life: open, start, stop, close; figures; failure
  *     recover.c   from what lies on the disk to a log that goes on
- *     write.c     batches become groups, groups become blocks, blocks become durable
+ *     write.c     batches become groups, groups become durable
+ *     encode.c    what is staged becomes blocks
+ *     tail.c      recovery writes the end of the log once more
  *     segment.c   the files of the log
  *     window.c    reading a file in large pieces
  *     read.c      records back to shippers and learners
@@ -20,9 +22,11 @@
 #include "log/log.h"
 
 enum {
-    LOG_PATH_SIZE = 4096,            /* Bytes of a path, its NUL included. */
-    LOG_GROUP_SIZE = 8 << 20,        /* Bytes of mutations after which a group is closed. */
-    LOG_FILE_SIZE_MAX = 1 << 30,     /* Bytes that are looked at of any file. */
+    LOG_PATH_SIZE = 4096,     /* Bytes of a path, its NUL included. */
+    LOG_GROUP_SIZE = 8 << 20, /* Bytes of mutations after which a group is closed. */
+    LOG_FILE_SIZE_MAX =
+        1 << 30, /* Bytes that are looked at of any file: the largest segment, and room
+                                  * for a tail of two. */
     LOG_WINDOW_SIZE = 256 << 10,     /* Bytes read at once. */
     LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
 };
@@ -87,7 +91,8 @@ void log_backlog_release(struct log *l, struct mlog_partition *p);
 /* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably. On the
  * pool. Copies up to the first record that cannot be read.
  * Returns 0 and fills first, last and size of 'file', whose gpid and number are set; E_NOTFOUND: there
- * was nothing to copy; E_NOSPACE, E_NOMEM: nothing remains; E_IO: the disk is lost. */
+ * was nothing to copy; E_BUSY: not now (no room, no memory, the segment can't be read), nothing remains;
+ * E_IO: the disk is lost. */
 int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
                      size_t span_count, uint64_t above, struct log_backlog_file *file) MUST_CHECK;
 
@@ -128,7 +133,13 @@ struct log_summary {
     uint32_t count;
 };
 
-struct log_staged;
+/* One record of the group that is being written. */
+struct log_staged {
+    struct mlog_partition *partition;
+    const struct log_entry *entry;
+    uint64_t serial;
+    struct mlog_place place; /* Of its block. */
+};
 
 struct log_writer {
     struct list_node pending;  /* Batches that came in this turn. */
@@ -143,17 +154,72 @@ struct log_writer {
     struct mlog_pos synced; /* Everything before it is durable. */
 };
 
+/* A group commit under way. */
+struct log_group {
+    uint64_t serial;          /* Counts groups since the start. */
+    struct list_node batches; /* Those in it. */
+    size_t size;              /* Bytes of records. */
+    uint32_t shares;          /* Partitions that had no record in the newest segment. */
+    uint32_t summary;         /* Which of the writer's is of the last block encoded. */
+    uint32_t prev_offset;     /* Where that block begins. */
+};
+
+/* What the head of a segment says. */
+struct log_head {
+    struct mlog_pos *ends;
+    struct mlog_last *lasts;
+    uint32_t end_count, last_count;
+};
+
 /* Append what waits, group by group. On the writer loop. */
 void log_write_pending(struct log *l);
-
-/* Give the newest segment its head, durably. Before the loop. */
-int log_write_head(struct log *l) MUST_CHECK;
 
 /* Note durably that everything written is durable. */
 void log_write_end(struct log *l);
 
 void log_writer_init(struct log *l);
 void log_writer_fini(struct log *l);
+
+/* The steps of a group, in this order; see write.c. */
+void log_group_begin(struct log *l, struct log_group *g);
+int log_group_stage(struct log *l, struct log_group *g, struct mlog_partition *p,
+                    const struct log_entry *entry) MUST_CHECK;
+int log_group_encode(struct log *l,
+                     struct log_group *g) MUST_CHECK; /* Nothing staged: one block. */
+int log_group_save(struct log *l, bool is_sync) MUST_CHECK;
+void log_group_note(struct log *l, const struct log_group *g, bool is_synced);
+
+/* Sync a segment, and the directory when the segment's entry in it was not. Blocking. */
+int log_segment_sync(struct log *l, struct log_segment *segment) MUST_CHECK;
+
+/* The partitions and the segments before the newest; 'is_all': those without records too.
+ * Gives 'out', or returns E_NOMEM. */
+int log_head_collect(struct log *l, bool is_all, struct log_head *out) MUST_CHECK;
+void log_head_fini(struct log_head *h);
+
+/* Append the head of the newest segment to the writer's buffer. Returns 0 or E_NOMEM. */
+int log_head_encode(struct log *l, const struct log_head *h, uint32_t *size) MUST_CHECK;
+
+/* ---- Recovery's own writing: what no sync is known to cover is written once more ---- */
+
+struct log_tail {
+    struct log *log;
+    struct log_head head; /* As it was where the tail begins. */
+    uint32_t head_size;
+    bool is_begun;
+    struct log_entry *entries; /* Of one block. */
+    struct mlog_partition **partitions;
+    uint64_t *serials;
+    size_t count, capacity;
+};
+
+/* Create the segment that the log goes on in; its head is written by log_tail_end(). All blocking. */
+int log_tail_begin(struct log_tail *t, struct log *l) MUST_CHECK;
+int log_tail_push(struct log_tail *t, struct mlog_partition *p,
+                  const struct mlog_record *record) MUST_CHECK;
+int log_tail_block(struct log_tail *t) MUST_CHECK; /* Copy what was pushed since the last block. */
+int log_tail_end(struct log_tail *t) MUST_CHECK;
+void log_tail_fini(struct log_tail *t);
 
 /* ---- The log ---- */
 

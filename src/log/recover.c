@@ -1,10 +1,11 @@
 /* src/log/recover.c: from what lies on the disk to a log that goes on.
  *
  *     list the files --> find the newest good head --> which files are the log
- *     --> how far was it durable --> replay segment by segment, up to the torn tail
- *     --> make that much durable, cut the tail --> begin a new segment --> remove what is not the log
+ *     --> how far was it durable --> replay segment by segment, up to a torn end
+ *     --> what lies behind the durable part is copied into a new segment --> its head
+ *     --> remove what is not the log
  *
- * Up to "begin a new segment" nothing that could be read is changed, so a crash in here changes
+ * Until the new head is durable nothing that could be read is changed, so a crash in here changes
  * nothing either. What is damage and whose is core/mlog/replay.h's to say.
  * Source: docs/mutation-log.md, rules L7 to L14. */
 #include <inttypes.h>
@@ -27,8 +28,9 @@ struct recovery {
     struct mlog_table table; /* ...and what it says. */
     struct mlog_live *live;  /* The files that are the log. */
     size_t live_count;
-    bool is_cut; /* The torn tail was met. */
-    int rc;      /* Of a callback. */
+    bool is_cut;          /* The torn tail was met. */
+    struct log_tail tail; /* What lies behind the last place known to be durable. */
+    int rc;               /* Of a callback. */
 };
 
 static int fail(struct recovery *r, int rc, uint64_t number, const char *what)
@@ -152,6 +154,7 @@ static int live_find(struct recovery *r)
         if (rc != 0) return rc;
     }
     size_t room = r->file_count + r->table.segments.size / MLOG_TABLE_SEGMENT_SIZE;
+    if (r->log->log_id == 0) r->log->log_id = io_seed(r->log->io) | 1; /* A new log. */
     r->live = mem_alloc((room + 1) * sizeof *r->live);
     if (r->live == NULL) return err_set(r->e, E_NOMEM, "log %s", r->log->dir);
     r->live_count = mlog_live_find(r->files, r->file_count, r->newest, &r->table, r->live);
@@ -160,40 +163,61 @@ static int live_find(struct recovery *r)
 
 /* ---- Replay ---- */
 
-static int record_replay(struct recovery *r, const struct mlog_record *record,
-                         const struct mlog_block *block)
+/* Note where the record lies; or, behind the last place that is known to be durable, have it copied. */
+static int record_keep(struct recovery *r, struct mlog_partition *p,
+                       const struct mlog_record *record, const struct mlog_block *block)
 {
     struct mlog_space *space = &r->log->space;
-    bool is_new;
-    struct mlog_partition *p = mlog_replay_record(&r->replay, record, &is_new);
-    if (p == NULL) return 0;
-    if (mlog_space_reserve(space, p, 1, 1) != 0)
-        return fail(r, E_NOMEM, block->at.segment, "index");
+    if (r->tail.is_begun) return log_tail_push(&r->tail, p, record);
+    int rc = mlog_space_reserve(space, p, 1, 1);
+    if (rc != 0) return rc;
     struct mlog_place place = {block->at.segment, block->at.offset,
                                block->at.offset + (uint32_t)mlog_block_size(block)};
     mlog_space_add(space, p, record->decree, record->serial, place,
                    MLOG_RECORD_HEAD_SIZE + record->body.size);
-    if (!is_new) return 0;
-    int rc = r->handler->on_record(r->context, record->gpid, record->decree, record->ballot,
+    return 0;
+}
+
+static int record_replay(struct recovery *r, const struct mlog_record *record,
+                         const struct mlog_block *block)
+{
+    bool is_new;
+    struct mlog_partition *p = mlog_replay_record(&r->replay, record, &is_new);
+    int rc = p == NULL ? 0 : record_keep(r, p, record, block);
+    if (rc == 0 && is_new)
+        rc = r->handler->on_record(r->context, record->gpid, record->decree, record->ballot,
                                    record->body);
-    return rc == 0 ? 0 : fail(r, rc, block->at.segment, "replay");
+    return rc;
+}
+
+/* From this block on the log is written once more. */
+static int tail_begin(struct recovery *r, struct mlog_pos at)
+{
+    struct log *l = r->log;
+    struct mlog_segment *newest = mlog_segment_newest(&l->space);
+    if (newest != NULL && newest->number == at.segment) mlog_space_grow(&l->space, at.offset);
+    l->writer.synced = r->replay.synced;
+    return log_tail_begin(&r->tail, l);
 }
 
 static int block_replay(struct recovery *r, const struct mlog_scanned *scanned)
 {
     const struct mlog_block *block = &scanned->block;
-    mlog_replay_block(&r->replay, block);
     struct mlog_table table;
+    int rc = 0;
+    mlog_replay_block(&r->replay, block);
     if (block->kind == MLOG_HEAD && mlog_table_read(block, scanned->body, &table) == 0)
         mlog_replay_table(&r->replay, &table);
-    if (block->kind != MLOG_RECORDS) return 0;
+    /* Only now: what the block says of those before it belongs into the new segment's head. */
+    if (!r->tail.is_begun && mlog_replay_judge(&r->replay, block->at) == MLOG_TORN)
+        rc = tail_begin(r, block->at);
+    if (block->kind != MLOG_RECORDS) return rc;
 
     struct slice body = scanned->body;
     struct mlog_record record;
-    int rc = 0;
     while (rc == 0 && mlog_record_read(block, &body, &record) == 0)
         rc = record_replay(r, &record, block);
-    return rc;
+    return rc == 0 ? log_tail_block(&r->tail) : rc;
 }
 
 /* Something that should be at 'at' is not. True: the log ends there. */
@@ -235,40 +259,42 @@ static int blocks_replay(struct recovery *r, struct mlog_scan *s, uint32_t *end)
             return 0;
         }
         if (found == MLOG_FOUND_BLOCK) rc = block_replay(r, &scanned);
-        if (rc != 0) return rc;
+        if (rc != 0) return fail(r, rc, s->segment, "replay");
         if (is_damaged) on_corrupt(r, at);
         if (found == MLOG_FOUND_END) return 0;
     }
 }
 
+/* A segment that goes on being one: its beginning is known to be durable. */
+static int segment_push(struct recovery *r, uint64_t number, struct io_file *file)
+{
+    struct log_segment *segment = mem_zalloc(sizeof *segment);
+    if (segment == NULL) return fail(r, E_NOMEM, number, "open");
+    segment->core.number = number;
+    segment->file = file;
+    segment->is_durable = segment->is_synced = true;
+    mlog_segment_push(&r->log->space, &segment->core);
+    return 0;
+}
+
 static int segment_replay(struct recovery *r, const struct mlog_live *live)
 {
     struct log *l = r->log;
-    struct log_segment *segment = mem_zalloc(sizeof *segment);
-    if (segment == NULL) return fail(r, E_NOMEM, live->number, "open");
-    int rc = file_open(r, live->number, &segment->file);
-    if (rc != 0) {
-        mem_free(segment);
-        return rc;
-    }
-    segment->core.number = live->number;
-    mlog_segment_push(&l->space, &segment->core);
-    log_window_turn(&r->window, segment->file);
+    struct io_file *file;
+    int rc = file_open(r, live->number, &file);
+    if (rc != 0) return rc;
+    struct mlog_pos begin = {live->number, 0};
+    bool is_kept = !r->tail.is_begun && mlog_replay_judge(&r->replay, begin) == MLOG_CORRUPT;
+    if (is_kept) rc = segment_push(r, live->number, file);
 
     struct mlog_scan scan;
     uint32_t end = live->end;
     mlog_scan_init(&scan, l->log_id, live->number, end);
-    rc = blocks_replay(r, &scan, &end);
-    if (rc != 0) return rc;
-    if (end == 0) { /* Nothing of it was ever durable. */
-        mlog_segment_remove(&l->space, &segment->core);
-        log_segment_free(segment);
-        return 0;
-    }
-    mlog_space_grow(&l->space, end);
-    if (!r->is_cut) return 0;
-    rc = io_file_truncate(segment->file, end);
-    return rc == 0 ? 0 : fail(r, rc, live->number, "cut the torn tail");
+    log_window_turn(&r->window, file);
+    if (rc == 0) rc = blocks_replay(r, &scan, &end);
+    if (rc == 0 && is_kept && !r->tail.is_begun) mlog_space_grow(&l->space, end);
+    if (!is_kept) io_file_close(file);
+    return rc;
 }
 
 static int all_replay(struct recovery *r)
@@ -287,24 +313,6 @@ static int all_replay(struct recovery *r)
 
 /* ---- From history to a log that is written ---- */
 
-/* What was replayed is as good as acknowledged now: it must not go away with the page cache. */
-static int all_sync(struct recovery *r)
-{
-    struct log *l = r->log;
-    LIST_EACH (it, &l->space.segments) {
-        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
-        struct mlog_pos end = {segment->core.number, segment->core.end};
-        int rc = 0;
-        if (mlog_pos_compare(end, r->replay.synced) > 0 || r->is_cut)
-            rc = io_file_sync(segment->file);
-        if (rc != 0) return fail(r, rc, end.segment, "sync");
-        segment->is_durable = segment->is_synced = true;
-        l->writer.synced = end;
-    }
-    int rc = log_dir_sync(l);
-    return rc == 0 ? 0 : err_set(r->e, rc, "log %s: sync: %s", l->dir, err_text(rc));
-}
-
 /* Remove files that are no longer the log: cut off, or a new segment that never came to be. */
 static int rest_remove(struct recovery *r)
 {
@@ -320,13 +328,24 @@ static int rest_remove(struct recovery *r)
     return 0;
 }
 
-static int segment_begin(struct recovery *r)
+/* From here on the log is what the new segment's head says. */
+static int log_begin(struct recovery *r)
 {
     struct log *l = r->log;
-    if (l->log_id == 0) l->log_id = io_seed(l->io) | 1;
-    int rc = log_segment_create(l);
-    if (rc == 0) rc = log_write_head(l);
+    int rc = 0;
+    if (!r->tail.is_begun) rc = tail_begin(r, (struct mlog_pos){0, 0});
+    if (rc == 0) rc = log_tail_end(&r->tail);
     return rc == 0 ? 0 : fail(r, rc, l->next_segment - 1, "begin");
+}
+
+/* Cut off what was torn or copied from the segment in which that began. */
+static int tail_cut(struct recovery *r)
+{
+    struct mlog_segment *newest = mlog_segment_newest(&r->log->space);
+    if (newest->node.prev == &r->log->space.segments) return 0;
+    struct mlog_segment *last = LIST_ENTRY(newest->node.prev, struct mlog_segment, node);
+    int rc = io_file_truncate(log_segment_of(last)->file, last->end);
+    return rc == 0 ? 0 : fail(r, rc, last->number, "cut");
 }
 
 static void damage_report(struct recovery *r)
@@ -348,8 +367,8 @@ static int recover(struct recovery *r, const struct log_replica *replicas, size_
     if (rc != 0) return err_set(r->e, rc, "log %s: %s", l->dir, err_text(rc));
 
     if ((rc = sizes_load(r)) != 0 || (rc = live_find(r)) != 0) return rc;
-    if ((rc = all_replay(r)) != 0 || (rc = all_sync(r)) != 0) return rc;
-    if ((rc = segment_begin(r)) != 0 || (rc = rest_remove(r)) != 0) return rc;
+    if ((rc = all_replay(r)) != 0 || (rc = log_begin(r)) != 0) return rc;
+    if ((rc = tail_cut(r)) != 0 || (rc = rest_remove(r)) != 0) return rc;
     if ((rc = log_backlog_recover(l, r->e)) != 0) return rc;
     damage_report(r);
     return 0;
@@ -361,6 +380,7 @@ int log_recover(struct log *l, const struct log_replica *replicas, size_t replic
     struct recovery r = {.log = l, .handler = handler, .context = context, .e = e};
     mlog_replay_init(&r.replay, &l->space);
     int rc = recover(&r, replicas, replica_count);
+    log_tail_fini(&r.tail);
     log_window_fini(&r.window);
     buf_fini(&r.table_bytes);
     mem_free(r.files);

@@ -143,7 +143,7 @@ static void move_done(struct io_work *work)
     } else {
         mem_free(j->file);
     }
-    if (j->rc == E_NOSPACE || j->rc == E_NOMEM) l->tidy_blocked_at = j->changes;
+    if (j->rc == E_BUSY) l->tidy_blocked_at = j->changes;
     if (j->rc == E_IO) log_fail(l);
     job_end(j);
 }
@@ -256,7 +256,8 @@ static void sync_done(struct io_work *work)
     if (j->rc == 0) {
         j->segment->is_synced = true;
         j->newest->is_durable = true;
-        l->writer.synced = (struct mlog_pos){j->segment->core.number, j->segment->core.end};
+        struct mlog_pos end = {j->segment->core.number, j->segment->core.end};
+        if (mlog_pos_compare(end, l->writer.synced) > 0) l->writer.synced = end;
     } else {
         log_fail(l);
     }

@@ -1,31 +1,13 @@
-/* src/log/write.c: batches become a group, a group becomes blocks, blocks become durable.
+/* src/log/write.c: batches become a group, and a group becomes durable.
  *
- *     gather --> rotate? --> admit --> encode --> save (write, sync) --> note --> finish
- *     batches    segment     memory    blocks     once for all           index    on_done
+ *     gather --> rotate? --> admit, stage --> encode --> save (write, sync) --> note --> end
+ *     batches    segment     memory           blocks     once for all           index    on_done
  *
  * Nothing that the log knows changes before the group is saved, so a group that failed was never there:
  * what was written of it is cut off again, durably, before anybody is told (E_NOSPACE). When that is
  * not possible, or a write or a sync failed otherwise, the disk is lost: log_fail().
  * Source: docs/mutation-log.md, rules L21 to L24. */
 #include "log/log_impl.h"
-
-/* One record of the group. */
-struct log_staged {
-    struct mlog_partition *partition;
-    const struct log_entry *entry;
-    uint64_t serial;
-    struct mlog_place place; /* Of its block. */
-};
-
-/* A group commit under way. */
-struct group {
-    uint64_t serial;          /* Counts groups since the start. */
-    struct list_node batches; /* Those in it. */
-    size_t size;              /* Bytes of records. */
-    uint32_t shares;          /* Partitions that had no record in the newest segment. */
-    uint32_t summary;         /* Which of the writer's is of the last block encoded. */
-    uint32_t prev_offset;     /* Where that block begins. */
-};
 
 void log_writer_init(struct log *l)
 {
@@ -69,7 +51,7 @@ static void batch_refuse(struct log *l, struct log_batch *batch, int rc)
     batch_finish(batch, rc);
 }
 
-static void group_end(struct log *l, struct group *g, int rc)
+static void group_end(struct log *l, struct log_group *g, int rc)
 {
     struct list_node *node;
     while ((node = list_pop_front(&g->batches)) != NULL) {
@@ -90,7 +72,7 @@ static size_t batch_size(const struct log_batch *batch)
 }
 
 /* Take batches from those that wait until the group is large enough. */
-static void group_gather(struct log *l, struct group *g)
+static void group_gather(struct log *l, struct log_group *g)
 {
     while (g->size < LOG_GROUP_SIZE && !list_is_empty(&l->writer.pending)) {
         struct list_node *node = list_pop_front(&l->writer.pending);
@@ -107,19 +89,39 @@ static void group_gather(struct log *l, struct group *g)
 
 /* ---- Rotation ---- */
 
-static bool must_rotate(struct log *l, const struct group *g)
+static bool must_rotate(struct log *l, const struct log_group *g)
 {
     const struct mlog_segment *newest = mlog_segment_newest(&l->space);
     uint64_t end = newest->end + (uint64_t)g->size + MLOG_ALIGN;
     return newest->share_count > 0 && end > l->options.segment_size;
 }
 
+/* Under LOG_SYNC_OS the disk may fall behind, but not by more than a segment: what is behind has to be
+ * copied by a recovery. */
+static int rotated_sync(struct log *l)
+{
+    struct mlog_segment *newest = mlog_segment_newest(&l->space);
+    LIST_EACH (it, &l->space.segments) {
+        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
+        if (&segment->core == newest || segment->is_synced) continue;
+        int rc = log_segment_sync(l, segment);
+        if (rc != 0) return rc;
+        segment->is_synced = true;
+        l->writer.synced = (struct mlog_pos){segment->core.number, segment->core.end};
+    }
+    return 0;
+}
+
 static int rotate(struct log *l)
 {
     log_segment_of(mlog_segment_newest(&l->space))->is_synced = l->options.sync == LOG_SYNC_GROUP;
-    int rc = log_segment_create(l);
+    int rc = rotated_sync(l);
+    if (rc == 0) rc = log_segment_create(l);
+    else rc = E_IO;
+    if (rc == E_NOSPACE || rc == E_NOMEM) return rc;
     if (rc == 0) log_ask_flushes(l);
-    return rc;
+    else log_fail(l);
+    return rc == 0 ? 0 : E_IO;
 }
 
 /* ---- Admission: all that memory can refuse is asked for here ---- */
@@ -139,7 +141,7 @@ static int staged_push(struct log_writer *w, struct mlog_partition *p,
 }
 
 /* The first record of 'p' in this group. */
-static void partition_stage(struct log *l, struct group *g, struct mlog_partition *p)
+static void partition_stage(struct log *l, struct log_group *g, struct mlog_partition *p)
 {
     const struct mlog_segment *newest = mlog_segment_newest(&l->space);
     p->staged.group = g->serial;
@@ -150,7 +152,20 @@ static void partition_stage(struct log *l, struct group *g, struct mlog_partitio
     if (p->segment != newest) g->shares++;
 }
 
-static int entry_admit(struct log *l, struct group *g, const struct log_entry *entry)
+int log_group_stage(struct log *l, struct log_group *g, struct mlog_partition *p,
+                    const struct log_entry *entry)
+{
+    if (p->staged.group != g->serial) partition_stage(l, g, p);
+    if (entry->decree != p->staged.decree + 1) p->staged.jumps++;
+    size_t spans = p->staged.jumps + 1 + g->size / MLOG_SPAN_INTERVAL;
+    int rc = mlog_space_reserve(&l->space, p, g->shares, spans);
+    if (rc != 0) return rc;
+    p->staged.decree = entry->decree;
+    p->staged.refused = 0;
+    return staged_push(&l->writer, p, entry);
+}
+
+static int entry_admit(struct log *l, struct log_group *g, const struct log_entry *entry)
 {
     struct mlog_partition *p;
     CHECK(entry->decree > 0 && entry->mutation.size > 0);
@@ -158,19 +173,11 @@ static int entry_admit(struct log *l, struct group *g, const struct log_entry *e
     int rc = mlog_partition_get(&l->space, entry->gpid, &p);
     if (rc != 0) return rc;
     if (p->staged.refused != 0 && entry->decree > p->staged.refused) return E_NOSPACE;
-
-    if (p->staged.group != g->serial) partition_stage(l, g, p);
-    if (entry->decree != p->staged.decree + 1) p->staged.jumps++;
-    size_t spans = p->staged.jumps + 1 + g->size / MLOG_SPAN_INTERVAL;
-    rc = mlog_space_reserve(&l->space, p, g->shares, spans);
-    if (rc != 0) return rc;
-    p->staged.decree = entry->decree;
-    p->staged.refused = 0;
-    return staged_push(&l->writer, p, entry);
+    return log_group_stage(l, g, p, entry);
 }
 
 /* Keep in the group what can be, each batch whole or not at all. */
-static void group_admit(struct log *l, struct group *g)
+static void group_admit(struct log *l, struct log_group *g)
 {
     struct list_node gathered;
     struct list_node *node;
@@ -192,132 +199,9 @@ static void group_admit(struct log *l, struct group *g)
     }
 }
 
-/* ---- Encoding ---- */
-
-static struct mlog_block block_begin(struct log *l, const struct group *g, size_t *offset)
-{
-    const struct mlog_segment *newest = mlog_segment_newest(&l->space);
-    *offset = mlog_block_begin(&l->writer.out);
-    return (struct mlog_block){
-        .log_id = l->log_id,
-        .at = {newest->number, newest->end + (uint32_t)*offset},
-        .prev_offset = g->prev_offset,
-        .kind = MLOG_RECORDS,
-        .synced = l->writer.synced,
-    };
-}
-
-/* The head of a new segment: all segments and partitions before it. */
-static int head_encode(struct log *l, struct group *g)
-{
-    struct mlog_pos *ends = mem_alloc(l->space.segment_count * sizeof *ends);
-    struct mlog_last *lasts = mem_alloc((l->space.partition_count + 1) * sizeof *lasts);
-    uint32_t end_count = 0, last_count = 0;
-    int rc = E_NOMEM;
-    if (ends == NULL || lasts == NULL) goto done;
-
-    struct mlog_segment *newest = mlog_segment_newest(&l->space);
-    LIST_EACH (it, &l->space.segments) {
-        const struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);
-        if (segment == newest) break;
-        ends[end_count++] = (struct mlog_pos){segment->number, segment->end};
-    }
-    struct mlog_partition *p = NULL;
-    while ((p = mlog_partition_next(&l->space, p)) != NULL)
-        if (p->share_count > 0 || p->replay.damage != NULL)
-            lasts[last_count++] = (struct mlog_last){p->gpid, p->serial, p->decree};
-
-    size_t offset;
-    struct mlog_block block = block_begin(l, g, &offset);
-    block.kind = MLOG_HEAD;
-    block.prev_offset = 0;
-    mlog_table_write(&l->writer.out, ends, end_count, lasts, last_count);
-    rc = mlog_block_finish(&l->writer.out, offset, &block);
-    g->prev_offset = 0;
-done:
-    mem_free(lasts);
-    mem_free(ends);
-    return rc;
-}
-
-/* Put the record into the summary of the block that is being encoded. */
-static void summary_note(struct log_writer *w, struct log_summary *s, struct mlog_partition *p,
-                         uint64_t decree)
-{
-    if (p->staged.block != w->block_serial) {
-        p->staged.block = w->block_serial;
-        p->staged.slot = s->count++;
-    }
-    s->items[p->staged.slot] = (struct mlog_last){p->gpid, p->staged.serial, decree};
-}
-
-/* Encode one block of the staged records from 'first' on; returns the first that is not in it. */
-static size_t records_encode(struct log_writer *w, struct log_summary *s, size_t first,
-                             struct mlog_block *block)
-{
-    size_t begin = w->out.size, i = first;
-    for (; i < w->staged_count; i++) {
-        struct log_staged *staged = &w->staged[i];
-        struct mlog_partition *p = staged->partition;
-        size_t size = w->out.size - begin;
-        bool is_new = p->staged.block != w->block_serial;
-        if (size + staged->entry->mutation.size > MLOG_BODY_SIZE_TARGET && i > first) break;
-        if (is_new && s->count == MLOG_SUMMARY_COUNT_MAX) break;
-
-        staged->serial = ++p->staged.serial;
-        struct mlog_record record = {
-            .gpid = p->gpid,
-            .decree = staged->entry->decree,
-            .ballot = staged->entry->ballot,
-            .serial = staged->serial,
-            .body = staged->entry->mutation,
-        };
-        mlog_record_write(&w->out, &record);
-        summary_note(w, s, p, record.decree);
-        block->record_count++;
-    }
-    return i;
-}
-
-static int block_encode(struct log *l, struct group *g, size_t first, size_t *next)
-{
-    struct log_writer *w = &l->writer;
-    const struct log_summary *before = &w->summaries[g->summary];
-    uint32_t index = g->summary == w->summary ? (w->summary + 1) % 3 : 3 - w->summary - g->summary;
-    struct log_summary *summary = &w->summaries[index];
-    summary->count = 0;
-    w->block_serial++;
-
-    size_t offset;
-    struct mlog_block block = block_begin(l, g, &offset);
-    block.summary_count = before->count;
-    for (uint32_t i = 0; i < before->count; i++) mlog_last_write(&w->out, &before->items[i]);
-    *next = records_encode(w, summary, first, &block);
-    int rc = mlog_block_finish(&w->out, offset, &block);
-    if (rc != 0) return rc;
-
-    struct mlog_place place = {block.at.segment, block.at.offset,
-                               block.at.offset + (uint32_t)mlog_block_size(&block)};
-    for (size_t i = first; i < *next; i++) w->staged[i].place = place;
-    g->summary = index;
-    g->prev_offset = block.at.offset;
-    return 0;
-}
-
-/* All of the group into the writer's buffer. */
-static int group_encode(struct log *l, struct group *g)
-{
-    struct log_writer *w = &l->writer;
-    buf_clear(&w->out);
-    int rc = 0;
-    if (mlog_segment_newest(&l->space)->end == 0) rc = head_encode(l, g);
-    for (size_t i = 0; i < w->staged_count && rc == 0;) rc = block_encode(l, g, i, &i);
-    return rc;
-}
-
 /* ---- Saving ---- */
 
-static int segment_sync(struct log *l, struct log_segment *segment)
+int log_segment_sync(struct log *l, struct log_segment *segment)
 {
     atomic_fetch_add(&l->figures.syncs, 1);
     int rc = io_file_sync(segment->file);
@@ -344,7 +228,7 @@ static int group_undo(struct log *l)
 }
 
 /* Write and sync. Returns 0; E_NOSPACE and nothing remains; E_IO and the disk is lost. */
-static int group_save(struct log *l, bool is_sync)
+int log_group_save(struct log *l, bool is_sync)
 {
     struct log_segment *newest = log_segment_of(mlog_segment_newest(&l->space));
     struct slice bytes = buf_slice(&l->writer.out);
@@ -353,14 +237,14 @@ static int group_save(struct log *l, bool is_sync)
 #ifdef MUT_ack_before_sync
     is_sync = is_sync && l->writer.staged_count == 0;
 #endif
-    if (rc == 0 && is_sync) rc = segment_sync(l, newest);
+    if (rc == 0 && is_sync) rc = log_segment_sync(l, newest);
     if (rc == 0) return 0;
     log_fail(l);
     return E_IO;
 }
 
 /* What was saved is now part of the log. */
-static void group_note(struct log *l, const struct group *g, bool is_synced)
+void log_group_note(struct log *l, const struct log_group *g, bool is_synced)
 {
     struct log_writer *w = &l->writer;
     struct mlog_segment *newest = mlog_segment_newest(&l->space);
@@ -388,27 +272,27 @@ static uint32_t bucket_of(uint64_t value)
     return bucket;
 }
 
-/* Encode and save what is staged; nothing may be. */
-static int group_commit(struct log *l, struct group *g, bool is_sync)
+/* Encode, save and note what is staged. */
+static int group_commit(struct log *l, struct log_group *g)
 {
+    bool is_sync = l->options.sync == LOG_SYNC_GROUP;
     uint64_t began_us = io_now(l->io).wall_us;
-    int rc = group_encode(l, g);
-    if (rc == 0) rc = group_save(l, is_sync);
+    int rc = log_group_encode(l, g);
+    if (rc == 0) rc = log_group_save(l, is_sync);
     if (rc != 0) return rc;
-    group_note(l, g, is_sync);
+    log_group_note(l, g, is_sync);
     if (l->writer.out.capacity > 2 * LOG_GROUP_SIZE) buf_fini(&l->writer.out);
 
     uint64_t ended_us = io_now(l->io).wall_us;
-    if (l->writer.staged_count == 0) return 0;
     atomic_fetch_add(&l->figures.group_records[bucket_of(l->writer.staged_count)], 1);
     if (ended_us >= began_us)
         atomic_fetch_add(&l->figures.group_us[bucket_of(ended_us - began_us)], 1);
     return 0;
 }
 
-static void group_begin(struct log *l, struct group *g)
+void log_group_begin(struct log *l, struct log_group *g)
 {
-    *g = (struct group){
+    *g = (struct log_group){
         .serial = ++l->writer.group_serial,
         .summary = l->writer.summary,
         .prev_offset = l->writer.prev_offset,
@@ -419,15 +303,14 @@ static void group_begin(struct log *l, struct group *g)
 
 static void group_write(struct log *l)
 {
-    struct group g;
-    group_begin(l, &g);
+    struct log_group g;
+    log_group_begin(l, &g);
     group_gather(l, &g);
     int rc = l->is_failed ? E_IO : 0;
     bool is_new = rc == 0 && must_rotate(l, &g);
     if (is_new) rc = rotate(l);
     if (rc == 0) group_admit(l, &g);
-    if (rc == 0 && !list_is_empty(&g.batches))
-        rc = group_commit(l, &g, l->options.sync == LOG_SYNC_GROUP);
+    if (rc == 0 && !list_is_empty(&g.batches)) rc = group_commit(l, &g);
     group_end(l, &g, rc);
     if (is_new) {
         l->tidy_changes++;
@@ -441,28 +324,20 @@ void log_write_pending(struct log *l)
     while (!list_is_empty(&l->writer.pending)) group_write(l);
 }
 
-int log_write_head(struct log *l)
-{
-    struct group g;
-    group_begin(l, &g);
-    return group_commit(l, &g, true);
-}
-
 void log_write_end(struct log *l)
 {
     struct log_segment *newest = log_segment_of(mlog_segment_newest(&l->space));
     if (l->is_failed || newest->core.end == 0) return;
-    if (segment_sync(l, newest) != 0) {
+    if (log_segment_sync(l, newest) != 0) {
         log_fail(l);
         return;
     }
     l->writer.synced = (struct mlog_pos){newest->core.number, newest->core.end};
-    struct group g;
-    size_t next;
-    group_begin(l, &g);
-    buf_clear(&l->writer.out);
-    if (block_encode(l, &g, 0, &next) == 0)
-        (void)group_save(l, true); /* log_fail() has been told. */
+    struct log_group g;
+    log_group_begin(l, &g);
+    int rc = log_group_encode(l, &g);
+    if (rc == 0) rc = log_group_save(l, true);
+    (void)rc; /* Then the end of the log is only as certain as after a crash. */
 }
 
 static void on_submitted(struct io_post *post)

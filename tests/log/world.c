@@ -44,6 +44,34 @@ static void content_check(struct slice bytes, int part, uint64_t decree, uint64_
     free(wanted);
 }
 
+/* ---- Messages to the worker ---- */
+
+static struct list_node messages; /* Of the process that lives. */
+
+struct message {
+    struct list_node node;
+    struct io_post post;
+    struct world *world;
+    void (*run)(struct world *w, int part, uint64_t a, uint64_t b);
+    int part;
+    uint64_t a, b;
+};
+
+static void message_run(struct io_post *post)
+{
+    struct message *m = LIST_ENTRY(post, struct message, post);
+    m->run(m->world, m->part, m->a, m->b);
+}
+
+/* Those of a process that has ended. */
+static void messages_free(void)
+{
+    struct list_node *node;
+    while (messages.next != NULL && (node = list_pop_front(&messages)) != NULL)
+        free(LIST_ENTRY(node, struct message, node));
+    list_init(&messages);
+}
+
 /* ---- The machine ---- */
 
 static void program(struct sim_machine *m, void *context)
@@ -65,6 +93,7 @@ void world_init(struct world *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
     batches_free();
+    messages_free();
     w->sim = sim_new(seed);
     w->machine = sim_machine_new(w->sim, "disk");
     w->io = sim_machine_io(w->machine);
@@ -84,6 +113,7 @@ void world_fini(struct world *w)
 {
     sim_free(w->sim);
     batches_free();
+    messages_free();
 }
 
 void world_crash(struct world *w, enum sim_end how)
@@ -92,6 +122,7 @@ void world_crash(struct world *w, enum sim_end how)
     w->log = NULL;
     w->worker = NULL;
     batches_free();
+    messages_free();
     sim_machine_restart(w->machine);
 }
 
@@ -171,26 +202,10 @@ static void do_open(void *context)
 int world_open(struct world *w)
 {
     w->log = NULL;
-    CHECK(sim_machine_do(w->machine, do_open, w));
-    return w->rc;
+    return sim_machine_do(w->machine, do_open, w) ? w->rc : E_CLOSED;
 }
 
 /* ---- On the worker ---- */
-
-struct message {
-    struct io_post post;
-    struct world *world;
-    void (*run)(struct world *w, int part, uint64_t a, uint64_t b);
-    int part;
-    uint64_t a, b;
-};
-
-static void message_run(struct io_post *post)
-{
-    struct message *m = LIST_ENTRY(post, struct message, post);
-    m->run(m->world, m->part, m->a, m->b);
-    free(m);
-}
 
 static void do_post(void *context)
 {
@@ -204,8 +219,11 @@ static void on_worker(struct world *w,
 {
     struct message *m = malloc(sizeof *m);
     CHECK(m != NULL);
-    *m = (struct message){{.run = message_run}, w, run, part, a, b};
-    CHECK(sim_machine_do(w->machine, do_post, m));
+    *m = (struct message){
+        .post = {.run = message_run}, .world = w, .run = run, .part = part, .a = a, .b = b};
+    list_push_back(&messages, &m->node);
+    (void)sim_machine_do(w->machine, do_post,
+                         m); /* A dead machine doesn't answer, and that shows. */
 }
 
 /* ---- Writing ---- */
@@ -367,8 +385,7 @@ void world_read_start(struct world *w, int part, uint64_t from, uint64_t to)
 int world_read(struct world *w, int part, uint64_t from, uint64_t to)
 {
     world_read_start(w, part, from, to);
-    CHECK(sim_run_until(w->sim, is_read_done, w, SETTLE_US));
-    return w->rc;
+    return sim_run_until(w->sim, is_read_done, w, SETTLE_US) ? w->rc : E_CLOSED;
 }
 
 bool world_reads_all(struct world *w, int part, uint64_t from, uint64_t to)

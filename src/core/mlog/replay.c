@@ -122,6 +122,7 @@ static void on_doubt(struct mlog_partition *p)
 {
     if (p->replay.damage != NULL) return;
     damage(p, DOUBT);
+    p->replay.is_doubted = true;
     p->serial++;
     p->decree = p->replay.delivered + 1;
 }

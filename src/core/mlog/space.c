@@ -85,6 +85,18 @@ int mlog_partition_get(struct mlog_space *s, struct gpid gpid, struct mlog_parti
     return 0;
 }
 
+void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p)
+{
+    p->durable = p->confirmed = MLOG_NEVER;
+    p->staged.refused = 0;
+    mlog_index_fini(&p->index);
+    LIST_EACH (it, &s->segments) {
+        struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);
+        for (uint32_t i = 0; i < segment->share_count; i++)
+            if (segment->shares[i].partition == p) segment->shares[i].decree_max = 0;
+    }
+}
+
 void mlog_partition_sweep(struct mlog_space *s)
 {
     struct list_node *it = s->partitions.next;
@@ -244,6 +256,7 @@ struct mlog_segment *mlog_space_freeable(const struct mlog_space *s)
 
 struct mlog_segment *mlog_space_movable(const struct mlog_space *s, uint64_t ship_size)
 {
+    if (s->size <= ship_size) return NULL;
     struct mlog_segment *newest = mlog_segment_newest(s);
     uint64_t size = 0;
     LIST_EACH (it, &s->segments) {

@@ -42,6 +42,7 @@ struct mlog_partition {
         uint64_t delivered; /* Replayed up to this. */
         uint64_t cleared;   /* Of the first so many losses it is known that none was its own. */
         const char *damage; /* NULL: whole. */
+        bool is_doubted;    /* Nobody knows; its serial counts a record that nobody has seen. */
     } replay;
 
     /* For the writer only: the group that is being written. */
@@ -94,6 +95,9 @@ struct mlog_partition *mlog_partition_find(const struct mlog_space *s, struct gp
 /* Find or add: nothing is known of a new one, so everything of it is kept. Returns 0 or E_NOMEM. */
 int mlog_partition_get(struct mlog_space *s, struct gpid gpid,
                        struct mlog_partition **out) MUST_CHECK;
+
+/* Nobody wants its records any more, whatever is written of it later. */
+void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p);
 
 /* Free partitions that have no owner, no record, and so nothing worth knowing. */
 void mlog_partition_sweep(struct mlog_space *s);
