@@ -160,11 +160,16 @@ enum wire_error meta_name_matches(int32_t match_type, struct slice pattern, cons
 
 /* ---- What is done without being asked --------------------------------------------------------- */
 
+static void arm_purge(struct meta_service *s);
+
+/* Nothing may have been due yet: look again. */
 static void on_purged(void *context, int rc, const struct meta_result *result)
 {
+    struct meta_service *s = context;
     (void)result;
     if (rc != 0) LOG_WARN(&logger, "dropped tables not purged", field_code(rc));
-    meta_service_release(context);
+    if (!s->is_closing) arm_purge(s);
+    meta_service_release(s);
 }
 
 static void on_purge_timer(struct io_timer *timer)

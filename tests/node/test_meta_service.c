@@ -1,0 +1,714 @@
+/* tests/node/test_meta_service.c: what the meta role answers, read as its clients read it. */
+#include "meta_world.h"
+
+static int one_node(void **state)
+{
+    struct meta_world *w = world_begin();
+    world_open(w);
+    *state = w;
+    return 0;
+}
+
+static int with_table(void **state)
+{
+    one_node(state);
+    world_create(*state, "t", 4);
+    return 0;
+}
+
+static int done(void **state)
+{
+    world_end(*state);
+    return 0;
+}
+
+static void *arguments(enum rpc_code code)
+{
+    static _Alignas(16) uint8_t zeros[1024];
+    assert_true(rpc_info(code)->request->size <= sizeof zeros);
+    return zeros;
+}
+
+/* ---- Who answers (M25) ---------------------------------------------------------------------------------- */
+
+/* Whatever is asked of one that does not lead, it says so, in the form of that rpc, and nothing else. */
+static void test_followers_only_point_away(void **state)
+{
+    struct meta_world *w = *state;
+    w->is_leader = false;
+    int served = 0;
+    for (int code = 1; code < RPC_CODE_COUNT; code++) {
+        if (!meta_service_serves((enum rpc_code)code)) continue;
+        world_ask(w, (enum rpc_code)code, FRAME_THFT_V0, arguments((enum rpc_code)code));
+        assert_replied(w, "ERR_FORWARD_TO_OTHERS");
+        served++;
+    }
+    assert_true(served >= 22);
+    struct query_config_response response;
+    world_ask(w, RPC_QUERY_CONFIG, FRAME_THFT_V0, arguments(RPC_QUERY_CONFIG));
+    world_reply(w, &response);
+    assert_false(response.is_stateful);
+    assert_int_equal(response.partitions.count, 0);
+}
+
+static void test_not_ready(void **state)
+{
+    struct meta_world *w = *state;
+    w->node.is_ready = false;
+    world_ask(w, RPC_LIST_APPS, FRAME_RDSN, arguments(RPC_LIST_APPS));
+    assert_replied(w, "ERR_SERVICE_NOT_ACTIVE");
+}
+
+/* Arguments that are none, and an rpc that is nobody's, end in the frame. */
+static void test_nonsense(void **state)
+{
+    struct meta_world *w = *state;
+    struct bare_blob key = {.value = slice_str("?")};
+    buf_clear(&w->body);
+    buf_append_str(&w->body, "\x0c");
+    w->request =
+        (struct rpc_request){.frame = {.code = RPC_LIST_APPS, .body = buf_slice(&w->body)}};
+    meta_service_on_request(w->node.service, &w->request);
+    assert_true(w->is_answered);
+    assert_int_equal(w->error, WIRE_ERR_INVALID_DATA);
+    world_ask(w, RPC_GET, FRAME_THFT_V0, &key);
+    assert_int_equal(w->error, WIRE_ERR_HANDLER_NOT_FOUND);
+}
+
+/* A proposal that the group could not decide: each kind of not knowing has its own word. */
+static void test_undecided(void **state)
+{
+    struct meta_world *w = *state;
+    static const struct {
+        int rc;
+        const char *name;
+    } rows[] = {{E_STATE, "ERR_FORWARD_TO_OTHERS"},
+                {E_UNKNOWN, "ERR_TIMEOUT"},
+                {E_CANCELED, "ERR_SERVICE_NOT_ACTIVE"},
+                {E_NOMEM, "ERR_CAPACITY_EXCEEDED"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct drop_app_request drop = {.app_name = slice_str("t")};
+        world_ask_only(w, RPC_DROP_APP, FRAME_THFT_V1, &drop);
+        assert_false(w->is_answered);
+        world_decide(w, rows[i].rc);
+        assert_replied(w, rows[i].name);
+    }
+}
+
+/* Closed while the group decides: the request is still ended, then the service. */
+static void test_close_over_request(void **state)
+{
+    struct meta_world *w = *state;
+    struct drop_app_request drop = {.app_name = slice_str("t")};
+    world_ask_only(w, RPC_DROP_APP, FRAME_THFT_V1, &drop);
+    world_close(w);
+    assert_false(w->is_closed);
+    world_decide(w, E_CANCELED);
+    assert_replied(w, "ERR_SERVICE_NOT_ACTIVE");
+}
+
+/* ---- Where partitions are (M26) ---------------------------------------------------------------------------- */
+
+static void query(struct meta_world *w, enum frame_kind kind, const char *name, int32_t *indices,
+                  uint32_t count, struct query_config_response *response)
+{
+    struct query_config_request request = {.app_name = slice_str(name),
+                                           .partition_indices = {indices, count}};
+    world_ask(w, RPC_QUERY_CONFIG, kind, &request);
+    world_reply(w, response);
+}
+
+/* The rules that clients impose: stateful, as many partitions as the count says, each with an index, a
+ * ballot of at least one, and a primary. */
+static void test_query_config(void **state)
+{
+    struct meta_world *w = *state;
+    struct query_config_response r;
+    query(w, FRAME_THFT_V0, "t", NULL, 0, &r);
+    assert_text(r.err, "ERR_OK");
+    assert_true(r.is_stateful);
+    assert_int_equal(r.app_id, 1);
+    assert_int_equal(r.partition_count, 4);
+    assert_int_equal(r.partitions.count, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct partition_configuration *p = &r.partitions.items[i];
+        assert_int_equal(p->pid.app_id, 1);
+        assert_int_equal(p->pid.partition_index, i);
+        assert_int_equal(p->ballot, 1);
+        assert_int_equal(p->max_replica_count, 1);
+        assert_true(p->primary.is_valid);
+        assert_int_equal(p->primary.ipv4, 0x0a000001);
+        assert_int_equal(p->primary.port, 34601);
+        assert_int_equal(p->secondaries.count, 0);
+    }
+}
+
+/* Host names go to those who speak RDSN and to nobody else: others choke on them. */
+static void test_host_names_by_framing(void **state)
+{
+    struct meta_world *w = *state;
+    struct query_config_response r;
+    query(w, FRAME_THFT_V1, "t", NULL, 0, &r);
+    assert_int_equal(r.partitions.items[0].set, 0);
+    query(w, FRAME_RDSN, "t", NULL, 0, &r);
+    assert_int_equal(r.partitions.items[0].set, PARTITION_CONFIGURATION_HAS_HP);
+    assert_text(r.partitions.items[0].hp_primary.host, "10.0.0.1");
+    assert_int_equal(r.partitions.items[0].hp_primary.port, 34601);
+}
+
+static void test_query_indices(void **state)
+{
+    struct meta_world *w = *state;
+    struct query_config_response r;
+    int32_t some[] = {3, 9, -1, 1}, none[] = {7, 8};
+    query(w, FRAME_THFT_V0, "t", some, 4, &r);
+    assert_int_equal(r.partitions.count, 2);
+    assert_int_equal(r.partitions.items[0].pid.partition_index, 3);
+    assert_int_equal(r.partitions.items[1].pid.partition_index, 1);
+    assert_int_equal(r.partition_count, 4);
+    query(w, FRAME_THFT_V0, "t", none, 2, &r);
+    assert_int_equal(r.partitions.count, 4);
+}
+
+static void test_query_unknown(void **state)
+{
+    struct meta_world *w = *state;
+    struct query_config_response r;
+    query(w, FRAME_THFT_V0, "u", NULL, 0, &r);
+    assert_text(r.err, "ERR_OBJECT_NOT_FOUND");
+    assert_false(r.is_stateful); /* Python would take it for an answer. */
+}
+
+/* ---- Tables (M8 to M11, M27) ---------------------------------------------------------------------------------- */
+
+static enum frame_kind thft = FRAME_THFT_V0;
+
+static void create(struct meta_world *w, const char *name, int32_t partitions, int32_t replicas,
+                   bool success_if_exist, struct create_app_response *response)
+{
+    struct create_app_request request = {.app_name = slice_str(name),
+                                         .options = {.partition_count = partitions,
+                                                     .replica_count = replicas,
+                                                     .success_if_exist = success_if_exist,
+                                                     .app_type = slice_str("pegasus"),
+                                                     .is_stateful = true}};
+    world_ask(w, RPC_CREATE_APP, thft, &request);
+    world_reply(w, response);
+}
+
+/* As admin-cli creates: three replicas, whatever there is. */
+static void test_create(void **state)
+{
+    struct meta_world *w = *state;
+    struct create_app_response r;
+    create(w, "t", 4, 3, false, &r);
+    assert_text(r.err, "ERR_OK");
+    assert_int_equal(r.appid, 1);
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->max_replica_count, 1);
+    create(w, "t", 4, 3, false, &r);
+    assert_text(r.err, "ERR_APP_EXIST");
+    assert_int_equal(r.appid, 0);
+    create(w, "t", 4, 3, true, &r);
+    assert_text(r.err, "ERR_OK");
+    assert_int_equal(r.appid, 1);
+    create(w, "u", 3, 3, false, &r);
+    assert_text(r.err, "ERR_INVALID_PARAMETERS");
+}
+
+/* With a second node the wish for three is meant. */
+static void test_create_on_two_nodes(void **state)
+{
+    struct meta_world *w = *state;
+    struct create_app_response r;
+    world_command(w, &(struct meta_command){.type = META_NODE_JOIN,
+                                            .node_join = {.id = 2, .ipv4 = 2, .port = 2}});
+    create(w, "t", 4, 3, false, &r);
+    assert_text(r.err, "ERR_INVALID_PARAMETERS");
+    create(w, "t", 4, 2, false, &r);
+    assert_text(r.err, "ERR_OK");
+}
+
+static void test_frozen(void **state)
+{
+    struct meta_world *w = *state;
+    struct create_app_response r;
+    struct control_meta_response level;
+    struct control_meta_request ask = {.level = FL_INVALID}, freeze = {.level = FL_FREEZED};
+    world_ask(w, RPC_CONTROL_META, thft, &ask);
+    world_reply(w, &level);
+    assert_int_equal(level.old_level, FL_LIVELY);
+    world_ask(w, RPC_CONTROL_META, thft, &freeze);
+    world_reply(w, &level);
+    assert_int_equal(level.old_level, FL_LIVELY);
+    create(w, "t", 4, 1, false, &r);
+    assert_text(r.err, "ERR_STATE_FREEZED");
+    ask.level = 77;
+    world_ask(w, RPC_CONTROL_META, thft, &ask);
+    assert_text(world_reply(w, &level), "ERR_INVALID_PARAMETERS");
+    assert_int_equal(level.old_level, FL_FREEZED);
+
+    struct set_max_replica_count_request set = {.app_name = slice_str("t"), .max_replica_count = 1};
+    world_ask(w, RPC_SET_MAX_REPLICA_COUNT, thft, &set);
+    assert_replied(w, "ERR_STATE_FREEZED");
+}
+
+static void test_drop_and_recall(void **state)
+{
+    struct meta_world *w = *state;
+    struct drop_app_request drop = {
+        .app_name = slice_str("t"),
+        .options = {.set = DROP_APP_OPTIONS_HAS_RESERVE_SECONDS, .reserve_seconds = 60}};
+    world_ask(w, RPC_DROP_APP, thft, &drop);
+    assert_replied(w, "ERR_OK");
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->expire_s, WORLD_NOW_S + 60);
+    world_ask(w, RPC_DROP_APP, thft, &drop);
+    assert_replied(w, "ERR_APP_NOT_EXIST");
+
+    struct recall_app_request recall = {.app_id = 1, .new_app_name = slice_str("back")};
+    struct recall_app_response r;
+    world_ask(w, RPC_RECALL_APP, FRAME_RDSN, &recall);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_text(r.info.app_name, "back");
+    assert_int_equal(r.info.status, AS_AVAILABLE);
+    assert_int_equal(r.info.expire_second, 0);
+    world_ask(w, RPC_RECALL_APP, FRAME_RDSN, &recall);
+    assert_text(world_reply(w, &r), "ERR_APP_EXIST");
+}
+
+/* A table whose time has come is forgotten without being asked, and only then. */
+static void test_purge(void **state)
+{
+    struct meta_world *w = *state;
+    struct drop_app_request drop = {
+        .app_name = slice_str("t"),
+        .options = {.set = DROP_APP_OPTIONS_HAS_RESERVE_SECONDS, .reserve_seconds = 7300}};
+    world_ask(w, RPC_DROP_APP, thft, &drop);
+    world_pass_ms(w, 7300 * 1000);
+    assert_non_null(meta_table_by_id(w->node.meta, 1));
+    world_pass_ms(w, 2000);
+    assert_null(meta_table_by_id(w->node.meta, 1));
+}
+
+static void test_rename(void **state)
+{
+    struct meta_world *w = *state;
+    struct rename_app_request rename = {.old_app_name = slice_str("t"),
+                                        .new_app_name = slice_str("n")};
+    struct rename_app_response r;
+    world_ask(w, RPC_RENAME_APP, FRAME_RDSN, &rename);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    world_ask(w, RPC_RENAME_APP, FRAME_RDSN, &rename);
+    assert_text(world_reply(w, &r), "ERR_APP_NOT_EXIST");
+    assert_text(r.hint_message, "ERROR: app(t) not exist!");
+}
+
+static void test_list_apps(void **state)
+{
+    struct meta_world *w = *state;
+    world_create(w, "other", 8);
+    struct drop_app_request drop = {.app_name = slice_str("t")};
+    world_ask(w, RPC_DROP_APP, thft, &drop);
+    struct list_apps_request request = {.status = AS_INVALID};
+    struct list_apps_response r;
+    world_ask(w, RPC_LIST_APPS, thft, &request);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.infos.count, 2);
+    assert_int_equal(r.infos.items[0].app_id, 1);
+    assert_int_equal(r.infos.items[0].status, AS_DROPPED);
+    assert_int_equal(r.infos.items[0].drop_second, WORLD_NOW_S);
+    request.status = AS_AVAILABLE;
+    world_ask(w, RPC_LIST_APPS, thft, &request);
+    world_reply(w, &r);
+    assert_int_equal(r.infos.count, 1);
+    const struct app_info *info = &r.infos.items[0];
+    assert_text(info->app_name, "other");
+    assert_text(info->app_type, "pegasus");
+    assert_int_equal(info->partition_count, 8);
+    assert_true(info->is_stateful && info->atomic_idempotent && !info->duplicating);
+}
+
+static void test_list_apps_by_pattern(void **state)
+{
+    struct meta_world *w = *state;
+    world_create(w, "my_table", 1);
+    world_create(w, "my_queue", 1);
+    static const struct {
+        int32_t type;
+        const char *pattern, *err;
+        uint32_t count;
+    } rows[] = {
+        {PMT_MATCH_ALL, "", "ERR_OK", 3},
+        {PMT_MATCH_EXACT, "my_queue", "ERR_OK", 1},
+        {PMT_MATCH_EXACT, "my", "ERR_OK", 0},
+        {PMT_MATCH_PREFIX, "my_", "ERR_OK", 2},
+        {PMT_MATCH_POSTFIX, "e", "ERR_OK", 2},
+        {PMT_MATCH_ANYWHERE, "_t", "ERR_OK", 1},
+        {PMT_MATCH_ANYWHERE, "t", "ERR_OK", 2},
+        {PMT_MATCH_ANYWHERE, "", "ERR_OK", 3},
+        {PMT_MATCH_REGEX, ".*", "ERR_NOT_IMPLEMENTED", 0},
+        {99, "x", "ERR_NOT_IMPLEMENTED", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct list_apps_request request = {
+            .set = LIST_APPS_REQUEST_HAS_APP_NAME_PATTERN | LIST_APPS_REQUEST_HAS_MATCH_TYPE,
+            .app_name_pattern = slice_str(rows[i].pattern),
+            .match_type = rows[i].type,
+        };
+        struct list_apps_response r;
+        world_ask(w, RPC_LIST_APPS, FRAME_RDSN, &request);
+        assert_text(world_reply(w, &r), rows[i].err);
+        assert_int_equal(r.infos.count, rows[i].count);
+    }
+}
+
+/* ---- The cluster (M28 to M31) ------------------------------------------------------------------------------------ */
+
+static void test_list_nodes(void **state)
+{
+    struct meta_world *w = *state;
+    struct list_nodes_request request = {.status = NS_INVALID};
+    struct list_nodes_response r;
+    for (int i = 2; i <= 3; i++)
+        world_command(w, &(struct meta_command){
+                             .type = META_NODE_JOIN,
+                             .node_join = {.id = i, .ipv4 = 0x0a000000 + i, .port = 34601}});
+    world_command(w, &(struct meta_command){.type = META_NODE_LEAVE, .node_leave = {.id = 1}});
+    world_ask(w, RPC_LIST_NODES, FRAME_RDSN, &request);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.infos.count, 3);
+    assert_int_equal(r.infos.items[0].node.ipv4, 0x0a000002);
+    assert_int_equal(r.infos.items[0].status, NS_ALIVE);
+    assert_int_equal(r.infos.items[2].node.ipv4, 0x0a000001); /* The dead come last. */
+    assert_int_equal(r.infos.items[2].status, NS_UNALIVE);
+    assert_text(r.infos.items[2].hp_node.host, "10.0.0.1");
+    request.status = NS_UNALIVE;
+    world_ask(w, RPC_LIST_NODES, thft, &request);
+    world_reply(w, &r);
+    assert_int_equal(r.infos.count, 1);
+    assert_int_equal(r.infos.items[0].set, 0);
+}
+
+static void test_cluster_info(void **state)
+{
+    struct meta_world *w = *state;
+    static const char *const rows[][2] = {
+        {"meta_servers", "10.0.0.1:34601"},
+        {"primary_meta_server", "10.0.0.1:34601"},
+        {"zookeeper_hosts", "10.0.0.1:34601"},
+        {"zookeeper_root", "/pirene/here"},
+        {"meta_function_level", "lively"},
+        {"balance_operation_count",
+         "{\n  \"copy_pri\": 0,\n  \"copy_sec\": 0,\n  \"move_pri\": 0,\n  \"total\": 0\n}"},
+        {"primary_replica_count_stddev", "1.50"},
+        {"total_replica_count_stddev", "1.50"},
+        {"cluster_name", "here"},
+    };
+    world_command(w, &(struct meta_command){.type = META_NODE_JOIN,
+                                            .node_join = {.id = 2, .ipv4 = 2, .port = 2}});
+    world_create(w, "u", 1); /* Node 1 has four partitions of t, node 2 this one. */
+    struct cluster_info_response r;
+    world_ask(w, RPC_CLUSTER_INFO, thft, arguments(RPC_CLUSTER_INFO));
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.keys.count, 9);
+    assert_int_equal(r.values.count, 9);
+    for (uint32_t i = 0; i < 9; i++) {
+        assert_text(r.keys.items[i], rows[i][0]);
+        assert_text(r.values.items[i], rows[i][1]);
+    }
+}
+
+static void test_nothing_to_balance(void **state)
+{
+    struct meta_world *w = *state;
+    struct propose_balancer_request request = {.gpid = {1, 0}};
+    world_ask(w, RPC_PROPOSE_BALANCER, thft, &request);
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, arguments(RPC_DDD_DIAGNOSE));
+    assert_replied(w, "ERR_OK");
+}
+
+/* ---- Environment (M14, M15, M32) ------------------------------------------------------------------------------------ */
+
+static struct slice update_env(struct meta_world *w, struct update_app_env_request request)
+{
+    static struct update_app_env_response r;
+    request.app_name = slice_str("t");
+    world_ask(w, RPC_UPDATE_APP_ENV, thft, &request);
+    world_reply(w, &r);
+    return r.hint_message;
+}
+
+static void test_update_env(void **state)
+{
+    struct meta_world *w = *state;
+    struct slice keys[] = {slice_str("default_ttl"), slice_str("business.info")};
+    struct slice values[] = {slice_str("60"), slice_str("x")};
+    enum { KEYS = UPDATE_APP_ENV_REQUEST_HAS_KEYS, VALUES = UPDATE_APP_ENV_REQUEST_HAS_VALUES };
+    struct update_app_env_request set = {
+        .set = KEYS | VALUES, .op = APP_ENV_OP_SET, .keys = {keys, 2}, .values = {values, 2}};
+    assert_text(update_env(w, set), "");
+    assert_replied(w, "ERR_OK");
+    assert_string_equal(meta_env_get(meta_table_by_id(w->node.meta, 1), "default_ttl"), "60");
+
+    set.values.count = 1; /* One value less than keys. */
+    assert_text(update_env(w, set), "");
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+    struct update_app_env_request nothing = {.op = APP_ENV_OP_INVALID};
+    assert_text(update_env(w, nothing),
+                "recv a invalid update_app_env request with op = APP_ENV_OP_INVALID");
+    nothing.op = APP_ENV_OP_DEL;
+    assert_text(update_env(w, nothing), "");
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+    nothing.op = APP_ENV_OP_CLEAR; /* Without a prefix nothing is meant, not everything. */
+    assert_text(update_env(w, nothing), "");
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+
+    struct update_app_env_request del = {.set = KEYS, .op = APP_ENV_OP_DEL, .keys = {keys, 1}};
+    assert_text(update_env(w, del), "deleted keys:\n    default_ttl");
+    struct update_app_env_request clear = {.set = UPDATE_APP_ENV_REQUEST_HAS_CLEAR_PREFIX,
+                                           .op = APP_ENV_OP_CLEAR};
+    assert_text(update_env(w, clear), "deleted keys:\n    business.info");
+    assert_replied(w, "ERR_OK");
+}
+
+static void test_manual_compact(void **state)
+{
+    struct meta_world *w = *state;
+    struct start_manual_compact_request request = {.app_name = slice_str("t")};
+    struct start_manual_compact_response r;
+    world_ask(w, RPC_START_MANUAL_COMPACT, thft, &request);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_text(r.hint_msg, "succeed");
+    const struct meta_table *t = meta_table_by_id(w->node.meta, 1);
+    assert_string_equal(meta_env_get(t, "manual_compact.once.trigger_time"), "1700000000");
+    assert_string_equal(meta_env_get(t, "manual_compact.once.target_level"), "-1");
+    assert_string_equal(meta_env_get(t, "manual_compact.once.bottommost_level_compaction"), "skip");
+    assert_null(meta_env_get(t, "manual_compact.max_concurrent_running_count"));
+
+    request.set = START_MANUAL_COMPACT_REQUEST_HAS_TARGET_LEVEL;
+    request.target_level = -2;
+    world_ask(w, RPC_START_MANUAL_COMPACT, thft, &request);
+    assert_text(world_reply(w, &r), "ERR_INVALID_PARAMETERS");
+    assert_text(r.hint_msg, "invalid target_level(-2), should in range of [-1, num_levels]");
+    request.app_name = slice_str("u");
+    world_ask(w, RPC_START_MANUAL_COMPACT, thft, &request);
+    assert_text(world_reply(w, &r), "ERR_APP_NOT_EXIST");
+    assert_text(r.hint_msg, "app u is not existed");
+
+    struct query_manual_compact_request ask = {.app_name = slice_str("t")};
+    struct query_manual_compact_response status;
+    world_ask(w, RPC_QUERY_MANUAL_COMPACT, thft, &ask);
+    assert_text(world_reply(w, &status), "ERR_INVALID_STATE");
+    assert_text(status.hint_msg, "app t is not manual compaction");
+}
+
+static void test_compact_disabled(void **state)
+{
+    struct meta_world *w = *state;
+    struct string_pair off = {slice_str("manual_compact.disabled"), slice_str("True")};
+    world_command(w,
+                  &(struct meta_command){.type = META_ENVS_SET,
+                                         .envs_set = {.table = slice_str("t"), .envs = {&off, 1}}});
+    struct start_manual_compact_request request = {.app_name = slice_str("t")};
+    struct start_manual_compact_response r;
+    world_ask(w, RPC_START_MANUAL_COMPACT, thft, &request);
+    assert_text(world_reply(w, &r), "ERR_OPERATION_DISABLED");
+    assert_text(r.hint_msg, "app t disable manual compaction");
+}
+
+static void test_replica_count(void **state)
+{
+    struct meta_world *w = *state;
+    struct get_max_replica_count_request get = {.app_name = slice_str("t")};
+    struct get_max_replica_count_response got;
+    world_ask(w, RPC_GET_MAX_REPLICA_COUNT, FRAME_RDSN, &get);
+    assert_text(world_reply(w, &got), "ERR_OK");
+    assert_int_equal(got.max_replica_count, 1);
+    get.app_name = slice_str("u");
+    world_ask(w, RPC_GET_MAX_REPLICA_COUNT, FRAME_RDSN, &get);
+    assert_text(world_reply(w, &got), "ERR_APP_NOT_EXIST");
+    assert_text(got.hint_message, "app(u) does not exist");
+
+    struct set_max_replica_count_request set = {.app_name = slice_str("t"), .max_replica_count = 2};
+    struct set_max_replica_count_response r;
+    world_ask(w, RPC_SET_MAX_REPLICA_COUNT, FRAME_RDSN, &set);
+    assert_text(world_reply(w, &r), "ERR_INVALID_PARAMETERS");
+    assert_int_equal(r.old_max_replica_count, 1);
+}
+
+static void test_atomic_idempotent(void **state)
+{
+    struct meta_world *w = *state;
+    struct get_atomic_idempotent_request get = {.app_name = slice_str("t")};
+    struct get_atomic_idempotent_response got;
+    world_ask(w, RPC_GET_ATOMIC_IDEMPOTENT, FRAME_RDSN, &get);
+    assert_text(world_reply(w, &got), "ERR_OK");
+    assert_true(got.atomic_idempotent);
+    static const struct {
+        const char *table;
+        bool wanted;
+        const char *err, *hint;
+    } rows[] = {
+        {"t", true, "ERR_OK", "no need to update atomic_idempotent since it's unchanged"},
+        {"t", false, "ERR_OPERATION_DISABLED", "atomic operations are always idempotent here"},
+        {"u", true, "ERR_APP_NOT_EXIST", "app(u) does not exist"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct set_atomic_idempotent_request set = {.app_name = slice_str(rows[i].table),
+                                                    .atomic_idempotent = rows[i].wanted};
+        struct set_atomic_idempotent_response r;
+        world_ask(w, RPC_SET_ATOMIC_IDEMPOTENT, FRAME_RDSN, &set);
+        assert_text(world_reply(w, &r), rows[i].err);
+        assert_text(r.hint_message, rows[i].hint);
+    }
+}
+
+/* ---- Duplications (M16 to M18) ------------------------------------------------------------------------------------------ */
+
+/* What is absent means true: so the Go client says that it wants the old data too. */
+static void test_add_duplication(void **state)
+{
+    struct meta_world *w = *state;
+    struct add_duplication_request request = {.app_name = slice_str("t"),
+                                              .remote_cluster_name = slice_str("10.9.9.9:34601")};
+    struct add_duplication_response r;
+    world_ask(w, RPC_ADD_DUPLICATION, FRAME_RDSN, &request);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.appid, 1);
+    assert_int_equal(r.dupid, WORLD_NOW_S);
+    assert_text(r.remote_app_name, "t");
+    assert_int_equal(r.remote_replica_count, 1);
+    const struct meta_dup *dup = &meta_table_by_id(w->node.meta, 1)->dups[0];
+    assert_int_equal(dup->status, DS_PREPARE);
+
+    world_ask(w, RPC_ADD_DUPLICATION, FRAME_RDSN, &request);
+    assert_text(world_reply(w, &r), "ERR_DUP_EXIST");
+    assert_int_equal(r.dupid, WORLD_NOW_S);
+    request.remote_cluster_name = slice_str("here");
+    world_ask(w, RPC_ADD_DUPLICATION, FRAME_RDSN, &request);
+    assert_text(world_reply(w, &r), "ERR_INVALID_PARAMETERS");
+    assert_text(r.hint, "illegal operation: adding duplication to itself");
+}
+
+static void test_add_without_old_data(void **state)
+{
+    struct meta_world *w = *state;
+    struct add_duplication_request request = {
+        .set = ADD_DUPLICATION_REQUEST_HAS_IS_DUPLICATING_CHECKPOINT,
+        .app_name = slice_str("t"),
+        .remote_cluster_name = slice_str("10.9.9.9:34601")};
+    world_ask(w, RPC_ADD_DUPLICATION, thft, &request);
+    assert_replied(w, "ERR_OK");
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->dups[0].status, DS_LOG);
+}
+
+static void test_query_and_modify(void **state)
+{
+    struct meta_world *w = *state;
+    test_add_without_old_data(state);
+    struct query_duplication_request ask = {.app_name = slice_str("t")};
+    struct query_duplication_response r;
+    world_ask(w, RPC_QUERY_DUPLICATION, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.appid, 1);
+    assert_int_equal(r.entry_list.count, 1);
+    const struct duplication_entry *e = &r.entry_list.items[0];
+    assert_int_equal(e->dupid, WORLD_NOW_S);
+    assert_int_equal(e->status, DS_LOG);
+    assert_text(e->remote, "10.9.9.9:34601"); /* Nobody has said a name yet. */
+    assert_int_equal(e->create_ts, WORLD_NOW_S * 1000ll);
+    assert_int_equal(e->partition_states.count, 4);
+    assert_int_equal(e->partition_states.items[3].key, 3);
+    assert_int_equal(e->partition_states.items[3].value.confirmed_decree, -1);
+
+    struct modify_duplication_request modify = {.set = MODIFY_DUPLICATION_REQUEST_HAS_STATUS,
+                                                .app_name = slice_str("t"),
+                                                .dupid = WORLD_NOW_S,
+                                                .status = DS_PAUSE};
+    world_ask(w, RPC_MODIFY_DUPLICATION, thft, &modify);
+    assert_replied(w, "ERR_OK");
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->dups[0].status, DS_PAUSE);
+    modify.set = MODIFY_DUPLICATION_REQUEST_HAS_FAIL_MODE;
+    modify.fail_mode = FAIL_SKIP;
+    world_ask(w, RPC_MODIFY_DUPLICATION, thft, &modify);
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->dups[0].status, DS_PAUSE);
+    assert_int_equal(meta_table_by_id(w->node.meta, 1)->dups[0].fail_mode, FAIL_SKIP);
+    ask.app_name = slice_str("u");
+    world_ask(w, RPC_QUERY_DUPLICATION, thft, &ask);
+    assert_replied(w, "ERR_APP_NOT_EXIST");
+}
+
+static void test_list_duplication(void **state)
+{
+    struct meta_world *w = *state;
+    test_add_without_old_data(state);
+    world_create(w, "u", 2);
+    struct list_duplication_request ask = {.match_type = PMT_MATCH_ALL};
+    struct list_duplication_response r;
+    world_ask(w, RPC_LIST_DUPLICATION, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.app_states.count, 2); /* Tables without a duplication, too. */
+    assert_text(r.app_states.items[0].key, "t");
+    assert_int_equal(r.app_states.items[0].value.duplications.count, 1);
+    assert_int_equal(r.app_states.items[0].value.duplications.items[0].key, WORLD_NOW_S);
+    assert_int_equal(r.app_states.items[1].value.duplications.count, 0);
+    assert_int_equal(r.app_states.items[1].value.partition_count, 2);
+    ask.match_type = PMT_MATCH_REGEX;
+    world_ask(w, RPC_LIST_DUPLICATION, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &r), "ERR_NOT_IMPLEMENTED");
+    assert_true(r.hint_message.size > 0);
+}
+
+/* ---- Clusters of the config (M7) ---------------------------------------------------------------------------------------- */
+
+static void test_config_clusters(void **state)
+{
+    (void)state;
+    struct meta_world *w = world_begin();
+    w->node.config.remote_count = 2;
+    w->node.config.remotes[0] =
+        (struct config_remote){.name = "there", .metas = "10.9.9.9:34601", .cluster_id = 2};
+    w->node.config.remotes[1] = (struct config_remote){.name = "only_id", .cluster_id = 3};
+    world_open(w);
+    assert_int_equal(w->node.meta->remote_count, 2);
+    assert_string_equal(w->node.meta->remotes[1].name, "there");
+    assert_int_equal(w->node.meta->remotes[1].cluster_id, 2);
+    world_end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_followers_only_point_away, with_table, done),
+        cmocka_unit_test_setup_teardown(test_not_ready, one_node, done),
+        cmocka_unit_test_setup_teardown(test_nonsense, one_node, done),
+        cmocka_unit_test_setup_teardown(test_undecided, with_table, done),
+        cmocka_unit_test_setup_teardown(test_close_over_request, with_table, done),
+        cmocka_unit_test_setup_teardown(test_query_config, with_table, done),
+        cmocka_unit_test_setup_teardown(test_host_names_by_framing, with_table, done),
+        cmocka_unit_test_setup_teardown(test_query_indices, with_table, done),
+        cmocka_unit_test_setup_teardown(test_query_unknown, with_table, done),
+        cmocka_unit_test_setup_teardown(test_create, one_node, done),
+        cmocka_unit_test_setup_teardown(test_create_on_two_nodes, one_node, done),
+        cmocka_unit_test_setup_teardown(test_frozen, one_node, done),
+        cmocka_unit_test_setup_teardown(test_drop_and_recall, with_table, done),
+        cmocka_unit_test_setup_teardown(test_purge, with_table, done),
+        cmocka_unit_test_setup_teardown(test_rename, with_table, done),
+        cmocka_unit_test_setup_teardown(test_list_apps, with_table, done),
+        cmocka_unit_test_setup_teardown(test_list_apps_by_pattern, with_table, done),
+        cmocka_unit_test_setup_teardown(test_list_nodes, one_node, done),
+        cmocka_unit_test_setup_teardown(test_cluster_info, with_table, done),
+        cmocka_unit_test_setup_teardown(test_nothing_to_balance, with_table, done),
+        cmocka_unit_test_setup_teardown(test_update_env, with_table, done),
+        cmocka_unit_test_setup_teardown(test_manual_compact, with_table, done),
+        cmocka_unit_test_setup_teardown(test_compact_disabled, with_table, done),
+        cmocka_unit_test_setup_teardown(test_replica_count, with_table, done),
+        cmocka_unit_test_setup_teardown(test_atomic_idempotent, with_table, done),
+        cmocka_unit_test_setup_teardown(test_add_duplication, with_table, done),
+        cmocka_unit_test_setup_teardown(test_add_without_old_data, with_table, done),
+        cmocka_unit_test_setup_teardown(test_query_and_modify, with_table, done),
+        cmocka_unit_test_setup_teardown(test_list_duplication, with_table, done),
+        cmocka_unit_test(test_config_clusters),
+    };
+    return cmocka_run_group_tests_name("meta service", tests, NULL, NULL);
+}
