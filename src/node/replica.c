@@ -450,15 +450,19 @@ static void flush_done(struct io_work *work)
     replica_release(r);
 }
 
-static void on_flush_wanted(struct log_hold *hold)
+void replica_flush(struct replica *r)
 {
-    struct replica *r = of_hold(hold);
     if (r->is_flushing || r->is_closing) return;
     r->is_flushing = true;
     r->busy++;
     r->work.run = flush_run;
     r->work.done = flush_done;
     io_work(r->worker->loop, &r->work);
+}
+
+static void on_flush_wanted(struct log_hold *hold)
+{
+    replica_flush(of_hold(hold));
 }
 
 static void on_backlog_over(struct log_hold *hold)

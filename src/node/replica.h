@@ -106,6 +106,9 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
 /* Something under way has ended: close if it was the last. */
 void replica_release(struct replica *r);
 
+/* Flush the store, so that the log may free what only it needed. Harmless when one is under way. */
+void replica_flush(struct replica *r);
+
 /* Tell the log what is still needed. */
 void replica_hold(struct replica *r);
 

@@ -266,17 +266,18 @@ static void stalled_go_on(struct replica *r)
 
 /* ---- Admission -------------------------------------------------------------------------------------------------- */
 
-static enum wire_error admit(const struct replica *r, const struct rpc_request *request)
+static enum wire_error admit(struct replica *r, const struct rpc_request *request)
 {
     const struct frame_request *f = &request->frame;
-    const struct worker *w = r->worker;
+    struct worker *w = r->worker;
     if (kv_write_check_size(f->code, f->body_size, w->node->config.write_size_max) != 0)
         return WIRE_ERR_INVALID_DATA;
     if (r->partition.validates_partition_hash &&
         f->partition_hash % r->partition.count != r->partition.index)
         return WIRE_ERR_PARENT_PARTITION_MISUSED;
     if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
-    if (w->is_disk_full || w->is_disk_failed) return WIRE_ERR_DISK_INSUFFICIENT;
+    if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))
+        return WIRE_ERR_DISK_INSUFFICIENT;
     return WIRE_ERR_OK;
 }
 

@@ -83,6 +83,7 @@ void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, 
     b->replicas[b->count] = r;
     r->busy++;
     b->count++;
+    disk_guard_wrote(&w->guard, mutation->capacity);
 }
 
 static void on_batch_done(struct log_batch *log_batch, int rc);
@@ -383,6 +384,14 @@ void worker_drop(struct worker *w, struct gpid gpid)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
+/* Flushed stores let the log free its segments. */
+static void on_disk_low(struct disk_guard *g)
+{
+    struct worker *w = LIST_ENTRY(g, struct worker, guard);
+    for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
+        LIST_EACH (it, &w->replicas[i]) replica_flush(LIST_ENTRY(it, struct replica, node));
+}
+
 int worker_open(struct worker *w, struct node *n, uint32_t index)
 {
     *w = (struct worker){.node = n, .index = index, .hook.run = on_turn_end};
@@ -400,6 +409,8 @@ int worker_open(struct worker *w, struct node *n, uint32_t index)
     (void)snprintf(name, sizeof name, "worker %u", index);
     rc = io_loop_open(n->io, IO_LOOP_EVENTS, name, &w->loop);
     if (rc != 0) return rc;
+    disk_guard_init(&w->guard, w->loop, n->config.data_dir, n->config.disk_reserve_size,
+                    on_disk_low);
     struct rpc_server_options options = {.self = n->address};
     return rpc_server_open(w->loop, &options, worker_on_request, w, &w->server);
 }
@@ -412,10 +423,15 @@ void worker_start(struct worker *w)
     io_turn_hook_add(w->loop, &w->hook);
 }
 
+static void on_guard_idle(struct disk_guard *g)
+{
+    worker_stop_if_done(LIST_ENTRY(g, struct worker, guard));
+}
+
 void worker_stop_if_done(struct worker *w)
 {
     if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
-        !list_is_empty(&w->openings))
+        !list_is_empty(&w->openings) || !disk_guard_stop(&w->guard, on_guard_idle))
         return;
     io_timer_stop(&w->disk_timer);
     io_timer_stop(&w->scan_timer);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "io/io.h"
 #include "log/log.h"
+#include "node/disk_guard.h"
 #include "node/node_metrics.h"
 #include "node/replica.h"
 #include "node/stream.h"
@@ -40,6 +41,7 @@ struct worker {
     bool is_disk_full; /* The log has no space: writes are refused, reads are served. */
     bool is_disk_failed;
     struct io_timer disk_timer; /* Offers the batch again. */
+    struct disk_guard guard;    /* Refuses writes before that happens. */
     struct io_turn_hook hook;
 
     struct store_batch *changes; /* Reused for every apply. */
