@@ -1,0 +1,122 @@
+/* src/cli/cli.c: one run of pirene: its loop, its cluster, its errors. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/uv.h"
+
+static const char metas_default[] = "127.0.0.1:34601";
+enum { TIMEOUT_MS_DEFAULT = 5000 };
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+    (void)signal(SIGINT, SIG_DFL); /* The second one ends the program whatever it does. */
+}
+
+int cli_open(struct cli *cli, const char *program, struct err *e)
+{
+    const char *metas = getenv("PIRENE_META");
+    *cli = (struct cli){
+        .program = program,
+        .metas = metas != NULL && *metas != '\0' ? metas : metas_default,
+        .timeout_ms = TIMEOUT_MS_DEFAULT,
+    };
+    int rc = io_uv_open(&cli->io);
+    if (rc == 0) rc = io_loop_open(cli->io, IO_LOOP_EVENTS, "pirene", &cli->loop);
+    if (rc != 0) return err_set(e, rc, "cannot start: %s", err_text(rc));
+    (void)signal(SIGINT, on_interrupt);
+    (void)signal(SIGTERM, on_interrupt);
+    return 0;
+}
+
+void cli_close(struct cli *cli)
+{
+    client_close(cli->client);
+    io_loop_close(cli->loop);
+    io_uv_close(cli->io);
+}
+
+int cli_client(struct cli *cli, struct client **out, struct err *e)
+{
+    if (cli->client == NULL) {
+        int rc = client_open(cli->loop, cli->metas, &cli->client);
+        if (rc != 0)
+            return err_set(e, rc, "--meta %s: %s, it wants HOST:PORT,HOST:PORT", cli->metas,
+                           err_text(rc));
+    }
+    *out = cli->client;
+    return 0;
+}
+
+void cli_set_metas(struct cli *cli, const char *metas)
+{
+    if (strcmp(metas, cli->metas) == 0) return;
+    client_close(cli->client);
+    cli->client = NULL;
+    cli->metas = metas;
+}
+
+int cli_ask_meta(struct cli *cli, enum rpc_code rpc, const void *args, struct arena *arena,
+                 void *result, struct err *e)
+{
+    struct client *client = NULL;
+    struct client_question question = {
+        .to = CLIENT_META, .rpc = rpc, .args = args, .timeout_ms = cli->timeout_ms};
+    int rc = cli_client(cli, &client, e);
+    if (rc == 0) rc = client_ask(client, &question, arena, result, e);
+    if (rc != 0 && (rc == E_TIMEOUT || rc == E_REFUSED))
+        return err_wrap(e, rc, "cluster at %s", cli->metas);
+    return rc;
+}
+
+int cli_exit_code(int code)
+{
+    switch (code) {
+    case 0: return CLI_OK;
+    case E_NOTFOUND: return CLI_NOT_FOUND;
+    case E_INVALID: return CLI_USAGE;
+    case E_TIMEOUT: return CLI_TIMEOUT;
+    default: return CLI_FAILED;
+    }
+}
+
+int cli_fail(struct cli *cli, const struct err *e)
+{
+    if (cli->out.is_json) {
+        json_t *o = json_new();
+        json_set_text(o, "error", e->text);
+        json_set_text(o, "code", err_name(e->code));
+        (void)json_dumpf(o, stderr, JSON_COMPACT);
+        (void)fputc('\n', stderr);
+        json_decref(o);
+    } else {
+        (void)fprintf(stderr, "pirene: %s\n", e->text);
+    }
+    return cli_exit_code(e->code);
+}
+
+uint64_t cli_now_ns(void)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec;
+}
+
+void cli_sleep_ms(uint64_t ms)
+{
+    struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR && !cli_is_interrupted()) continue;
+}
+
+bool cli_is_interrupted(void)
+{
+    return is_interrupted != 0;
+}

@@ -1,0 +1,383 @@
+/* src/cli/cmd_dup.c: duplications: making and ending them, how far they are, and whether both sides are
+ * equal. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/admin.h"
+#include "cli/command.h"
+#include "cli/verify.h"
+#include "wire/key.h"
+
+static const char *status_name(int32_t status)
+{
+    static const char *const names[] = {"init",     "prepare", "snapshot",
+                                        "shipping", "paused",  "removed"};
+    return status >= 0 && status <= DS_REMOVED ? names[status] : "?";
+}
+
+/* ---- Add ----------------------------------------------------------------------------------------- */
+
+/* Make the table over there, as it is here, unless it is there already. */
+static int create_remote(struct cli *cli, struct client *client, const char *table,
+                         const char *metas, const char *remote_table, bool *is_new, struct err *e)
+{
+    struct client *remote;
+    uint32_t partitions;
+    int32_t app_id;
+    int rc = client_table_shape(client, table, &partitions, &app_id, e);
+    if (rc == 0) rc = client_open(cli->loop, metas, &remote);
+    else return rc;
+    if (rc != 0) return err_set(e, rc, "--to %s: it wants HOST:PORT,HOST:PORT", metas);
+    struct admin_table made = {
+        .name = remote_table, .partition_count = partitions, .may_exist = true};
+    rc = admin_table_create(remote, &made, &app_id, is_new, e);
+    client_close(remote);
+    return rc == 0 ? 0 : err_wrap(e, rc, "remote cluster at %s", metas);
+}
+
+int dup_add_run(struct cli *cli, const struct args *args)
+{
+    struct err e = {0};
+    struct client *client = NULL;
+    struct admin_dup dup = {.table = args_at(args, 0),
+                            .remote_metas = args_option(args, "--to"),
+                            .remote_table = args_option(args, "--remote-table"),
+                            .without_snapshot = args_has(args, "--no-snapshot")};
+    const char *remote_table = dup.remote_table != NULL ? dup.remote_table : dup.table;
+    int32_t id = 0;
+    bool is_new = false;
+    if (dup.remote_metas == NULL) {
+        err_set(&e, E_INVALID, "where to? --to HOST:PORT[,HOST:PORT]");
+        return cli_fail(cli, &e);
+    }
+    int rc = cli_client(cli, &client, &e);
+    if (rc == 0 && !args_has(args, "--no-create"))
+        rc = create_remote(cli, client, dup.table, dup.remote_metas, remote_table, &is_new, &e);
+    if (rc == 0) rc = admin_dup_add(client, &dup, &id, &e);
+    if (rc != 0) return cli_fail(cli, &e);
+    if (is_new) output_note(&cli->out, "table %s created at %s", remote_table, dup.remote_metas);
+    json_t *facts = json_new();
+    json_set_text(facts, "table", dup.table);
+    json_set_int(facts, "id", id);
+    json_set_text(facts, "to", dup.remote_metas);
+    json_set_text(facts, "remote_table", remote_table);
+    json_set_bool(facts, "remote_table_created", is_new);
+    output_say(&cli->out, facts, "table %s is duplicated to %s of %s: id %d (pirene dup status %s)",
+               dup.table, remote_table, dup.remote_metas, (int)id, dup.table);
+    return CLI_OK;
+}
+
+/* ---- List ---------------------------------------------------------------------------------------- */
+
+static json_t *entry_json(const char *table, const struct duplication_entry *entry)
+{
+    json_t *o = json_new();
+    json_set_text(o, "table", table);
+    json_set_int(o, "id", entry->dupid);
+    json_set_text(o, "status", status_name(entry->status));
+    json_set_bytes(o, "remote", entry->remote.data, entry->remote.size);
+    json_set_bytes(o, "remote_metas", entry->remote_metas.data, entry->remote_metas.size);
+    json_set_bytes(o, "remote_table", entry->remote_app_name.data, entry->remote_app_name.size);
+    return o;
+}
+
+/* Every table there is, or the one asked for. */
+static int list_tables(struct cli *cli, const char *only, struct arena *arena,
+                       struct app_info_list *out, struct err *e)
+{
+    struct list_apps_request args = {.status = AS_AVAILABLE};
+    struct list_apps_response result;
+    *out = (struct app_info_list){0};
+    if (only != NULL) {
+        out->items = arena_alloc(arena, sizeof *out->items);
+        if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+        out->items[out->count++].app_name = slice_str(only);
+        return 0;
+    }
+    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
+    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
+    if (rc == 0) *out = result.infos;
+    return rc;
+}
+
+int dup_list_run(struct cli *cli, const struct args *args)
+{
+    static const struct column columns[] = {{"table", "TABLE"},
+                                            {"id", "ID"},
+                                            {"status", "STATUS"},
+                                            {"remote", "REMOTE"},
+                                            {"remote_metas", "METAS"},
+                                            {"remote_table", "REMOTE TABLE"},
+                                            {NULL, NULL}};
+    struct arena arena = {0};
+    struct err e = {0};
+    struct app_info_list tables;
+    struct client *client = NULL;
+    json_t *rows = json_rows_new();
+    int rc = cli_client(cli, &client, &e);
+    if (rc == 0) rc = list_tables(cli, args_at(args, 0), &arena, &tables, &e);
+    for (uint32_t i = 0; rc == 0 && i < tables.count; i++) {
+        char name[1025];
+        struct duplication_entry_list entries = {0};
+        (void)snprintf(name, sizeof name, "%.*s", (int)tables.items[i].app_name.size,
+                       (const char *)tables.items[i].app_name.data);
+        rc = admin_dup_query(client, name, &arena, &entries, &e);
+        for (uint32_t k = 0; rc == 0 && k < entries.count; k++)
+            json_push(rows, entry_json(name, &entries.items[k]));
+    }
+    if (rc == 0) output_rows(&cli->out, rows, columns);
+    else json_decref(rows);
+    arena_fini(&arena);
+    return rc == 0 ? CLI_OK : cli_fail(cli, &e);
+}
+
+/* ---- Status -------------------------------------------------------------------------------------- */
+
+static json_t *lag_json(const struct admin_lag *lag)
+{
+    json_t *o = json_new();
+    json_set_int(o, "id", lag->dup_id);
+    json_set_text(o, "remote", lag->remote_cluster);
+    json_set_text(o, "remote_table", lag->remote_table);
+    json_set_text(o, "state", lag->state);
+    json_set_int(o, "lag_mutations", lag->mutations);
+    json_set_int(o, "lag_bytes", lag->bytes);
+    json_set_int(o, "lag_ms", lag->ms);
+    json_set_int(o, "partitions", lag->partitions);
+    json_set_text(o, "reason", lag->reason);
+    return o;
+}
+
+static json_t *row_json(const struct dup_status *row)
+{
+    json_t *o = json_new();
+    json_set_int(o, "partition", row->partition_index);
+    json_set_int(o, "id", row->dupid);
+    json_set_bytes(o, "state", row->state.data, row->state.size);
+    json_set_int(o, "committed", row->committed);
+    json_set_int(o, "sent", row->sent);
+    json_set_int(o, "confirmed", row->confirmed);
+    json_set_int(o, "lag_mutations", row->lag_mutations);
+    json_set_int(o, "lag_bytes", row->lag_bytes);
+    json_set_int(o, "lag_ms", row->lag_ms);
+    json_set_bytes(o, "reason", row->reason.data, row->reason.size);
+    return o;
+}
+
+static const struct column lag_columns[] = {
+    {"id", "ID"},       {"remote", "REMOTE"},     {"remote_table", "REMOTE TABLE"},
+    {"state", "STATE"}, {"lag_mutations", "LAG"}, {"lag_bytes", "BYTES"},
+    {"lag_ms", "MS"},   {"reason", "REASON"},     {NULL, NULL}};
+
+static const struct column row_columns[] = {{"partition", "PARTITION"}, {"id", "ID"},
+                                            {"state", "STATE"},         {"committed", "COMMITTED"},
+                                            {"confirmed", "CONFIRMED"}, {"lag_mutations", "LAG"},
+                                            {"lag_bytes", "BYTES"},     {"lag_ms", "MS"},
+                                            {"reason", "REASON"},       {NULL, NULL}};
+
+static int print_status(struct cli *cli, const char *table, bool by_partition, struct err *e)
+{
+    struct arena arena = {0};
+    struct client *client = NULL;
+    struct dup_status_list rows;
+    struct admin_lag *lags;
+    size_t count = 0;
+    int rc = cli_client(cli, &client, e);
+    if (rc == 0) rc = admin_dup_status(client, table, &arena, &rows, e);
+    if (rc == 0) rc = admin_lag_sum(&rows, &arena, &lags, &count);
+    if (rc == 0 && count == 0)
+        rc = err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    if (rc == 0) {
+        json_t *out = json_rows_new();
+        for (uint32_t i = 0; by_partition && i < rows.count; i++)
+            json_push(out, row_json(&rows.items[i]));
+        for (size_t i = 0; !by_partition && i < count; i++) json_push(out, lag_json(&lags[i]));
+        output_rows(&cli->out, out, by_partition ? row_columns : lag_columns);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+int dup_status_run(struct cli *cli, const struct args *args)
+{
+    enum { WATCH_MS = 1000 };
+    bool by_partition = args_has(args, "--partitions");
+    struct err e = {0};
+    int rc = print_status(cli, args_at(args, 0), by_partition, &e);
+    while (rc == 0 && args_has(args, "--watch")) {
+        cli_sleep_ms(WATCH_MS);
+        if (cli_is_interrupted()) break;
+        rc = print_status(cli, args_at(args, 0), by_partition, &e);
+    }
+    return rc == 0 ? CLI_OK : cli_fail(cli, &e);
+}
+
+/* ---- Wait ---------------------------------------------------------------------------------------- */
+
+int dup_wait_run(struct cli *cli, const struct args *args)
+{
+    enum { WAIT_MS_DEFAULT = 30000, WAIT_MS_MAX = 24 * 3600 * 1000 };
+    struct err e = {0};
+    struct client *client = NULL;
+    struct admin_wait wait;
+    uint64_t timeout_ms, id, begin_ns = cli_now_ns();
+    int rc = args_duration_ms(args, "--timeout", WAIT_MS_DEFAULT, &timeout_ms, &e);
+    if (rc == 0) rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
+    if (rc == 0 && timeout_ms > WAIT_MS_MAX)
+        rc = err_set(&e, E_INVALID, "--timeout wants at most 24h");
+    if (rc == 0) rc = cli_client(cli, &client, &e);
+    if (rc == 0)
+        rc = admin_dup_wait(client, args_at(args, 0), (int32_t)id, (uint32_t)timeout_ms, &wait, &e);
+    if (rc != 0) return cli_fail(cli, &e);
+    double took_ms = (double)(cli_now_ns() - begin_ns) / 1e6;
+    json_t *facts = json_new();
+    json_set_text(facts, "table", args_at(args, 0));
+    json_set_int(facts, "partitions", wait.partition_count);
+    json_set_real(facts, "took_ms", took_ms, 3);
+    output_say(&cli->out, facts, "everything acknowledged before is applied there (%.1f ms)",
+               took_ms);
+    return CLI_OK;
+}
+
+/* ---- Verify -------------------------------------------------------------------------------------- */
+
+/* Which duplication of the table is meant: the one with 'id', or the only one (0). */
+static int choose(const struct duplication_entry_list *entries, int32_t id, const char *table,
+                  const struct duplication_entry **out, struct err *e)
+{
+    *out = NULL;
+    for (uint32_t i = 0; i < entries->count; i++)
+        if (id == 0 || entries->items[i].dupid == id) *out = &entries->items[i];
+    if (*out == NULL)
+        return err_set(e, E_NOTFOUND, "table %s has no such duplication (pirene dup list)", table);
+    if (id == 0 && entries->count > 1)
+        return err_set(e, E_INVALID, "table %s has %u duplications: which, --id N?", table,
+                       entries->count);
+    return 0;
+}
+
+/* The other side of the duplication; 'remote' owns the client, and its table's name lies in the arena. */
+static int open_remote(struct cli *cli, const struct duplication_entry *entry, struct arena *arena,
+                       struct verify_side *remote, struct err *e)
+{
+    struct slice metas = entry->remote_metas.size > 0 ? entry->remote_metas : entry->remote;
+    char *name = arena_alloc(arena, entry->remote_app_name.size + 1);
+    char *text = arena_alloc(arena, metas.size + 1);
+    if (name == NULL || text == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    memcpy(name, entry->remote_app_name.data, entry->remote_app_name.size);
+    memcpy(text, metas.data, metas.size);
+    remote->table = name;
+    int rc = client_open(cli->loop, text, &remote->client);
+    return rc == 0 ? 0 : err_set(e, rc, "the remote's addresses '%s' cannot be used", text);
+}
+
+/* Wait and compare, again while writes are in flight. */
+static int compare(const struct verify_side *source, const struct verify_side *remote, int32_t id,
+                   bool waits, struct arena *arena, struct verify_result *result, struct err *e)
+{
+    enum { TRIES = 5, WAIT_MS = 30000 };
+    struct admin_wait wait;
+    int rc = 0;
+    *result = (struct verify_result){0};
+    for (int i = 0; rc == 0 && i < TRIES && !result->is_equal; i++) {
+        arena_reset(arena);
+        if (waits) rc = admin_dup_wait(source->client, source->table, id, WAIT_MS, &wait, e);
+        if (rc == 0) rc = verify(source, remote, arena, result, e);
+    }
+    return rc;
+}
+
+static int print_verdict(struct cli *cli, const struct verify_result *result)
+{
+    struct key_parts parts = {0};
+    struct buf key = {0};
+    json_t *facts = json_new();
+    json_set_bool(facts, "equal", result->is_equal);
+    json_set_int(facts, "source_records", (int64_t)result->source_count);
+    json_set_int(facts, "remote_records", (int64_t)result->remote_count);
+    if (result->is_equal) {
+        output_note(&cli->out, "%llu records on both sides",
+                    (unsigned long long)result->source_count);
+        output_say(&cli->out, facts, "dup verify: equal");
+        return CLI_OK;
+    }
+    if (key_split(result->key, &parts) == 0) {
+        text_write(cli->form, parts.hash_key, &key);
+        json_set_bytes(facts, "hash_key", key.data, key.size);
+        size_t size = key.size;
+        buf_append_str(&key, " ");
+        text_write(cli->form, parts.sort_key, &key);
+        json_set_bytes(facts, "sort_key", key.data + size + 1, key.size - size - 1);
+    }
+    json_set_text(facts, "difference", result->how);
+    output_say(&cli->out, facts,
+               "dup verify: different: %llu records here, %llu there; the first that differs: "
+               "'%.*s' %s",
+               (unsigned long long)result->source_count, (unsigned long long)result->remote_count,
+               (int)key.size, (const char *)key.data, result->how);
+    buf_fini(&key);
+    return CLI_NOT_FOUND;
+}
+
+int dup_verify_run(struct cli *cli, const struct args *args)
+{
+    struct arena names = {0}, arena = {0};
+    struct err e = {0};
+    struct verify_side source = {.table = args_at(args, 0)}, remote = {0};
+    struct duplication_entry_list entries;
+    const struct duplication_entry *entry;
+    struct verify_result result;
+    uint64_t id = 0;
+    int rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
+    if (rc == 0) rc = cli_client(cli, &source.client, &e);
+    if (rc == 0) rc = admin_dup_query(source.client, source.table, &names, &entries, &e);
+    if (rc == 0) rc = choose(&entries, (int32_t)id, source.table, &entry, &e);
+    if (rc == 0) rc = open_remote(cli, entry, &names, &remote, &e);
+    if (rc == 0)
+        rc = compare(&source, &remote, entry->dupid, !args_has(args, "--no-wait"), &arena, &result,
+                     &e);
+    int code = rc == 0 ? print_verdict(cli, &result) : cli_fail(cli, &e);
+    client_close(remote.client);
+    arena_fini(&arena);
+    arena_fini(&names);
+    return code;
+}
+
+/* ---- Pause, resume, remove ----------------------------------------------------------------------- */
+
+static int modify(struct cli *cli, const struct args *args, enum duplication_status status,
+                  const char *said)
+{
+    struct err e = {0};
+    struct client *client = NULL;
+    const char *table = args_at(args, 0);
+    char *end;
+    long id = strtol(args_at(args, 1), &end, 10);
+    int rc = 0;
+    if (*end != '\0' || id <= 0 || id > INT32_MAX)
+        rc = err_set(&e, E_INVALID, "'%s' is no id: pirene dup list", args_at(args, 1));
+    if (rc == 0) rc = cli_client(cli, &client, &e);
+    if (rc == 0) rc = admin_dup_modify(client, table, (int32_t)id, status, &e);
+    if (rc != 0) return cli_fail(cli, &e);
+    json_t *facts = json_new();
+    json_set_text(facts, "table", table);
+    json_set_int(facts, "id", id);
+    json_set_text(facts, "status", said);
+    output_say(&cli->out, facts, "duplication %ld of table %s: %s", id, table, said);
+    return CLI_OK;
+}
+
+int dup_pause_run(struct cli *cli, const struct args *args)
+{
+    return modify(cli, args, DS_PAUSE, "paused");
+}
+
+int dup_resume_run(struct cli *cli, const struct args *args)
+{
+    return modify(cli, args, DS_LOG, "shipping");
+}
+
+int dup_remove_run(struct cli *cli, const struct args *args)
+{
+    return modify(cli, args, DS_REMOVED, "removed");
+}
