@@ -224,6 +224,17 @@ static void test_unknown_pegasus(void **state)
     assert_int_equal(world_called(w), RPC_UNKNOWN);
 }
 
+/* Where only new writes are wanted the table is the operator's business: nothing is asked, nothing made. */
+static void test_unknown_pegasus_log_only(void **state)
+{
+    struct meta_world *w = *state;
+    add_dup(w, "10.9.9.9:34601", false);
+    world_answer(w, 0, WIRE_ERR_HANDLER_NOT_FOUND, NULL);
+    assert_int_equal(world_called(w), RPC_UNKNOWN);
+    settle(w);
+    assert_int_equal(w->clusters_open, 0);
+}
+
 /* Removed in the middle of a call, of a pause, of a proposal: nothing of it is left. */
 static void test_removed_meanwhile(void **state)
 {
@@ -287,6 +298,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ourselves, with_table, done),
         cmocka_unit_test_setup_teardown(test_pegasus, with_table, done),
         cmocka_unit_test_setup_teardown(test_unknown_pegasus, with_table, done),
+        cmocka_unit_test_setup_teardown(test_unknown_pegasus_log_only, with_table, done),
         cmocka_unit_test_setup_teardown(test_removed_meanwhile, with_table, done),
         cmocka_unit_test_setup_teardown(test_closed_meanwhile, with_table, done),
         cmocka_unit_test_setup_teardown(test_closed_over_proposal, with_table, done),

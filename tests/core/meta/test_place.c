@@ -43,6 +43,24 @@ static void test_even(void **state)
     }
 }
 
+/* A node that comes late is loaded less in all, and still gets no more of a new table than its part: each
+ * table is spread by itself. */
+static void test_newcomers_get_their_part(void **state)
+{
+    struct world *w = *state;
+    struct meta_command leave = {.type = META_NODE_LEAVE, .node_leave = {.id = 4}};
+    assert_int_equal(world_do(w, &leave), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "a", 16, 2), WIRE_ERR_OK);
+    assert_int_equal(world_join(w, 4), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "b", 16, 2), WIRE_ERR_OK);
+    for (uint64_t node = 1; node <= 4; node++) {
+        uint32_t all, primaries;
+        count(world_table(w, "b"), node, &all, &primaries);
+        assert_int_equal(all, 8);
+        assert_int_equal(primaries, 4);
+    }
+}
+
 /* Many tables of one partition: the nodes take turns. */
 static void test_small_tables_take_turns(void **state)
 {
@@ -132,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_even, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_newcomers_get_their_part, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_small_tables_take_turns, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_dead_get_nothing, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_members_change, four_nodes, done),
