@@ -1,8 +1,8 @@
-/* fuzz/fz_meta.c: bytes as commands of the meta group and as its snapshots. Whatever is taken keeps the
- * invariants; whatever is refused changes nothing that a snapshot would show.
+/* fuzz/fz_meta.c: bytes as commands of the meta group and as its snapshots. Whatever is taken keeps
+ * the invariants; whatever is refused changes nothing that a snapshot would show.
  *
- * The first byte chooses: even, the rest is a row of commands, each behind a two-byte size; odd, the
- * rest is the body of a snapshot, to which the right head is put. */
+ * The first byte chooses: even, the rest is a row of commands, each behind a two-byte size; odd,
+ * the rest is the body of a snapshot, to which the right head is put. */
 #include <stdlib.h>
 
 #include "base/bytes.h"

@@ -1,7 +1,7 @@
 /* src/group/group.h: the meta group's replicated log, as a port.
  *
- * A group of 1, 3 or 5 servers agrees on a sequence of commands; each applies them in order to its copy
- * of the cluster's state (src/core/meta). Two adapters: group/raft (libraft) and sim/group.
+ * A group of 1, 3 or 5 servers agrees on a sequence of commands; each applies them in order to its
+ * copy of the cluster's state (src/core/meta). Two adapters: group/raft (libraft) and sim/group.
  *
  *   G1  Commands are applied in the same order by every member, each exactly once per life of the
  *       state (a snapshot stands for the commands before it).
@@ -39,8 +39,9 @@ struct group_options {
     uint64_t snapshot_every; /* Commands between snapshots. */
 };
 
-/* Start. The state is restored and the log replayed through 'handler' before group_is_leader(); with one
- * member that is so when this returns. May block: the disk is read, and at the first start written. */
+/* Start. The state is restored and the log replayed through 'handler' before group_is_leader();
+ * with one member that is so when this returns. May block: the disk is read, and at the first start
+ * written. */
 int group_open(struct io_loop *loop, const struct group_options *options,
                const struct group_handler *handler, void *context, struct group **out,
                struct err *e) MUST_CHECK;

@@ -4,15 +4,15 @@
  *                                                                                 |
  *     on_done <-- deliver(), in a turn of its own <-- batch that ended <-- fsm_apply --> on_apply
  *
- * libraft calls back in the middle of its own work. So nothing but on_apply, on_snapshot and on_restore
- * is called from there: ends of batches and changes of leader are noted, and a post tells about them in
- * the loop's next turn, when everything may be called again.
+ * libraft calls back in the middle of its own work. So nothing but on_apply, on_snapshot and
+ * on_restore is called from there: ends of batches and changes of leader are noted, and a post
+ * tells about them in the loop's next turn, when everything may be called again.
  *
- * One entry is on its way at a time, with all commands that came while the one before was. That is one
- * write for all of them; and libraft 0.15 does not survive that two writes fail together.
+ * One entry is on its way at a time, with all commands that came while the one before was. That is
+ * one write for all of them; and libraft 0.15 does not survive that two writes fail together.
  *
- * A group of one elects itself inside raft_start(), which has also replayed its log by then; it listens
- * at no port, and its heart beats slowly, since nobody listens to it. */
+ * A group of one elects itself inside raft_start(), which has also replayed its log by then; it
+ * listens at no port, and its heart beats slowly, since nobody listens to it. */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -69,7 +69,7 @@ struct group {
     void *closed_context;
 };
 
-/* ---- Telling: in a turn of its own ---------------------------------------------------------------- */
+/* ---- Telling: in a turn of its own ----------------------------------------------------------- */
 
 static void deliver(struct io_post *post);
 static void send_next(struct group *g);
@@ -160,7 +160,7 @@ static void deliver(struct io_post *post)
     group_free(g);
 }
 
-/* ---- Who leads ------------------------------------------------------------------------------------ */
+/* ---- Who leads ------------------------------------------------------------------------------- */
 
 /* We lead once everything that was agreed under earlier leaders has been applied here. */
 static void become_ready(struct group *g)
@@ -229,7 +229,7 @@ static int start_between(struct raft_io *io, unsigned msecs, raft_io_tick_cb tic
     return g->io_start(io, msecs, on_tick, on_recv);
 }
 
-/* ---- The state machine, as libraft sees it -------------------------------------------------------- */
+/* ---- The state machine, as libraft sees it --------------------------------------------------- */
 
 static void apply(struct group *g, struct slice command)
 {
@@ -284,7 +284,7 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *snapshot)
     return 0;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int fail(struct group *g, const char *dir, int status, struct err *e)
 {
@@ -408,7 +408,7 @@ int group_open(struct io_loop *loop, const struct group_options *options,
     return 0;
 }
 
-/* ---- Closing -------------------------------------------------------------------------------------- */
+/* ---- Closing --------------------------------------------------------------------------------- */
 
 static void on_raft_closed(struct raft *raft)
 {
@@ -428,7 +428,7 @@ void group_close(struct group *g, void (*on_closed)(void *context), void *contex
     raft_close(&g->raft, on_raft_closed);
 }
 
-/* ---- Proposing ------------------------------------------------------------------------------------ */
+/* ---- Proposing ------------------------------------------------------------------------------- */
 
 bool group_is_leader(const struct group *g)
 {
@@ -442,7 +442,8 @@ static void batch_ended(struct batch *b, int rc)
     tell_soon(b->group);
 }
 
-/* After a failure nobody knows: the entry may be on disk, or on a peer's, and be agreed on later (G3). */
+/* After a failure nobody knows: the entry may be on disk, or on a peer's, and be agreed on later
+ * (G3). */
 static void on_applied(struct raft_apply *raft_apply, int status, void *result)
 {
     struct batch *b = LIST_ENTRY(raft_apply, struct batch, apply);

@@ -1,8 +1,8 @@
 /* src/group/raft_dir.c: the directory of the group's log, made whole or not at all.
  *
- * libraft writes its term first and the first configuration second; killed between the two, it would
- * start for ever with a log that names no members. So a new log is made in "dir.new", with a loop of its
- * own, and then renamed. */
+ * libraft writes its term first and the first configuration second; killed between the two, it
+ * would start for ever with a log that names no members. So a new log is made in "dir.new", with a
+ * loop of its own, and then renamed. */
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ int raft_code(int status)
     }
 }
 
-/* ---- The first configuration, written by libraft itself --------------------------------------------- */
+/* ---- The first configuration, written by libraft itself -------------------------------------- */
 
 struct birth {
     uv_loop_t loop;
@@ -82,7 +82,7 @@ static int write_first(const char *dir, const struct group_options *options)
     return rc;
 }
 
-/* ---- The directory --------------------------------------------------------------------------------- */
+/* ---- The directory --------------------------------------------------------------------------- */
 
 static void count_entry(void *context, const char *name)
 {

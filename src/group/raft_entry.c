@@ -1,5 +1,5 @@
-/* src/group/raft_entry.c: an entry of libraft's log: the commands of one batch. Entries are multiples of
- * eight bytes: libraft takes no others.
+/* src/group/raft_entry.c: an entry of libraft's log: the commands of one batch. Entries are
+ * multiples of eight bytes: libraft takes no others.
  *
  *     offset  size  field     little-endian
  *     0       8     size      bytes of the commands

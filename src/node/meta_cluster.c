@@ -1,11 +1,11 @@
-/* src/node/meta_cluster.c: the cluster as its operators see it: nodes, figures, the level of its own
- * activity (docs/meta.md, rules M28 to M31). */
+/* src/node/meta_cluster.c: the cluster as its operators see it: nodes, figures, the level of its
+ * own activity (docs/meta.md, rules M28 to M31). */
 #include <stdio.h>
 #include <string.h>
 
 #include "node/meta_service_impl.h"
 
-/* ---- Addresses -------------------------------------------------------------------------------- */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 struct rpc_address meta_address_of(const struct meta *m, uint64_t node_id)
 {
@@ -27,7 +27,7 @@ struct host_port meta_host_port_of(const struct meta *m, uint64_t node_id, struc
     return (struct host_port){slice_of(host, size), node->port, true};
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------ */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static bool is_listed(const struct meta_node *node, int32_t wanted, bool is_alive)
 {
@@ -67,7 +67,7 @@ void meta_list_nodes(struct meta_service *s, struct rpc_request *request, const 
     meta_reply(request, &response);
 }
 
-/* ---- Cluster info ----------------------------------------------------------------------------- */
+/* ---- Cluster info ---------------------------------------------------------------------------- */
 
 static const char *level_name(int32_t level)
 {
@@ -137,8 +137,8 @@ static void add_info(struct info *info, const char *key, const char *value)
     info->values.items[info->values.count++] = slice_of(copy, strlen(value));
 }
 
-/* The keys and their order are Pegasus's: its tools print them as they come. There is no ZooKeeper: who
- * asks where it is wants to know where the metas are. */
+/* The keys and their order are Pegasus's: its tools print them as they come. There is no ZooKeeper:
+ * who asks where it is wants to know where the metas are. */
 void meta_cluster_info(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     (void)args;
@@ -169,7 +169,7 @@ void meta_cluster_info(struct meta_service *s, struct rpc_request *request, cons
     meta_reply(request, &response);
 }
 
-/* ---- Control ---------------------------------------------------------------------------------- */
+/* ---- Control --------------------------------------------------------------------------------- */
 
 static bool is_level(int32_t level)
 {
@@ -190,7 +190,8 @@ void meta_control_meta(struct meta_service *s, struct rpc_request *request, cons
     meta_reply(request, &response);
 }
 
-/* A partition with one member has nowhere to go: every wish is refused, after Pegasus's own checks. */
+/* A partition with one member has nowhere to go: every wish is refused, after Pegasus's own
+ * checks. */
 void meta_propose_balancer(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     (void)s, (void)args;

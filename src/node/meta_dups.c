@@ -1,8 +1,8 @@
-/* src/node/meta_dups.c: arranging duplications (docs/meta.md, rules M16 to M21). How far they are in this
- * moment is not asked here but of the servers that ship (RPC_PIRENE_DUP_STATUS). */
+/* src/node/meta_dups.c: arranging duplications (docs/meta.md, rules M16 to M21). How far they are
+ * in this moment is not asked here but of the servers that ship (RPC_PIRENE_DUP_STATUS). */
 #include "node/meta_service_impl.h"
 
-/* ---- Add and modify --------------------------------------------------------------------------- */
+/* ---- Add and modify -------------------------------------------------------------------------- */
 
 static void on_dup_added(struct meta_service *s, struct rpc_request *request, const void *args,
                          const struct meta_result *result)
@@ -73,7 +73,7 @@ void meta_modify_duplication(struct meta_service *s, struct rpc_request *request
     meta_propose(s, request, args, &command, on_dup_modified);
 }
 
-/* ---- Query and list --------------------------------------------------------------------------- */
+/* ---- Query and list -------------------------------------------------------------------------- */
 
 /* What was committed is known to the server that ships, not here: -1 says so. */
 static bool states_fill(const struct meta_table *t, const struct meta_dup *dup, struct arena *arena,
@@ -97,8 +97,8 @@ static bool entry_fill(const struct meta_table *t, const struct meta_dup *dup, s
     bool has_name = dup->remote_cluster[0] != '\0';
     *to = (struct duplication_entry){
         .set = DUPLICATION_ENTRY_HAS_FAIL_MODE | DUPLICATION_ENTRY_HAS_REMOTE_APP_NAME |
-               DUPLICATION_ENTRY_HAS_REMOTE_REPLICA_COUNT |
-               DUPLICATION_ENTRY_HAS_PARTITION_STATES | DUPLICATION_ENTRY_HAS_REMOTE_METAS,
+               DUPLICATION_ENTRY_HAS_REMOTE_REPLICA_COUNT | DUPLICATION_ENTRY_HAS_PARTITION_STATES |
+               DUPLICATION_ENTRY_HAS_REMOTE_METAS,
         .dupid = dup->id,
         .status = (int32_t)dup->status,
         .remote = slice_str(has_name ? dup->remote_cluster : dup->remote_metas),

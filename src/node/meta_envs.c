@@ -1,5 +1,5 @@
-/* src/node/meta_envs.c: what a table's operator can set: environment variables, manual compaction, the
- * number of replicas (docs/meta.md, rules M14, M15 and M32). */
+/* src/node/meta_envs.c: what a table's operator can set: environment variables, manual compaction,
+ * the number of replicas (docs/meta.md, rules M14, M15 and M32). */
 #include <stdio.h>
 
 #include "node/meta_service_impl.h"
@@ -16,7 +16,7 @@ static struct slice keep(struct rpc_request *request, const char *text)
     return copy != NULL ? slice_of(copy, hint.size) : (struct slice){0};
 }
 
-/* ---- Environment variables -------------------------------------------------------------------- */
+/* ---- Environment variables ------------------------------------------------------------------- */
 
 static void on_envs_updated(struct meta_service *s, struct rpc_request *request, const void *args,
                             const struct meta_result *result)
@@ -96,7 +96,7 @@ void meta_update_app_env(struct meta_service *s, struct rpc_request *request, co
     }
 }
 
-/* ---- Manual compaction ------------------------------------------------------------------------ */
+/* ---- Manual compaction ----------------------------------------------------------------------- */
 
 static void reply_compact(struct rpc_request *request, enum wire_error err, const char *hint)
 {
@@ -206,7 +206,7 @@ void meta_query_manual_compact(struct meta_service *s, struct rpc_request *reque
     meta_reply(request, &response);
 }
 
-/* ---- How many replicas ------------------------------------------------------------------------ */
+/* ---- How many replicas ----------------------------------------------------------------------- */
 
 static struct slice unknown_table(struct rpc_request *request, struct slice name)
 {
@@ -264,7 +264,7 @@ void meta_set_max_replica_count(struct meta_service *s, struct rpc_request *requ
     meta_propose(s, request, args, &command, on_replicas_set);
 }
 
-/* ---- Atomic operations ------------------------------------------------------------------------ */
+/* ---- Atomic operations ----------------------------------------------------------------------- */
 
 void meta_get_atomic_idempotent(struct meta_service *s, struct rpc_request *request,
                                 const void *args)

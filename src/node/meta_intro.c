@@ -1,5 +1,5 @@
-/* src/node/meta_intro.c: the first contact of a duplication with its remote cluster (docs/meta.md, rules
- * M19 to M21). The leader of the meta group does it, once for each duplication:
+/* src/node/meta_intro.c: the first contact of a duplication with its remote cluster (docs/meta.md,
+ * rules M19 to M21). The leader of the meta group does it, once for each duplication:
  *
  *     greet --> resolve: the group notes who is there ----> look: is the table there? --> advance:
  *       |       (or that it is not to go there)             |               ^             shipping
@@ -35,7 +35,7 @@ struct intro {
 static void greet(struct intro *i);
 static void look(struct intro *i);
 
-/* ---- What it is about -------------------------------------------------------------------------- */
+/* ---- What it is about ------------------------------------------------------------------------ */
 
 static const struct meta_table *table_of(const struct intro *i)
 {
@@ -53,7 +53,7 @@ static bool needs_intro(const struct meta_dup *dup)
     return dup->status == DS_PREPARE || dup->remote_cluster_id == 0;
 }
 
-/* ---- Ending ------------------------------------------------------------------------------------ */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 static void intro_release(struct intro *i)
 {
@@ -94,7 +94,7 @@ static void intro_end(struct intro *i)
     intro_release(i);
 }
 
-/* ---- Calling ----------------------------------------------------------------------------------- */
+/* ---- Calling --------------------------------------------------------------------------------- */
 
 static void on_timer(struct io_timer *timer)
 {
@@ -108,7 +108,8 @@ static void try_later(struct intro *i)
     i->pause_ms = i->pause_ms * 2 < PAUSE_MS_MAX ? i->pause_ms * 2 : PAUSE_MS_MAX;
 }
 
-/* The arguments are written at once: what they borrow from may change while the call is under way. */
+/* The arguments are written at once: what they borrow from may change while the call is under
+ * way. */
 static void call(struct intro *i, enum rpc_code rpc, const void *args, unsigned flags,
                  void (*on_done)(struct cluster_call *call, const struct rpc_answer *answer))
 {
@@ -136,7 +137,7 @@ static void propose(struct intro *i, struct meta_command *command,
     control_propose(i->service->node, command, on_done, i);
 }
 
-/* ---- Greet and resolve ------------------------------------------------------------------------- */
+/* ---- Greet and resolve ----------------------------------------------------------------------- */
 
 static void on_resolved(void *context, int rc, const struct meta_result *result)
 {
@@ -213,7 +214,7 @@ static void greet(struct intro *i)
     call(i, RPC_HELLO, &hello, CLUSTER_NO_RETRY, on_greeted);
 }
 
-/* ---- The remote table -------------------------------------------------------------------------- */
+/* ---- The remote table ------------------------------------------------------------------------ */
 
 static void on_advanced(void *context, int rc, const struct meta_result *result)
 {
@@ -299,7 +300,7 @@ static void look(struct intro *i)
     call(i, RPC_QUERY_CONFIG, &request, 0, on_looked);
 }
 
-/* ---- Beginning --------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static void intro_begin(struct meta_service *s, const struct meta_table *t,
                         const struct meta_dup *dup)

@@ -1,7 +1,8 @@
-/* src/node/meta_service.c: from a request to its handler, and from a command to the end of the request.
+/* src/node/meta_service.c: from a request to its handler, and from a command to the end of the
+ * request.
  *
- * The state machine's answers carry the words for people; the handlers put them into the responses that
- * Pegasus's clients expect. A request waits in its own memory while the group decides. */
+ * The state machine's answers carry the words for people; the handlers put them into the responses
+ * that Pegasus's clients expect. A request waits in its own memory while the group decides. */
 #include "node/meta_service.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 
 static const struct logger logger = {.room = "meta"};
 
-/* ---- Dispatch --------------------------------------------------------------------------------- */
+/* ---- Dispatch -------------------------------------------------------------------------------- */
 
 static meta_rpc *const handlers[RPC_CODE_COUNT] = {
     [RPC_QUERY_CONFIG] = meta_query_config,
@@ -61,7 +62,8 @@ void meta_refuse(struct rpc_request *request, enum wire_error err)
     meta_reply(request, response);
 }
 
-/* Who is not the leader says so and nothing else: clients take any other answer for the leader's. */
+/* Who is not the leader says so and nothing else: clients take any other answer for the
+ * leader's. */
 static enum wire_error may_serve(const struct meta_service *s)
 {
     if (s->is_closing) return WIRE_ERR_SERVICE_NOT_ACTIVE;
@@ -91,7 +93,7 @@ void meta_service_on_request(struct meta_service *s, struct rpc_request *request
     else handler(s, request, args);
 }
 
-/* ---- Proposing -------------------------------------------------------------------------------- */
+/* ---- Proposing ------------------------------------------------------------------------------- */
 
 struct pending { /* In the request's owner bytes while the group decides. */
     struct meta_service *service;
@@ -132,7 +134,7 @@ void meta_propose(struct meta_service *s, struct rpc_request *request, const voi
     control_propose(s->node, command, on_decided, request);
 }
 
-/* ---- Names ------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static bool contains(struct slice text, struct slice part)
 {
@@ -158,7 +160,7 @@ enum wire_error meta_name_matches(int32_t match_type, struct slice pattern, cons
     return WIRE_ERR_NOT_IMPLEMENTED;
 }
 
-/* ---- What is done without being asked --------------------------------------------------------- */
+/* ---- What is done without being asked -------------------------------------------------------- */
 
 static void arm_purge(struct meta_service *s);
 
@@ -184,7 +186,8 @@ static void on_purge_timer(struct io_timer *timer)
 
 enum { PURGE_WAIT_MS_MAX = 3600 * 1000, PURGE_WAIT_MS_MIN = 1000 };
 
-/* Dropped tables end by the wall clock, timers by the other: so look again at least once an hour. */
+/* Dropped tables end by the wall clock, timers by the other: so look again at least once an
+ * hour. */
 static void arm_purge(struct meta_service *s)
 {
     int64_t due_s = meta_purge_due_s(s->node->meta);
@@ -242,7 +245,7 @@ static void tell_remotes(struct meta_service *s)
     }
 }
 
-/* ---- Life ------------------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 int meta_service_open(struct node *n, struct meta_service **out, struct err *e)
 {

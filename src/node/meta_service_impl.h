@@ -46,8 +46,8 @@ void meta_reply(struct rpc_request *request, const void *response);
 /* End it with nothing in the response but the error. */
 void meta_refuse(struct rpc_request *request, enum wire_error err);
 
-/* Propose a command, and when the group has decided, have 'reply' end the request. 'args' are those of
- * the request. When the group could not decide the request is ended with that. */
+/* Propose a command, and when the group has decided, have 'reply' end the request. 'args' are those
+ * of the request. When the group could not decide the request is ended with that. */
 typedef void meta_decided(struct meta_service *s, struct rpc_request *request, const void *args,
                           const struct meta_result *result);
 void meta_propose(struct meta_service *s, struct rpc_request *request, const void *args,

@@ -1,8 +1,8 @@
-/* src/node/meta_tables.c: tables: where their partitions are, which there are, making and dropping them
- * (docs/meta.md, rules M25 to M27). */
+/* src/node/meta_tables.c: tables: where their partitions are, which there are, making and dropping
+ * them (docs/meta.md, rules M25 to M27). */
 #include "node/meta_service_impl.h"
 
-/* ---- Where partitions are --------------------------------------------------------------------- */
+/* ---- Where partitions are -------------------------------------------------------------------- */
 
 /* The members 'ids' as both kinds of list; false: no memory. */
 static bool members(const struct meta *m, const uint64_t *ids, size_t count, struct arena *arena,
@@ -86,7 +86,7 @@ void meta_query_config(struct meta_service *s, struct rpc_request *request, cons
     else meta_reply(request, &response);
 }
 
-/* ---- Which tables there are ------------------------------------------------------------------- */
+/* ---- Which tables there are ------------------------------------------------------------------ */
 
 static bool info_fill(const struct meta_table *t, struct arena *arena, struct app_info *to)
 {
@@ -155,7 +155,7 @@ void meta_list_apps(struct meta_service *s, struct rpc_request *request, const v
     meta_reply(request, &response);
 }
 
-/* ---- Create, drop, recall, rename ------------------------------------------------------------- */
+/* ---- Create, drop, recall, rename ------------------------------------------------------------ */
 
 static void on_created(struct meta_service *s, struct rpc_request *request, const void *args,
                        const struct meta_result *result)
@@ -166,8 +166,8 @@ static void on_created(struct meta_service *s, struct rpc_request *request, cons
     meta_reply(request, &response);
 }
 
-/* Pegasus's tools ask for three replicas without being told to: a cluster of one node gives what it has
- * (docs/decisions/replica-count-on-one-node.md). */
+/* Pegasus's tools ask for three replicas without being told to: a cluster of one node gives what it
+ * has (docs/decisions/replica-count-on-one-node.md). */
 void meta_create_app(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     const struct create_app_request *asked = args;

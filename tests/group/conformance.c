@@ -1,6 +1,6 @@
-/* tests/group/conformance.c: what every adapter of group.h must do, as stories that know nothing else.
- * They run on libraft in the real world and on the fake in the simulator, in the worlds that tests/io and
- * tests/sim supply (io/conformance.h).
+/* tests/group/conformance.c: what every adapter of group.h must do, as stories that know nothing
+ * else. They run on libraft in the real world and on the fake in the simulator, in the worlds that
+ * tests/io and tests/sim supply (io/conformance.h).
  *
  * The state machine is a list of numbers, and how many bytes came with each. */
 #include <setjmp.h>
@@ -54,7 +54,7 @@ struct story {
     bool is_proposing;   /* Inside group_propose(). */
 };
 
-/* ---- The state machine ------------------------------------------------------------------------------ */
+/* ---- The state machine ----------------------------------------------------------------------- */
 
 static void on_apply(void *context, struct slice command, struct buf *result)
 {
@@ -89,7 +89,7 @@ static void on_leader(void *context, struct io_address leader)
 
 static const struct group_handler handler = {on_apply, on_snapshot, on_restore, on_leader};
 
-/* ---- Acting on the loop ----------------------------------------------------------------------------- */
+/* ---- Acting on the loop ---------------------------------------------------------------------- */
 
 static void on_post(struct io_post *post)
 {
@@ -188,7 +188,7 @@ static void assert_state_is_first(const struct story *s, uint32_t count)
     }
 }
 
-/* ---- A world for each story --------------------------------------------------------------------------- */
+/* ---- A world for each story ------------------------------------------------------------------ */
 
 static struct story story;
 
@@ -224,7 +224,7 @@ static int end(void **state)
     return 0;
 }
 
-/* ---- Stories -------------------------------------------------------------------------------------------- */
+/* ---- Stories --------------------------------------------------------------------------------- */
 
 /* A group of one leads as soon as it is open, and says so, by its address. */
 static void test_leads_alone(void **state)
@@ -235,7 +235,8 @@ static void test_leads_alone(void **state)
     assert_int_equal(s->leader.port, 34601);
 }
 
-/* What is proposed in one turn is applied in that order; each proposer gets its own answer, later. */
+/* What is proposed in one turn is applied in that order; each proposer gets its own answer,
+ * later. */
 static void test_in_order(void **state)
 {
     struct story *s = *state;
@@ -305,8 +306,9 @@ static bool did_nothing(int rc)
     return rc == E_STATE || rc == E_CANCELED;
 }
 
-/* Closed over proposals: each ends, once, before the group is gone. Those that ended well are there at the
- * next opening, those whose end is unknown are there or not, the late ones never; all in order. */
+/* Closed over proposals: each ends, once, before the group is gone. Those that ended well are there
+ * at the next opening, those whose end is unknown are there or not, the late ones never; all in
+ * order. */
 static void test_close_over_proposals(void **state)
 {
     struct story *s = *state;

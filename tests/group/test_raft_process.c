@@ -1,5 +1,6 @@
-/* tests/group/test_raft_process.c: the libraft adapter in processes that are killed, whose disk refuses,
- * whose directory is damaged; and what an idle one costs. Each process is a child of the test. */
+/* tests/group/test_raft_process.c: the libraft adapter in processes that are killed, whose disk
+ * refuses, whose directory is damaged; and what an idle one costs. Each process is a child of the
+ * test. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -30,7 +31,7 @@ static void sleep_ms(long ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* ---- A process: one group that counts ---------------------------------------------------------------- */
+/* ---- A process: one group that counts -------------------------------------------------------- */
 
 struct process {
     struct io *io;
@@ -135,7 +136,7 @@ static void assert_ended_well(pid_t pid)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* ---- A directory for each story ------------------------------------------------------------------------ */
+/* ---- A directory for each story -------------------------------------------------------------- */
 
 static int begin(void **state)
 {
@@ -154,7 +155,7 @@ static int end(void **state)
     return system(command);
 }
 
-/* ---- Killed ---------------------------------------------------------------------------------------------- */
+/* ---- Killed ---------------------------------------------------------------------------------- */
 
 static void propose_for_ever(void *context)
 {
@@ -178,7 +179,8 @@ static uint64_t last_of(int fd)
     return last;
 }
 
-/* Killed at any moment, the first start included: what was acknowledged is there at the next start. */
+/* Killed at any moment, the first start included: what was acknowledged is there at the next
+ * start. */
 static void test_killed(void **state)
 {
     (void)state;
@@ -205,7 +207,7 @@ static void test_killed(void **state)
     assert_true(before > 0);
 }
 
-/* ---- Refused by the disk ----------------------------------------------------------------------------------- */
+/* ---- Refused by the disk --------------------------------------------------------------------- */
 
 static void on_go_on(struct io_post *post)
 {
@@ -229,7 +231,8 @@ static void propose_on_full_disk(void *context)
     process_run(&p, 10, -1);
     if (p.rc != 0 || p.applied != 10) _exit(1);
 
-    /* From here on no file may grow, as on a full disk; segments made before may still be filled. */
+    /* From here on no file may grow, as on a full disk; segments made before may still be
+     * filled. */
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(2);
@@ -254,7 +257,7 @@ static void test_full_disk(void **state)
     close(counted[0]);
 }
 
-/* ---- Damaged ------------------------------------------------------------------------------------------------- */
+/* ---- Damaged --------------------------------------------------------------------------------- */
 
 static void open_and_see_it_fail(void *context)
 {
@@ -301,7 +304,7 @@ static void test_damaged_metadata(void **state)
     assert_ended_well(spawn(open_and_see_it_fail, NULL));
 }
 
-/* ---- What it costs --------------------------------------------------------------------------------------------- */
+/* ---- What it costs --------------------------------------------------------------------------- */
 
 static long cpu_us(void)
 {

@@ -1,5 +1,5 @@
-/* tests/group/test_raft_three.c: three members in one process, over libraft's own transport: who leads,
- * what the others answer, and what is left when the leader goes. */
+/* tests/group/test_raft_three.c: three members in one process, over libraft's own transport: who
+ * leads, what the others answer, and what is left when the leader goes. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,7 @@ static char parent[] = "/tmp/pirene-test-three-XXXXXX";
 static struct group_member members[MEMBERS];
 static struct member group[MEMBERS];
 
-/* ---- A member ------------------------------------------------------------------------------------------- */
+/* ---- A member -------------------------------------------------------------------------------- */
 
 static void on_apply(void *context, struct slice command, struct buf *result)
 {
@@ -108,7 +108,7 @@ static void propose_here(struct member *m)
     group_propose(m->group, &m->proposal, slice_of(command, sizeof command));
 }
 
-/* ---- From the test's thread -------------------------------------------------------------------------------- */
+/* ---- From the test's thread ------------------------------------------------------------------ */
 
 static void on_post(struct io_post *post)
 {
@@ -217,8 +217,9 @@ static int end(void **state)
     return rc;
 }
 
-/* One leads, all know it; what it proposes all apply; the others refuse to propose. The leader goes: another
- * comes and has everything; it goes on with two. The first comes back and catches up, by snapshot. */
+/* One leads, all know it; what it proposes all apply; the others refuse to propose. The leader
+ * goes: another comes and has everything; it goes on with two. The first comes back and catches up,
+ * by snapshot. */
 static void test_leaders_come_and_go(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* tests/node/meta_world.c: see meta_world.h. It gives the functions that the service calls: of the control
- * loop, the group, the loop, the rpc server and the remote cluster. */
+/* tests/node/meta_world.c: see meta_world.h. It gives the functions that the service calls: of the
+ * control loop, the group, the loop, the rpc server and the remote cluster. */
 #include "meta_world.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 /* A fake has no context to find its world by: there is one at a time. */
 static struct meta_world *world;
 
-/* ---- The group, by way of the control loop -------------------------------------------------------------- */
+/* ---- The group, by way of the control loop --------------------------------------------------- */
 
 struct proposed {
     struct list_node node;
@@ -74,7 +74,7 @@ void world_command(struct meta_world *w, const struct meta_command *command)
     buf_fini(&answer);
 }
 
-/* ---- The loop -------------------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 struct now io_now(struct io *io)
 {
@@ -111,7 +111,7 @@ static void run_posts(struct meta_world *w)
     }
 }
 
-/* ---- The rpc server ---------------------------------------------------------------------------------------- */
+/* ---- The rpc server -------------------------------------------------------------------------- */
 
 static void answered(struct rpc_request *request, enum wire_error error)
 {
@@ -136,7 +136,7 @@ void rpc_reply_error(struct rpc_request *request, enum wire_error error)
     arena_fini(&request->arena);
 }
 
-/* ---- The remote cluster -------------------------------------------------------------------------------------- */
+/* ---- The remote cluster ---------------------------------------------------------------------- */
 
 struct cluster {
     struct io_post post;
@@ -207,7 +207,7 @@ void world_answer(struct meta_world *w, int rc, enum wire_error error, const voi
     buf_fini(&body);
 }
 
-/* ---- The world ------------------------------------------------------------------------------------------------ */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 struct meta_world *world_begin(void)
 {

@@ -1,5 +1,5 @@
-/* tests/node/meta_world.h: the meta service alone: a node of which only the control loop's state is there,
- * with a group, a clock, a remote cluster and replies that the test holds in its hands.
+/* tests/node/meta_world.h: the meta service alone: a node of which only the control loop's state is
+ * there, with a group, a clock, a remote cluster and replies that the test holds in its hands.
  *
  *     group    commands wait until world_decide(), which applies them or ends them as told
  *     clock    stands still; world_pass_ms() moves it and rings one timer after the other
@@ -62,8 +62,8 @@ void world_ask_only(struct meta_world *w, enum rpc_code code, enum frame_kind ki
 /* End all proposals, also those that follow: 0 applies them. */
 void world_decide(struct meta_world *w, int rc);
 
-/* Read the last reply's result into 'out', a struct of the rpc's response. Fails the test when there is
- * none. Gives the name in its 'err'. */
+/* Read the last reply's result into 'out', a struct of the rpc's response. Fails the test when
+ * there is none. Gives the name in its 'err'. */
 struct slice world_reply(struct meta_world *w, void *out);
 
 /* The error in the last reply's result. */
@@ -79,8 +79,8 @@ struct slice world_replied(struct meta_world *w);
 
 void world_pass_ms(struct meta_world *w, uint64_t ms);
 
-/* The remote's answer to the call under way: 'rc' as in rpc_answer; with 0, the frame's error and a result
- * of the rpc's response, or NULL. */
+/* The remote's answer to the call under way: 'rc' as in rpc_answer; with 0, the frame's error and a
+ * result of the rpc's response, or NULL. */
 void world_answer(struct meta_world *w, int rc, enum wire_error error, const void *result);
 
 /* Which rpc the remote is asked; RPC_UNKNOWN: none. */

@@ -61,7 +61,8 @@ static void settle(struct meta_world *w)
     world_pass_ms(w, 0);
 }
 
-/* Greeted, noted, looked for the table, made it, looked again, begun; then the connection is given up. */
+/* Greeted, noted, looked for the table, made it, looked again, begun; then the connection is given
+ * up. */
 static void test_whole_way(void **state)
 {
     struct meta_world *w = *state;
@@ -193,7 +194,8 @@ static void test_ourselves(void **state)
     assert_int_equal(world_called(w), RPC_UNKNOWN);
 }
 
-/* A Pegasus cluster does not know the greeting. What the config says of it is noted; the rest goes on. */
+/* A Pegasus cluster does not know the greeting. What the config says of it is noted; the rest goes
+ * on. */
 static void test_pegasus(void **state)
 {
     struct meta_world *w = *state;
@@ -224,7 +226,8 @@ static void test_unknown_pegasus(void **state)
     assert_int_equal(world_called(w), RPC_UNKNOWN);
 }
 
-/* Where only new writes are wanted the table is the operator's business: nothing is asked, nothing made. */
+/* Where only new writes are wanted the table is the operator's business: nothing is asked, nothing
+ * made. */
 static void test_unknown_pegasus_log_only(void **state)
 {
     struct meta_world *w = *state;

@@ -29,9 +29,10 @@ static void *arguments(enum rpc_code code)
     return zeros;
 }
 
-/* ---- Who answers (M25) ---------------------------------------------------------------------------------- */
+/* ---- Who answers (M25) ----------------------------------------------------------------------- */
 
-/* Whatever is asked of one that does not lead, it says so, in the form of that rpc, and nothing else. */
+/* Whatever is asked of one that does not lead, it says so, in the form of that rpc, and nothing
+ * else. */
 static void test_followers_only_point_away(void **state)
 {
     struct meta_world *w = *state;
@@ -107,7 +108,7 @@ static void test_close_over_request(void **state)
     assert_replied(w, "ERR_SERVICE_NOT_ACTIVE");
 }
 
-/* ---- Where partitions are (M26) ---------------------------------------------------------------------------- */
+/* ---- Where partitions are (M26) -------------------------------------------------------------- */
 
 static void query(struct meta_world *w, enum frame_kind kind, const char *name, int32_t *indices,
                   uint32_t count, struct query_config_response *response)
@@ -118,8 +119,8 @@ static void query(struct meta_world *w, enum frame_kind kind, const char *name, 
     world_reply(w, response);
 }
 
-/* The rules that clients impose: stateful, as many partitions as the count says, each with an index, a
- * ballot of at least one, and a primary. */
+/* The rules that clients impose: stateful, as many partitions as the count says, each with an
+ * index, a ballot of at least one, and a primary. */
 static void test_query_config(void **state)
 {
     struct meta_world *w = *state;
@@ -179,7 +180,7 @@ static void test_query_unknown(void **state)
     assert_false(r.is_stateful); /* Python would take it for an answer. */
 }
 
-/* ---- Tables (M8 to M11, M27) ---------------------------------------------------------------------------------- */
+/* ---- Tables (M8 to M11, M27) ----------------------------------------------------------------- */
 
 static enum frame_kind thft = FRAME_THFT_V0;
 
@@ -361,7 +362,7 @@ static void test_list_apps_by_pattern(void **state)
     }
 }
 
-/* ---- The cluster (M28 to M31) ------------------------------------------------------------------------------------ */
+/* ---- The cluster (M28 to M31) ---------------------------------------------------------------- */
 
 static void test_list_nodes(void **state)
 {
@@ -427,7 +428,7 @@ static void test_nothing_to_balance(void **state)
     assert_replied(w, "ERR_OK");
 }
 
-/* ---- Environment (M14, M15, M32) ------------------------------------------------------------------------------------ */
+/* ---- Environment (M14, M15, M32) ------------------------------------------------------------- */
 
 static struct slice update_env(struct meta_world *w, struct update_app_env_request request)
 {
@@ -563,7 +564,7 @@ static void test_atomic_idempotent(void **state)
     }
 }
 
-/* ---- Duplications (M16 to M18) ------------------------------------------------------------------------------------------ */
+/* ---- Duplications (M16 to M18) --------------------------------------------------------------- */
 
 /* What is absent means true: so the Go client says that it wants the old data too. */
 static void test_add_duplication(void **state)
@@ -659,7 +660,7 @@ static void test_list_duplication(void **state)
     assert_true(r.hint_message.size > 0);
 }
 
-/* ---- Clusters of the config (M7) ---------------------------------------------------------------------------------------- */
+/* ---- Clusters of the config (M7) ------------------------------------------------------------- */
 
 static void test_config_clusters(void **state)
 {

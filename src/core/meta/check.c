@@ -1,5 +1,5 @@
-/* src/core/meta/check.c: the invariants of docs/meta.md, each as one line. meta_check() asserts them
- * after commands; meta_fault() asks them of bytes that came from a disk. */
+/* src/core/meta/check.c: the invariants of docs/meta.md, each as one line. meta_check() asserts
+ * them after commands; meta_fault() asks them of bytes that came from a disk. */
 #include "core/meta/meta_impl.h"
 
 #define MUST(condition, what)                                                                      \

@@ -17,7 +17,7 @@ int meta_on_cluster_init(struct meta *m, const struct meta_command *c, struct ou
     return 0;
 }
 
-/* ---- Nodes ---------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static struct meta_node *node_find(struct meta *m, uint64_t id)
 {
@@ -77,7 +77,7 @@ int meta_on_node_leave(struct meta *m, const struct meta_command *c, struct outc
     return 0;
 }
 
-/* ---- Clusters known by name ----------------------------------------------------------------------- */
+/* ---- Clusters known by name ------------------------------------------------------------------ */
 
 static size_t remote_place(const struct meta *m, struct slice name)
 {

@@ -22,7 +22,7 @@ static void set_status(struct meta_dup *dup, enum duplication_status status)
     dup->fail_mode = FAIL_SLOW;
 }
 
-/* ---- Add ------------------------------------------------------------------------------------------ */
+/* ---- Add ------------------------------------------------------------------------------------- */
 
 /* Where a duplication is to go, as far as it is known without asking. */
 struct target {
@@ -81,8 +81,8 @@ static const struct meta_table *find_rival(const struct meta *m, const struct me
     return NULL;
 }
 
-/* The duplication is there already: start it as asked. That the old data is shipped is a wish that one
- * which did so, or does so now, has granted. */
+/* The duplication is there already: start it as asked. That the old data is shipped is a wish that
+ * one which did so, or does so now, has granted. */
 static int on_add_again(struct meta_table *t, struct meta_dup *dup, const struct meta_dup_add *add,
                         struct outcome *out)
 {
@@ -189,9 +189,10 @@ int meta_on_dup_add(struct meta *m, const struct meta_command *c, struct outcome
     return add_dup(t, c, &to, out);
 }
 
-/* ---- Modify --------------------------------------------------------------------------------------- */
+/* ---- Modify ---------------------------------------------------------------------------------- */
 
-/* What an operator may ask for; the arrows that are not here are taken by nobody or by ourselves. */
+/* What an operator may ask for; the arrows that are not here are taken by nobody or by
+ * ourselves. */
 static bool may_become(enum duplication_status from, int32_t to)
 {
     if (to == DS_REMOVED || to == (int32_t)from) return true;
@@ -230,9 +231,10 @@ int meta_on_dup_modify(struct meta *m, const struct meta_command *c, struct outc
     return 0;
 }
 
-/* ---- Who the remote is ---------------------------------------------------------------------------- */
+/* ---- Who the remote is ----------------------------------------------------------------------- */
 
-/* The table and the duplication that a command of ours speaks of; false when it is gone meanwhile. */
+/* The table and the duplication that a command of ours speaks of; false when it is gone
+ * meanwhile. */
 static bool find_dup(struct meta *m, int32_t table_id, int32_t dup_id, struct outcome *out,
                      struct meta_table **t, struct meta_dup **dup)
 {
@@ -301,7 +303,7 @@ int meta_on_dup_resolve(struct meta *m, const struct meta_command *c, struct out
     return 0;
 }
 
-/* ---- Progress ------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 static bool all_bootstrapped(const struct meta_table *t, const struct meta_dup *dup)
 {

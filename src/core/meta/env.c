@@ -1,9 +1,9 @@
-/* src/core/meta/env.c: a table's environment variables (docs/meta.md, rules M14 and M15). A change is
- * made on a copy of all of them, which then takes the place of the old list: so it is done as a whole
- * or not at all. Which values are valid says env_rules.c. */
+/* src/core/meta/env.c: a table's environment variables (docs/meta.md, rules M14 and M15). A change
+ * is made on a copy of all of them, which then takes the place of the old list: so it is done as a
+ * whole or not at all. Which values are valid says env_rules.c. */
 #include "core/meta/meta_impl.h"
 
-/* ---- Lists ---------------------------------------------------------------------------------------- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void env_fini(struct meta_env *env)
 {
@@ -81,7 +81,7 @@ const char *meta_env_get(const struct meta_table *t, const char *key)
     return at < list.count && strcmp(list.items[at].key, key) == 0 ? list.items[at].value : NULL;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* The list becomes the table's. It is taken also on failure. */
 static int replace_envs(struct meta_table *t, struct env_list *list, struct outcome *out)

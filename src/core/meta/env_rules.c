@@ -1,5 +1,5 @@
-/* src/core/meta/env_rules.c: the environment variables that exist, one row each, and what their values
- * may be. The texts are those of Pegasus, so that its tools say what their users know.
+/* src/core/meta/env_rules.c: the environment variables that exist, one row each, and what their
+ * values may be. The texts are those of Pegasus, so that its tools say what their users know.
  * Source: docs/meta.md, rule M15. */
 #include "core/meta/env_throttle.h"
 #include "core/meta/meta_impl.h"

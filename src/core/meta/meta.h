@@ -10,10 +10,10 @@
  *                          +----------------------------------------------------------------+
  *
  * Commands are applied in the same order everywhere, and the same commands make the same bytes of
- * snapshot. Everything a decision depends on is in the state or in the command: a command carries the
- * wall clock of its proposer. A command that may not be done changes nothing and its result says why,
- * in the words of Pegasus where Pegasus has words. What is written here is durable; what is only true
- * now (leases, lag, disks) is somebody else's.
+ * snapshot. Everything a decision depends on is in the state or in the command: a command carries
+ * the wall clock of its proposer. A command that may not be done changes nothing and its result
+ * says why, in the words of Pegasus where Pegasus has words. What is written here is durable; what
+ * is only true now (leases, lag, disks) is somebody else's.
  *
  * Source: docs/meta.md, rules M1 to M21. */
 #pragma once
@@ -26,7 +26,7 @@
 #include "wire/messages_dup.h"
 #include "wire/messages_meta.h"
 
-/* ---- Limits ------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 enum {
     META_NAME_SIZE_MAX = 128,        /* Bytes of a table's or a cluster's name. */
@@ -44,7 +44,7 @@ enum {
     META_DROP_RESERVE_S = 7 * 24 * 3600, /* How long a dropped table can be recalled, by default. */
 };
 
-/* ---- Answers ------------------------------------------------------------------------------------ */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 enum {
     META_TABLE_NONE = 0, /* Nothing that a node holds is touched. */
@@ -60,7 +60,7 @@ struct meta_result {
     struct slice hint;   /* One sentence for a person; may be empty. Borrowed. */
 };
 
-/* ---- The state ---------------------------------------------------------------------------------- */
+/* ---- The state ------------------------------------------------------------------------------- */
 
 enum meta_role { META_ROLE_NONE, META_ROLE_PRIMARY, META_ROLE_SECONDARY };
 
@@ -142,7 +142,7 @@ struct meta {
 struct meta *meta_new(void);
 void meta_free(struct meta *m); /* Accepts NULL. */
 
-/* ---- Commands ----------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* The numbers are in logs on disk: never renumber. */
 enum meta_command_type {
@@ -167,8 +167,8 @@ enum meta_command_type {
     META_PARTITION_SET = 19,
 };
 
-/* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that is
- * how they are read; lists borrow while a command is written. */
+/* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
+ * is how they are read; lists borrow while a command is written. */
 
 /* Once, before anything else. Repeating it changes nothing. */
 struct meta_cluster_init {
@@ -326,7 +326,7 @@ int meta_apply(struct meta *m, struct slice command, struct buf *result) MUST_CH
 /* Read a result; 'hint' borrows from the bytes. Returns 0 or E_PROTO. */
 int meta_result_read(struct slice bytes, struct meta_result *out) MUST_CHECK;
 
-/* ---- Snapshots ---------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 /* Append the whole state. Equal states make equal bytes. Returns 0 or E_NOMEM. */
 int meta_snapshot_write(const struct meta *m, struct buf *to) MUST_CHECK;
@@ -338,7 +338,7 @@ int meta_snapshot_read(struct slice bytes, struct meta **out) MUST_CHECK;
 /* Stop the process unless all invariants of docs/meta.md hold. */
 void meta_check(const struct meta *m);
 
-/* ---- Questions ---------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 /* By id, dropped ones included; NULL: none. */
 const struct meta_table *meta_table_by_id(const struct meta *m, int32_t id);
@@ -363,8 +363,8 @@ int64_t meta_purge_due_s(const struct meta *m);
  * 'hint', which may be NULL. */
 bool meta_env_is_valid(struct slice key, struct slice value, struct buf *hint);
 
-/* The known environment variables, for listings: fill 'out' with the row at 'index' and return it, or
- * return NULL after the last. */
+/* The known environment variables, for listings: fill 'out' with the row at 'index' and return it,
+ * or return NULL after the last. */
 struct meta_env_rule {
     const char *key;
     const char *type;  /* "bool", "int32", "int64" or "string". */

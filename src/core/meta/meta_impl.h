@@ -7,15 +7,15 @@
  *     command.c    commands as bytes                         snapshot.c   the whole state as bytes
  *     state.c      making, freeing, finding                  check.c      what must be true
  *
- * How a handler keeps M2 (all or nothing): it decides, gathers every piece of memory that it will need,
- * calls outcome_ready(), and only then changes the state; nothing after that can fail. */
+ * How a handler keeps M2 (all or nothing): it decides, gathers every piece of memory that it will
+ * need, calls outcome_ready(), and only then changes the state; nothing after that can fail. */
 #pragma once
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/meta/meta.h"
 
-/* ---- One command under way ------------------------------------------------------------------------ */
+/* ---- One command under way ------------------------------------------------------------------- */
 
 struct outcome {
     struct meta_result result;
@@ -43,7 +43,7 @@ meta_handler meta_on_dup_confirm;
 /* Read a command into 'out', lists in 'arena', bytes borrowed. Returns 0, E_NOMEM, E_PROTO. */
 int meta_command_read(struct slice bytes, struct arena *arena, struct meta_command *out) MUST_CHECK;
 
-/* ---- State ---------------------------------------------------------------------------------------- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
 /* The const questions of meta.h, for those who may change the answer. */
 struct meta_table *meta_table_find(struct meta *m, int32_t id);
@@ -60,13 +60,14 @@ int meta_room_for_one(void **items, size_t count, size_t item_size) MUST_CHECK;
 /* Copy a text that was checked to fit, with a NUL. */
 void meta_text_set(char *to, struct slice text);
 
-/* A table's or cluster's name: letters, digits, '_', '.', ':', '-'; 1 to META_NAME_SIZE_MAX bytes. */
+/* A table's or cluster's name: letters, digits, '_', '.', ':', '-'; 1 to META_NAME_SIZE_MAX
+ * bytes. */
 bool meta_name_is_valid(struct slice name);
 
 /* "host:port,host:port": at least one. */
 bool meta_metas_is_valid(struct slice metas);
 
-/* ---- Environment variables ------------------------------------------------------------------------ */
+/* ---- Environment variables ------------------------------------------------------------------- */
 
 struct env_list {
     struct meta_env *items; /* Sorted by key. */
@@ -81,10 +82,10 @@ int env_list_copy(const struct meta_table *t, struct env_list *out) MUST_CHECK;
 /* Set one variable. Returns 0; E_LIMIT: too many, too long, or a NUL in it; E_NOMEM. */
 int env_list_put(struct env_list *list, struct slice key, struct slice value) MUST_CHECK;
 
-/* ---- Placement ------------------------------------------------------------------------------------ */
+/* ---- Placement ------------------------------------------------------------------------------- */
 
-/* Choose members for 'count' new partitions of 'replica_count' members each, as even as can be over the
- * nodes alive, of which there are enough. Ballots are 1. Pure: the same state, the same choice.
+/* Choose members for 'count' new partitions of 'replica_count' members each, as even as can be over
+ * the nodes alive, of which there are enough. Ballots are 1. Pure: the same state, the same choice.
  * Returns 0 or E_NOMEM. */
 int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t count,
                uint32_t replica_count) MUST_CHECK;

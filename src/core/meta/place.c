@@ -1,8 +1,8 @@
 /* src/core/meta/place.c: which node holds what (docs/meta.md, rules M12 and M13).
  *
- * A partition takes, one after the other, the nodes that are least loaded: first by what they hold of
- * this table, so that each table is spread by itself, then by what they hold in all, then by id, so
- * that the choice is the same on every member of the meta group. */
+ * A partition takes, one after the other, the nodes that are least loaded: first by what they hold
+ * of this table, so that each table is spread by itself, then by what they hold in all, then by id,
+ * so that the choice is the same on every member of the meta group. */
 #include "core/meta/meta_impl.h"
 
 struct load {
@@ -100,7 +100,7 @@ int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t
     return 0;
 }
 
-/* ---- New members of one partition ----------------------------------------------------------------- */
+/* ---- New members of one partition ------------------------------------------------------------ */
 
 static bool members_are_valid(const struct meta *m, const struct meta_partition_set *set)
 {

@@ -5,9 +5,9 @@
  *     4       4     crc        CRC-32C of what follows
  *     8       n     struct image, in Thrift's binary protocol
  *
- * Between the state and its bytes stands an image: the same facts as flat structs with a table each.
- * Arrays are sorted in the state, so equal states make equal bytes. What is read is not believed: a
- * state that breaks a rule is E_CORRUPT. */
+ * Between the state and its bytes stands an image: the same facts as flat structs with a table
+ * each. Arrays are sorted in the state, so equal states make equal bytes. What is read is not
+ * believed: a state that breaks a rule is E_CORRUPT. */
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "core/meta/meta_impl.h"
@@ -154,7 +154,7 @@ static const struct field image_fields[] = {
 };
 static SCHEMA(image);
 
-/* ---- From the state to the image ------------------------------------------------------------------ */
+/* ---- From the state to the image ------------------------------------------------------------- */
 
 /* Give 'list' 'n' items from the arena, or leave the function. */
 #define TAKE_ITEMS(arena, list, n)                                                                 \
@@ -269,7 +269,7 @@ int meta_snapshot_write(const struct meta *m, struct buf *to)
     return 0;
 }
 
-/* ---- From the image to the state ------------------------------------------------------------------ */
+/* ---- From the image to the state ------------------------------------------------------------- */
 
 static bool fits(struct slice text, size_t size_max)
 {

@@ -1,5 +1,5 @@
-/* src/core/meta/state.c: making, freeing and finding. Arrays are sorted, so that equal states are equal
- * byte for byte and a lookup by id halves its way. */
+/* src/core/meta/state.c: making, freeing and finding. Arrays are sorted, so that equal states are
+ * equal byte for byte and a lookup by id halves its way. */
 #include "core/meta/meta_impl.h"
 
 struct meta *meta_new(void)
@@ -49,7 +49,7 @@ void meta_text_set(char *to, struct slice text)
     to[text.size] = '\0';
 }
 
-/* ---- Questions ------------------------------------------------------------------------------------ */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 const struct meta_table *meta_table_by_id(const struct meta *m, int32_t id)
 {
@@ -129,7 +129,7 @@ int64_t meta_purge_due_s(const struct meta *m)
     return due;
 }
 
-/* ---- Texts ---------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 static bool is_word(uint8_t c)
 {

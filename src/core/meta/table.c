@@ -17,7 +17,7 @@ static int64_t now_s(const struct meta_command *c)
     return (int64_t)(c->now_ms / 1000);
 }
 
-/* ---- Create --------------------------------------------------------------------------------------- */
+/* ---- Create ---------------------------------------------------------------------------------- */
 
 static bool is_power_of_two(int32_t n)
 {
@@ -55,8 +55,9 @@ static bool is_same_table(const struct meta_table *t, const struct meta_table_cr
     return true;
 }
 
-/* As Pegasus: only what shapes the store is looked at when a table is made (app-envs, section 1). But a
- * table that waits for another cluster's checkpoint files would wait for ever: better told at once. */
+/* As Pegasus: only what shapes the store is looked at when a table is made (app-envs, section 1).
+ * But a table that waits for another cluster's checkpoint files would wait for ever: better told at
+ * once. */
 static bool env_may_be_born(const struct string_pair *env)
 {
     if (slice_has_prefix(env->key, slice_str("duplication.master_"))) return false;
@@ -154,7 +155,7 @@ int meta_on_table_create(struct meta *m, const struct meta_command *c, struct ou
     return 0;
 }
 
-/* ---- Drop, recall, rename ------------------------------------------------------------------------- */
+/* ---- Drop, recall, rename -------------------------------------------------------------------- */
 
 static void drop_dups(struct meta_table *t)
 {
@@ -244,7 +245,7 @@ int meta_on_table_purge(struct meta *m, const struct meta_command *c, struct out
     return 0;
 }
 
-/* ---- How many replicas ---------------------------------------------------------------------------- */
+/* ---- How many replicas ----------------------------------------------------------------------- */
 
 int meta_on_replicas_set(struct meta *m, const struct meta_command *c, struct outcome *out)
 {

@@ -79,8 +79,9 @@ static void test_add_log_only(void **state)
     }
 }
 
-/* With bootstrap: PREPARE until the remote table is there, APP until all partitions are over there. A
- * partition that is done first does not wait for the others, and what is known never goes back. */
+/* With bootstrap: PREPARE until the remote table is there, APP until all partitions are over
+ * there. A partition that is done first does not wait for the others, and what is known never
+ * goes back. */
 static void test_bootstrap(void **state)
 {
     struct world *w = *state;
@@ -214,7 +215,8 @@ static void test_add_again(void **state)
     assert_hint(w, "start dup[t(1700000000)] failed: err = ERR_INVALID_PARAMETERS");
 }
 
-/* A table may go to several clusters; each duplication has an id of its own, and they are in order. */
+/* A table may go to several clusters; each duplication has an id of its own, and they are in
+ * order. */
 static void test_several(void **state)
 {
     struct world *w = *state;

@@ -1,5 +1,5 @@
-/* tests/core/meta/test_env.c: environment variables: which values are taken, and what people are told
- * about the others. */
+/* tests/core/meta/test_env.c: environment variables: which values are taken, and what people are
+ * told about the others. */
 #include "world.h"
 
 static int with_table(void **state)

@@ -26,8 +26,8 @@ static void count(const struct meta_table *t, uint64_t node, uint32_t *all, uint
     }
 }
 
-/* Sixteen partitions of three replicas over four nodes: twelve each, four of them as primary. A second
- * table is as even by itself. */
+/* Sixteen partitions of three replicas over four nodes: twelve each, four of them as primary. A
+ * second table is as even by itself. */
 static void test_even(void **state)
 {
     struct world *w = *state;
@@ -43,8 +43,8 @@ static void test_even(void **state)
     }
 }
 
-/* A node that comes late is loaded less in all, and still gets no more of a new table than its part: each
- * table is spread by itself. */
+/* A node that comes late is loaded less in all, and still gets no more of a new table than its
+ * part: each table is spread by itself. */
 static void test_newcomers_get_their_part(void **state)
 {
     struct world *w = *state;

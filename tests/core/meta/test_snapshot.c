@@ -1,5 +1,5 @@
-/* tests/core/meta/test_snapshot.c: the same commands make the same bytes; the bytes make the same state;
- * other bytes make nothing; and when memory ends, nothing has happened. */
+/* tests/core/meta/test_snapshot.c: the same commands make the same bytes; the bytes make the same
+ * state; other bytes make nothing; and when memory ends, nothing has happened. */
 #include "world.h"
 
 #include "base/bytes.h"
@@ -194,8 +194,8 @@ static void test_damaged_snapshot(void **state)
     world_fini(&w);
 }
 
-/* A checksum that is right does not make a state right: whatever is read keeps the invariants, or is
- * refused. */
+/* A checksum that is right does not make a state right: whatever is read keeps the invariants, or
+ * is refused. */
 static void test_forged_snapshot(void **state)
 {
     (void)state;
@@ -248,8 +248,8 @@ static void test_damaged_command(void **state)
     world_fini(&w);
 }
 
-/* Apply with the nth allocation failing, for n = 1, 2, ... until it succeeds. While it fails the state
- * is byte for byte what it was. */
+/* Apply with the nth allocation failing, for n = 1, 2, ... until it succeeds. While it fails the
+ * state is byte for byte what it was. */
 static void apply_in_want(struct world *w, const struct meta_command *c)
 {
     struct buf before = {0}, after = {0};

@@ -111,7 +111,8 @@ static void test_clamp(void **state)
     assert_int_equal(world_table(w, "t")->max_replica_count, 1);
 }
 
-/* Creating again answers "it is there", or "it is there and is what you want", or "it is another". */
+/* Creating again answers "it is there", or "it is there and is what you want", or "it is
+ * another". */
 static void test_create_again(void **state)
 {
     struct world *w = *state;
@@ -301,8 +302,8 @@ static void test_replica_count(void **state)
     assert_int_equal(world_table(w, "t")->partitions[3].ballot, 2);
 }
 
-/* A node that comes back at another address is the same node; the address it left is free. A node whose
- * address somebody else took has none. */
+/* A node that comes back at another address is the same node; the address it left is free. A node
+ * whose address somebody else took has none. */
 static void test_nodes_move(void **state)
 {
     struct world *w = *state; /* Three nodes. */
