@@ -53,6 +53,7 @@ static void replica_init(struct replica *r, struct gpid gpid)
     r->partition.app_id = gpid.app_id;
     r->partition.index = (uint32_t)gpid.partition_index;
     list_init(&r->node);
+    list_init(&r->early);
     list_init(&r->waiting);
     list_init(&r->stalled);
     list_init(&r->streams);
@@ -112,7 +113,8 @@ int replica_recover(struct replica *r, struct slice mutation)
 
 void replica_free(struct replica *r)
 {
-    CHECK(list_is_empty(&r->streams) && list_is_empty(&r->waiting) && list_is_empty(&r->stalled));
+    CHECK(list_is_empty(&r->early) && list_is_empty(&r->streams) && list_is_empty(&r->waiting) &&
+          list_is_empty(&r->stalled));
     kv_scans_fini(&r->scans);
     (void)store_close(r->store); /* A failed flush costs a replay, nothing else. */
     overlay_fini(&r->overlay);
@@ -272,16 +274,14 @@ static void state_saved(struct io_work *work);
 static void state_save(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, state_work);
-    int rc = replica_state_save(io_of(r->worker->loop), r->dir, &r->repl.coming);
-    if (rc != 0)
-        LOG_ERROR(&logger, "replica state not saved", field_str("dir", r->dir), field_code(rc));
-    r->state_work.done = state_saved;
+    r->state_rc = replica_state_save(io_of(r->worker->loop), r->dir, &r->saving);
 }
 
 static void do_save_state(struct replica *r)
 {
     if (r->is_saving_state) return; /* When it is done, the newest is saved. */
     r->is_saving_state = true;
+    r->saving = r->repl.coming;
     r->busy++;
     r->state_work.run = state_save;
     r->state_work.done = state_saved;
@@ -323,15 +323,38 @@ void replica_step(struct replica *r, const struct repl_event *event)
         LOG_ERROR(&logger, "replica step refused", field_str("dir", r->dir), field_code(rc));
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
     if (r->repl.role != before && r->assigned != NULL) replica_sync_streams(r);
+    if (!list_is_empty(&r->early) && !replica_is_coming(r)) replica_serve_early(r);
 }
 
 static void state_saved(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, state_work);
     r->is_saving_state = false;
-    struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->repl.coming.ballot};
+    struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->saving.ballot};
+    if (r->state_rc != 0) {
+        LOG_ERROR(&logger, "replica state not saved", field_str("dir", r->dir),
+                  field_code(r->state_rc));
+        event = (struct repl_event){.type = REPL_STORE_FAILED, .failed.rc = r->state_rc};
+    }
     if (!r->is_closing) replica_step(r, &event);
+    if (!r->is_closing && !r->repl.is_stopped && r->repl.coming.ballot != 0) do_save_state(r);
     replica_release(r);
+}
+
+bool replica_is_coming(const struct replica *r)
+{
+    const struct repl *p = &r->repl;
+    if (r->is_closing || p->is_stopped || repl_is_serving(p)) return false;
+    return p->role == REPL_PRIMARY || (p->coming.ballot != 0 && p->coming.primary == p->self);
+}
+
+void replica_serve_early(struct replica *r)
+{
+    struct list_node requests;
+    list_init(&requests);
+    list_splice_back(&requests, &r->early);
+    for (struct list_node *it; (it = list_pop_front(&requests)) != NULL;)
+        replica_on_request(r, LIST_ENTRY(it, struct rpc_request, node));
 }
 
 /* ---- Applying --------------------------------------------------------------------------------------- */
@@ -529,6 +552,7 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     r->busy++; /* Released below: so that it closes once, and not inside. */
     r->is_closing = true;
     r->on_closed = on_closed;
+    replica_serve_early(r);
     replica_fail_all(r, WIRE_ERR_INVALID_STATE);
     close_gone_streams(r, NULL);
     replica_release(r);

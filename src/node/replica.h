@@ -46,6 +46,7 @@ struct replica {
     struct log_hold hold;
     bool is_held; /* 'hold' is joined to the log. */
 
+    struct list_node early;      /* Requests that came before it served. */
     struct list_node waiting;    /* Writes by decree, until they are applied. */
     struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
     struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
@@ -68,6 +69,8 @@ struct replica {
     void (*on_closed)(struct replica *r);
     struct io_work work; /* Flush, state file, close: one at a time each... */
     struct io_work state_work;
+    struct repl_config saving; /* What the pool makes durable now; how that ended. */
+    int state_rc;
 
     struct replica_metrics metrics;
     struct metric_entity entity;
@@ -95,6 +98,12 @@ void replica_assign(struct replica *r, struct assignment *a);
 
 /* A request for it. Takes it. */
 void replica_on_request(struct replica *r, struct rpc_request *request);
+
+/* It will serve in a moment: as soon as the disk holds that it is primary. Requests wait for that. */
+bool replica_is_coming(const struct replica *r);
+
+/* Take the requests that waited, unless they have to wait on. */
+void replica_serve_early(struct replica *r);
 
 /* The log has it up to r->logged_to; or it failed. */
 void replica_on_logged(struct replica *r, int rc);

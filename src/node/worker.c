@@ -159,15 +159,15 @@ static void on_disk_timer(struct io_timer *timer)
 
 /* ---- Requests ------------------------------------------------------------------------------------------------ */
 
+static bool opening_takes(struct worker *w, struct gpid gpid, struct rpc_request *request);
+
 static void serve(struct worker *w, struct rpc_request *request)
 {
     const struct frame_request *f = &request->frame;
-    struct replica *r = worker_find(w, (struct gpid){f->app_id, f->partition_index});
-    if (r == NULL) {
-        rpc_reply_error(request, WIRE_ERR_OBJECT_NOT_FOUND);
-        return;
-    }
-    replica_on_request(r, request);
+    struct gpid gpid = {f->app_id, f->partition_index};
+    struct replica *r = worker_find(w, gpid);
+    if (r != NULL) replica_on_request(r, request);
+    else if (!opening_takes(w, gpid, request)) rpc_reply_error(request, WIRE_ERR_OBJECT_NOT_FOUND);
 }
 
 static unsigned denied(const struct replica *r, enum rpc_kind kind)
@@ -179,6 +179,10 @@ static unsigned denied(const struct replica *r, enum rpc_kind kind)
 
 void replica_on_request(struct replica *r, struct rpc_request *request)
 {
+    if (replica_is_coming(r)) {
+        list_push_back(&r->early, &request->node);
+        return;
+    }
     enum rpc_kind kind = rpc_info(request->frame.code)->kind;
     unsigned deny = kind == RPC_KIND_PIRENE ? DENY_NOTHING : denied(r, kind);
     if ((deny & DENY_BY_SILENCE) != 0) {
@@ -286,6 +290,7 @@ struct opening {
     struct worker *worker;
     struct gpid gpid;
     struct assignment *assigned; /* The newest; NULL: dropped meanwhile. */
+    struct list_node early;      /* Requests that came so soon: a new table's first ones. */
     char dir[CONFIG_TEXT_SIZE + 64];
     struct replica *replica;
     int rc;
@@ -303,6 +308,14 @@ static struct opening *opening_find(struct worker *w, struct gpid gpid)
     return NULL;
 }
 
+static bool opening_takes(struct worker *w, struct gpid gpid, struct rpc_request *request)
+{
+    struct opening *o = opening_find(w, gpid);
+    if (o == NULL || w->is_closing) return false;
+    list_push_back(&o->early, &request->node);
+    return true;
+}
+
 static void opening_run(struct io_work *work)
 {
     struct opening *o = LIST_ENTRY(work, struct opening, work);
@@ -313,6 +326,12 @@ static void opening_run(struct io_work *work)
 
 static void on_replica_closed(struct replica *r);
 
+static void refuse_early(struct opening *o)
+{
+    for (struct list_node *it; (it = list_pop_front(&o->early)) != NULL;)
+        rpc_reply_error(LIST_ENTRY(it, struct rpc_request, node), WIRE_ERR_OBJECT_NOT_FOUND);
+}
+
 static void opening_done(struct io_work *work)
 {
     struct opening *o = LIST_ENTRY(work, struct opening, work);
@@ -321,10 +340,14 @@ static void opening_done(struct io_work *work)
     if (o->rc != 0) {
         LOG_ERROR(&logger, "replica not opened", field_err(&o->err));
         assignment_free(o->assigned);
+        refuse_early(o);
     } else {
         replica_start(o->replica, w);
-        if (o->assigned != NULL && !w->is_closing) replica_assign(o->replica, o->assigned);
-        else {
+        list_splice_back(&o->replica->early, &o->early);
+        if (o->assigned != NULL && !w->is_closing) {
+            replica_assign(o->replica, o->assigned);
+            replica_serve_early(o->replica);
+        } else {
             assignment_free(o->assigned);
             replica_close(o->replica, !w->is_closing, on_replica_closed);
         }
@@ -342,6 +365,7 @@ static void opening_begin(struct worker *w, struct assignment *a)
         return;
     }
     *o = (struct opening){.worker = w, .gpid = a->gpid, .assigned = a};
+    list_init(&o->early);
     node_replica_dir(w->node, a->gpid, o->dir, sizeof o->dir);
     list_push_back(&w->openings, &o->node);
     o->work.run = opening_run;
