@@ -113,10 +113,27 @@ static void failed(struct node *n, const struct err *e)
     if (n->handler != NULL && n->handler->on_failed != NULL) n->handler->on_failed(n->context, e);
 }
 
+/* Nobody is let in before there is somebody to answer: who asks too early is told no, and may believe it. */
+static int start_listener(struct node *n, struct err *e)
+{
+    int rc = io_listen(n->control, &n->address, &listen_handler, n, &n->listener);
+    if (rc == E_EXISTS)
+        return err_set(e, rc,
+                       "listen at %s: the port is taken; stop what holds it, or choose "
+                       "another with 'listen'",
+                       n->config.listen);
+    return rc == 0 ? 0 : err_set(e, rc, "listen at %s: %s", n->config.listen, err_text(rc));
+}
+
 static void ready(struct node *n)
 {
+    struct err e = {0};
     n->is_ready = true;
     control_sync(n, META_TABLE_ANY);
+    if (start_listener(n, &e) != 0) {
+        failed(n, &e);
+        return;
+    }
     LOG_INFO(&logger, "serving", field_str("address", n->advertised),
              field_str("cluster", n->meta->cluster_name),
              field_u64("cluster_id", n->meta->cluster_id));
@@ -209,19 +226,6 @@ static int start_workers(struct node *n, struct err *e)
     return 0;
 }
 
-static int start_listener(struct node *n, struct err *e)
-{
-    int rc = io_listen(n->control, &n->address, &listen_handler, n, &n->listener);
-    if (rc == E_EXISTS)
-        return err_set(e, rc,
-                       "listen at %s: the port is taken; stop what holds it, or choose "
-                       "another with 'listen'",
-                       n->config.listen);
-    if (rc != 0) return err_set(e, rc, "listen at %s: %s", n->config.listen, err_text(rc));
-    io_address_print(n->address, n->advertised);
-    return 0;
-}
-
 struct start_worker {
     struct io_post post;
     struct worker *worker;
@@ -268,8 +272,8 @@ void control_start(struct io_post *post)
     struct node *n = LIST_ENTRY(post, struct node, start_post);
     struct err e = {0};
     note_recovered(n);
-    int rc = start_listener(n, &e);
-    if (rc == 0) rc = start_log(n, &e);
+    io_address_print(n->address, n->advertised);
+    int rc = start_log(n, &e);
     if (rc == 0) rc = start_workers(n, &e);
     if (rc == 0) rc = hand_over_replicas(n, &e);
     if (rc == 0) rc = start_group(n, &e);
