@@ -1,11 +1,7 @@
 /* src/cli/admin.c: the steps of an operator. */
 #include "cli/admin.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "base/check.h"
-#include "cli/cli.h"
 
 static int ask_meta(struct client *client, enum rpc_code rpc, const void *args, struct arena *arena,
                     void *result, struct err *e)
@@ -30,54 +26,15 @@ static int replicas_default(struct client *client, struct arena *arena, int32_t 
     return 0;
 }
 
-/* The same call to every partition of 'table'. */
-struct round {
-    struct client_table *table;
-    uint32_t count;
-    int32_t app_id;
-    struct client_question *questions;
-    void **results;
-    int *rcs;
-};
-
-static int round_init(struct round *r, struct client *client, const char *table,
-                      struct arena *arena, enum rpc_code rpc, uint32_t timeout_ms, struct err *e)
-{
-    const struct rpc_info *info = rpc_info(rpc);
-    int rc = client_table_shape(client, table, &r->count, &r->app_id, e);
-    if (rc != 0) return rc;
-    rc = client_table(client, table, &r->table);
-    r->questions = arena_array(arena, r->count, sizeof *r->questions);
-    r->results = arena_array(arena, r->count, sizeof *r->results);
-    r->rcs = arena_array(arena, r->count, sizeof *r->rcs);
-    if (rc != 0 || r->questions == NULL || r->results == NULL || r->rcs == NULL)
-        return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    for (uint32_t i = 0; i < r->count; i++) {
-        r->questions[i] = (struct client_question){.to = CLIENT_PARTITION,
-                                                   .table = r->table,
-                                                   .partition_index = i,
-                                                   .rpc = rpc,
-                                                   .timeout_ms = timeout_ms};
-        r->results[i] = arena_alloc(arena, info->response->size);
-        if (r->results[i] == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    }
-    return 0;
-}
-
-static int round_ask(struct round *r, struct client *client, struct arena *arena, struct err *e)
-{
-    return client_ask_all(client, r->questions, r->count, arena, r->results, r->rcs, e);
-}
-
 /* Read something from every partition: a table that was just made is opening its stores. */
 static int wait_until_open(struct client *client, const char *table, struct err *e)
 {
     struct arena arena = {0};
-    struct round r;
+    struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = round_init(&r, client, table, &arena, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, &arena, e);
     for (uint32_t i = 0; rc == 0 && i < r.count; i++) r.questions[i].args = &args;
-    if (rc == 0) rc = round_ask(&r, client, &arena, e);
+    if (rc == 0) rc = client_round_ask(&r, client, &arena, e);
     /* A server of another kind does not know the call, but it has one. */
     if (rc == E_UNSUPPORTED) rc = 0;
     arena_fini(&arena);
@@ -164,7 +121,7 @@ int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
 /* ---- Status -------------------------------------------------------------------------------------- */
 
 /* Copy the rows of one partition; one that did not answer becomes a row that says so. */
-static void rows_add(struct dup_status_list *out, const struct round *r, uint32_t index,
+static void rows_add(struct dup_status_list *out, const struct client_round *r, uint32_t index,
                      const char *why)
 {
     const struct dup_status_response *result = r->results[index];
@@ -189,12 +146,12 @@ static void rows_add(struct dup_status_list *out, const struct round *r, uint32_
 int admin_dup_status(struct client *client, const char *table, struct arena *arena,
                      struct dup_status_list *out, struct err *e)
 {
-    struct round r;
+    struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = round_init(&r, client, table, arena, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, arena, e);
     if (rc != 0) return rc;
     for (uint32_t i = 0; i < r.count; i++) r.questions[i].args = &args;
-    rc = round_ask(&r, client, arena, e); /* A partition that fails becomes a row. */
+    rc = client_round_ask(&r, client, arena, e); /* A partition that fails becomes a row. */
     if (rc == E_UNSUPPORTED) return rc;
     size_t count = 0;
     for (uint32_t i = 0; i < r.count; i++) {
@@ -275,62 +232,4 @@ int admin_lag_sum(const struct dup_status_list *rows, struct arena *arena, struc
     *out = lags;
     *count = used;
     return 0;
-}
-
-/* ---- Waiting ------------------------------------------------------------------------------------- */
-
-static void late_add(struct admin_wait *out, uint32_t partition)
-{
-    size_t used = strlen(out->late);
-    (void)snprintf(out->late + used, sizeof out->late - used, "%s%u", used > 0 ? ", " : "",
-                   partition);
-    out->late_count++;
-}
-
-/* What the partitions said; 'e' is about the first that was not done. */
-static int verdict_of(const struct round *r, struct admin_wait *out, struct err *e)
-{
-    int rc = 0;
-    for (uint32_t i = 0; i < r->count; i++) {
-        const struct dup_wait_response *result = r->results[i];
-        int one = r->rcs[i];
-        struct err why = {0};
-        if (one == 0) one = client_check(result->err, result->hint, &why);
-        if (one == 0) continue;
-        late_add(out, i);
-        /* Anything else is worse than late. */
-        if (rc == 0 || (rc == E_TIMEOUT && one != E_TIMEOUT)) {
-            rc = one;
-            if (why.code != 0) *e = why;
-        }
-    }
-    return rc;
-}
-
-int admin_dup_wait(struct client *client, const char *table, int32_t dup_id, uint32_t timeout_ms,
-                   struct admin_wait *out, struct err *e)
-{
-    enum { ANSWER_MS = 1000 }; /* The servers keep the time; their answer needs some too. */
-    struct arena arena = {0};
-    struct round r;
-    *out = (struct admin_wait){0};
-    int rc = round_init(&r, client, table, &arena, RPC_DUP_WAIT, timeout_ms + ANSWER_MS, e);
-    struct dup_wait_request *args = rc == 0 ? arena_array(&arena, r.count, sizeof *args) : NULL;
-    if (rc == 0 && args == NULL) rc = err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    if (rc == 0) {
-        for (uint32_t i = 0; i < r.count; i++) {
-            args[i] = (struct dup_wait_request){
-                .pid = {r.app_id, (int32_t)i}, .dupid = dup_id, .timeout_ms = (int32_t)timeout_ms};
-            r.questions[i].args = &args[i];
-        }
-        out->partition_count = r.count;
-        (void)!round_ask(&r, client, &arena, e); /* Looked at one by one. */
-        rc = verdict_of(&r, out, e);
-        if (rc == E_TIMEOUT)
-            err_set(e, rc, "after %.1f s still behind: partition %s of %s (pirene dup status %s)",
-                    timeout_ms / 1000.0, out->late, table, table);
-        else if (rc != 0) err_wrap(e, rc, "table %s, partition %s", table, out->late);
-    }
-    arena_fini(&arena);
-    return rc;
 }

@@ -3,7 +3,7 @@
  *
  * All wait for their answers. Each returns 0 or a code, and then 'e' says what, where and what to do. */
 #pragma once
-#include "client/client.h"
+#include "client/round.h"
 
 /* How long one of these may take. */
 enum { ADMIN_TIMEOUT_MS = 10000 };
@@ -60,14 +60,3 @@ struct admin_lag {
 /* Rows to one line per duplication; '*out' has '*count' elements in 'arena'. */
 int admin_lag_sum(const struct dup_status_list *rows, struct arena *arena, struct admin_lag **out,
                   size_t *count) MUST_CHECK;
-
-struct admin_wait {
-    uint32_t partition_count;
-    uint32_t late_count;
-    char late[256]; /* Which partitions, in words: "0, 3, 7". */
-};
-
-/* Wait until everything that was acknowledged before this call is applied at the remote. dup_id 0: of all
- * duplications. Returns 0 only if every partition said so; E_TIMEOUT: 'out->late' are behind. */
-int admin_dup_wait(struct client *client, const char *table, int32_t dup_id, uint32_t timeout_ms,
-                   struct admin_wait *out, struct err *e) MUST_CHECK;

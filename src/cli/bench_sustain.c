@@ -69,14 +69,14 @@ static int measure(struct cli *cli, struct pair *pair, struct load_options *opti
 {
     struct watcher watcher = {.pair = pair};
     struct load_result result = {0};
-    struct admin_wait wait;
+    struct client_dup_wait wait;
     options->metas = pair->source.address;
     options->table = pair->table;
     options->on_tick = look;
     options->context = &watcher;
     int rc = load_run(cli, options, &result, e);
     uint64_t begin_ns = cli_now_ns();
-    if (rc == 0) rc = admin_dup_wait(pair->source_client, pair->table, 0, WAIT_MS, &wait, e);
+    if (rc == 0) rc = client_dup_wait(pair->source_client, pair->table, 0, WAIT_MS, &wait, e);
     double wait_ms = (double)(cli_now_ns() - begin_ns) / 1e6;
     if (rc == 0) report(cli, options, &result, &watcher, wait_ms, sync);
     samples_fini(&result.samples);

@@ -219,7 +219,7 @@ int dup_wait_run(struct cli *cli, const struct args *args)
     enum { WAIT_MS_DEFAULT = 30000, WAIT_MS_MAX = 24 * 3600 * 1000 };
     struct err e = {0};
     struct client *client = NULL;
-    struct admin_wait wait;
+    struct client_dup_wait wait;
     uint64_t timeout_ms, id, begin_ns = cli_now_ns();
     int rc = args_duration_ms(args, "--timeout", WAIT_MS_DEFAULT, &timeout_ms, &e);
     if (rc == 0) rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
@@ -227,7 +227,8 @@ int dup_wait_run(struct cli *cli, const struct args *args)
         rc = err_set(&e, E_INVALID, "--timeout wants at most 24h");
     if (rc == 0) rc = cli_client(cli, &client, &e);
     if (rc == 0)
-        rc = admin_dup_wait(client, args_at(args, 0), (int32_t)id, (uint32_t)timeout_ms, &wait, &e);
+        rc =
+            client_dup_wait(client, args_at(args, 0), (int32_t)id, (uint32_t)timeout_ms, &wait, &e);
     if (rc != 0) return cli_fail(cli, &e);
     double took_ms = (double)(cli_now_ns() - begin_ns) / 1e6;
     json_t *facts = json_new();
@@ -276,12 +277,12 @@ static int compare(const struct verify_side *source, const struct verify_side *r
                    bool waits, struct arena *arena, struct verify_result *result, struct err *e)
 {
     enum { TRIES = 5, WAIT_MS = 30000 };
-    struct admin_wait wait;
+    struct client_dup_wait wait;
     int rc = 0;
     *result = (struct verify_result){0};
     for (int i = 0; rc == 0 && i < TRIES && !result->is_equal; i++) {
         arena_reset(arena);
-        if (waits) rc = admin_dup_wait(source->client, source->table, id, WAIT_MS, &wait, e);
+        if (waits) rc = client_dup_wait(source->client, source->table, id, WAIT_MS, &wait, e);
         if (rc == 0) rc = verify(source, remote, arena, result, e);
     }
     return rc;

@@ -70,9 +70,9 @@ static int fill(struct demo *d, uint64_t count, struct load_result *result, stru
 static int wait_for_remote(struct demo *d, const char *what, struct err *e)
 {
     enum { WAIT_MS = 60000 };
-    struct admin_wait wait;
+    struct client_dup_wait wait;
     uint64_t begin_ns = cli_now_ns();
-    int rc = admin_dup_wait(d->pair.source_client, d->pair.table, 0, WAIT_MS, &wait, e);
+    int rc = client_dup_wait(d->pair.source_client, d->pair.table, 0, WAIT_MS, &wait, e);
     if (rc != 0) return rc;
     printf("     dup wait: %s after %.1f ms\n", what, (double)(cli_now_ns() - begin_ns) / 1e6);
     return 0;

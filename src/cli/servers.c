@@ -193,7 +193,7 @@ static int link_tables(struct pair *p, uint32_t partition_count, struct err *e)
     enum { LINK_MS = 30000 };
     int32_t id;
     bool is_new;
-    struct admin_wait wait;
+    struct client_dup_wait wait;
     struct admin_table table = {
         .name = p->table, .partition_count = partition_count, .may_exist = true};
     struct admin_dup dup = {.table = p->table, .remote_metas = client_metas(p->remote_client)};
@@ -202,7 +202,7 @@ static int link_tables(struct pair *p, uint32_t partition_count, struct err *e)
     table.partition_count = p->partition_count;
     if (rc == 0) rc = admin_table_create(p->remote_client, &table, &id, &is_new, e);
     if (rc == 0) rc = admin_dup_add(p->source_client, &dup, &id, e);
-    if (rc == 0) rc = admin_dup_wait(p->source_client, p->table, 0, LINK_MS, &wait, e);
+    if (rc == 0) rc = client_dup_wait(p->source_client, p->table, 0, LINK_MS, &wait, e);
     return rc;
 }
 

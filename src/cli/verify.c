@@ -15,62 +15,49 @@ struct sums {
     uint64_t total;
 };
 
-/* Ask every partition of a side the same. */
+/* Ask every partition of a side the same; the answers are in 'r'. */
 static int ask_side(const struct verify_side *side, const struct digest_request *asked,
-                    struct arena *arena, struct digest_response **out, uint32_t *count,
-                    struct err *e)
+                    struct arena *arena, struct client_round *r, struct err *e)
 {
-    int32_t app_id;
-    struct client_table *table;
-    int rc = client_table_shape(side->client, side->table, count, &app_id, e);
-    if (rc == 0) rc = client_table(side->client, side->table, &table);
-    struct client_question *questions = arena_array(arena, *count, sizeof *questions);
-    struct digest_request *args = arena_array(arena, *count, sizeof *args);
-    struct digest_response *answers = arena_array(arena, *count, sizeof *answers);
-    void **results = arena_array(arena, *count, sizeof *results);
-    int *rcs = arena_array(arena, *count, sizeof *rcs);
-    if (rc != 0) return rc;
-    if (!questions || !args || !answers || !results || !rcs)
-        return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    for (uint32_t i = 0; i < *count; i++) {
+    int rc =
+        client_round_init(r, side->client, side->table, RPC_DIGEST, DIGEST_TIMEOUT_MS, arena, e);
+    struct digest_request *args = rc == 0 ? arena_array(arena, r->count, sizeof *args) : NULL;
+    if (rc == 0 && args == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
         args[i] = *asked;
-        args[i].pid = (struct gpid){app_id, (int32_t)i};
-        results[i] = &answers[i];
-        questions[i] = (struct client_question){.to = CLIENT_PARTITION,
-                                                .table = table,
-                                                .partition_index = i,
-                                                .rpc = RPC_DIGEST,
-                                                .args = &args[i],
-                                                .timeout_ms = DIGEST_TIMEOUT_MS};
+        args[i].pid = (struct gpid){r->app_id, (int32_t)i};
+        r->questions[i].args = &args[i];
     }
-    rc = client_ask_all(side->client, questions, *count, arena, results, rcs, e);
-    for (uint32_t i = 0; rc == 0 && i < *count; i++)
-        rc = client_check(answers[i].err, answers[i].hint, e);
-    *out = answers;
-    return rc == 0 ? 0
-                   : err_wrap(e, rc, "digest of %s at %s", side->table, client_metas(side->client));
+    if (rc == 0) rc = client_round_ask(r, side->client, arena, e);
+    for (uint32_t i = 0; rc == 0 && i < r->count; i++) {
+        const struct digest_response *answer = r->results[i];
+        rc = client_check(answer->err, answer->hint, e);
+    }
+    if (rc == 0) return 0;
+    return err_wrap(e, rc, "digest of %s at %s", side->table, client_metas(side->client));
 }
 
 static int ask_sums(const struct verify_side *side, uint32_t bits, struct arena *arena,
                     struct sums *out, struct err *e)
 {
     struct digest_request asked = {.bucket_bits = (int32_t)bits, .bucket = -1};
-    struct digest_response *answers;
-    uint32_t count = 0, buckets = 1u << bits;
-    int rc = ask_side(side, &asked, arena, &answers, &count, e);
+    struct client_round r;
+    uint32_t buckets = 1u << bits;
+    int rc = ask_side(side, &asked, arena, &r, e);
     if (rc != 0) return rc;
     *out = (struct sums){.counts = arena_array(arena, buckets, sizeof *out->counts),
                          .digests = arena_array(arena, buckets, sizeof *out->digests)};
     if (out->counts == NULL || out->digests == NULL)
         return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    for (uint32_t i = 0; i < count; i++) {
-        if (answers[i].counts.count != buckets || answers[i].digests.count != buckets)
+    for (uint32_t i = 0; i < r.count; i++) {
+        const struct digest_response *answer = r.results[i];
+        if (answer->counts.count != buckets || answer->digests.count != buckets)
             return err_set(e, E_PROTO, "partition %u of %s sums otherwise than asked", i,
                            side->table);
         for (uint32_t b = 0; b < buckets; b++) {
-            out->counts[b] += (uint64_t)answers[i].counts.items[b];
-            out->digests[b] += (uint64_t)answers[i].digests.items[b];
-            out->total += (uint64_t)answers[i].counts.items[b];
+            out->counts[b] += (uint64_t)answer->counts.items[b];
+            out->digests[b] += (uint64_t)answer->digests.items[b];
+            out->total += (uint64_t)answer->counts.items[b];
         }
     }
     return 0;
@@ -94,22 +81,26 @@ static int compare_rows(const void *a, const void *b)
     return slice_compare(left->key, right->key);
 }
 
+static const struct digest_row_list *rows_of(const struct client_round *r, uint32_t partition)
+{
+    return &((const struct digest_response *)r->results[partition])->rows;
+}
+
 /* All rows of a bucket, sorted by key. */
 static int ask_rows(const struct verify_side *side, uint32_t bucket, struct arena *arena,
                     struct digest_row_list *out, struct err *e)
 {
     struct digest_request asked = {.bucket_bits = FINE_BITS, .bucket = (int32_t)bucket};
-    struct digest_response *answers;
-    uint32_t count = 0;
+    struct client_round r;
     size_t total = 0;
-    int rc = ask_side(side, &asked, arena, &answers, &count, e);
+    int rc = ask_side(side, &asked, arena, &r, e);
     if (rc != 0) return rc;
-    for (uint32_t i = 0; i < count; i++) total += answers[i].rows.count;
+    for (uint32_t i = 0; i < r.count; i++) total += rows_of(&r, i)->count;
     *out = (struct digest_row_list){.items = arena_array(arena, total + 1, sizeof *out->items)};
     if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < answers[i].rows.count; k++)
-            out->items[out->count++] = answers[i].rows.items[k];
+    for (uint32_t i = 0; i < r.count; i++)
+        for (uint32_t k = 0; k < rows_of(&r, i)->count; k++)
+            out->items[out->count++] = rows_of(&r, i)->items[k];
     qsort(out->items, out->count, sizeof *out->items, compare_rows);
     return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Sums are over all partitions of a side, so that partition counts may differ (src/kv/digest.h). */
 #pragma once
-#include "client/client.h"
+#include "client/round.h"
 
 struct verify_side {
     struct client *client;
