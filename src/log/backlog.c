@@ -1,7 +1,7 @@
 /* src/log/backlog.c: files with the records of one partition that only its shippers still need.
  *
- *     dir/backlog/2.7/0000000000000005      made from segment 5, decrees [100, 240]
- *     dir/backlog/2.7/0000000000000006      made from segment 6, decrees [241, 300]
+ *     dir/backlog/2.7.0000000000000005      of partition 2.7, from segment 5: decrees [100, 240]
+ *     dir/backlog/2.7.0000000000000006      from segment 6: decrees [241, 300]
  *
  * A file is written under another name, synced, renamed, and the directory synced: under its own name it
  * is always whole, and never changes again. It begins with a block that says its decrees; its number
@@ -14,15 +14,21 @@
 
 #define DRAFT ".new" /* What a name ends with until the file is whole. */
 
-void log_backlog_dir_path(const struct log *l, struct gpid gpid, char *path)
+static void dir_path(const struct log *l, char *path)
 {
-    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog/%" PRId32 ".%" PRId32, l->dir, gpid.app_id,
-                   gpid.partition_index);
+    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog", l->dir);
+}
+
+int log_backlog_dir_sync(struct log *l)
+{
+    char path[LOG_PATH_SIZE];
+    dir_path(l, path);
+    return io_dir_sync(l->io, path);
 }
 
 void log_backlog_path(const struct log *l, struct gpid gpid, uint64_t number, char *path)
 {
-    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog/%" PRId32 ".%" PRId32 "/%016" PRIx64, l->dir,
+    (void)snprintf(path, LOG_PATH_SIZE, "%s/backlog/%" PRId32 ".%" PRId32 ".%016" PRIx64, l->dir,
                    gpid.app_id, gpid.partition_index, number);
 }
 
@@ -169,29 +175,16 @@ static int records_copy(struct maker *m, struct io_file *from, const struct mlog
     return disk_rc(rc == 0 ? head_save(m) : rc);
 }
 
-/* The directory of the partition, made durable when it is new. */
-static int dir_ready(struct log *l, struct gpid gpid)
-{
-    char path[LOG_PATH_SIZE];
-    log_backlog_dir_path(l, gpid, path);
-    int rc = io_dir_make(l->io, path);
-    if (rc != 0) return rc;
-    (void)snprintf(path, sizeof path, "%s/backlog", l->dir);
-    return io_dir_sync(l->io, path);
-}
-
 int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
                      size_t span_count, uint64_t above, struct log_backlog_file *file)
 {
-    char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT], dir[LOG_PATH_SIZE];
+    char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT];
     log_backlog_path(l, file->gpid, file->number, path);
-    log_backlog_dir_path(l, file->gpid, dir);
     (void)snprintf(draft, sizeof draft, "%s" DRAFT, path);
 
     struct maker m = {.log = l, .file = file, .above = above};
     unsigned flags = IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE;
-    int rc = dir_ready(l, file->gpid);
-    if (rc == 0) rc = io_file_open(l->io, draft, flags, &m.to);
+    int rc = io_file_open(l->io, draft, flags, &m.to);
     if (rc != 0) return disk_rc(rc);
     rc = disk_rc(io_file_truncate(m.to, 0));
     if (rc == 0) rc = records_copy(&m, from, spans, span_count);
@@ -199,7 +192,7 @@ int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span
     io_file_close(m.to);
     buf_fini(&m.out);
     if (rc == 0) rc = disk_rc(io_rename(l->io, draft, path));
-    if (rc == 0 && io_dir_sync(l->io, dir) != 0) rc = E_IO;
+    if (rc == 0 && log_backlog_dir_sync(l) != 0) rc = E_IO;
     if (rc != 0) {
         int removed = io_unlink(l->io, draft);
         (void)removed; /* What stays is removed by recovery. */
@@ -216,7 +209,6 @@ int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span
 struct finder {
     struct log *log;
     struct log_window window;
-    struct gpid gpid;
     int rc;
 };
 
@@ -268,69 +260,57 @@ static void segment_note(struct log *l, struct log_backlog_file *file)
     }
 }
 
-static int draft_remove(struct finder *f, uint64_t number)
+static int draft_remove(struct log *l, const char *name)
 {
-    char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT];
-    log_backlog_path(f->log, f->gpid, number, path);
-    (void)snprintf(draft, sizeof draft, "%s" DRAFT, path);
-    return io_unlink(f->log->io, draft);
+    char dir[LOG_PATH_SIZE], path[LOG_PATH_SIZE + 64];
+    dir_path(l, dir);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return io_unlink(l->io, path);
+}
+
+/* Take the file into the books of its partition; if that is not here, to be dropped. */
+static int file_take(struct finder *f, struct gpid gpid, uint64_t number)
+{
+    struct log *l = f->log;
+    char path[LOG_PATH_SIZE];
+    struct mlog_partition *p = mlog_partition_find(&l->space, gpid);
+    if (p != NULL && log_owner_get(p) == NULL) return E_NOMEM;
+    struct log_backlog_file *file = mem_zalloc(sizeof *file);
+    if (file == NULL) return E_NOMEM;
+    file->gpid = gpid;
+    file->number = number;
+    log_backlog_path(l, gpid, number, path);
+    int rc = head_load(f, path, file);
+    if (rc != 0) {
+        mem_free(file);
+        return rc;
+    }
+    segment_note(l, file);
+    l->backlog_size += file->size;
+    log_backlog_push(l, file);
+    return 0;
 }
 
 static void on_file(void *context, const char *name)
 {
     struct finder *f = context;
-    struct log *l = f->log;
-    char path[LOG_PATH_SIZE];
+    struct gpid gpid;
     uint64_t number;
     int used = 0;
-    if (f->rc != 0) return;
-    bool is_ours = sscanf(name, "%16" SCNx64 "%n", &number, &used) == 1 && used == 16;
-    if (!is_ours || name[used] != '\0') {
-        if (is_ours && strcmp(name + used, DRAFT) == 0) f->rc = draft_remove(f, number);
-        return;
-    }
-    struct log_backlog_file *file = mem_zalloc(sizeof *file);
-    if (file == NULL) {
-        f->rc = E_NOMEM;
-        return;
-    }
-    file->gpid = f->gpid;
-    file->number = number;
-    log_backlog_path(l, f->gpid, number, path);
-    f->rc = head_load(f, path, file);
-    if (f->rc != 0) {
-        mem_free(file);
-        return;
-    }
-    segment_note(l, file);
-    l->backlog_size += file->size;
-    log_backlog_push(l, file);
-}
-
-static void on_dir(void *context, const char *name)
-{
-    struct finder *f = context;
-    struct log *l = f->log;
-    int used = 0;
-    if (f->rc != 0) return;
-    int n =
-        sscanf(name, "%" SCNd32 ".%" SCNd32 "%n", &f->gpid.app_id, &f->gpid.partition_index, &used);
-    if (n != 2 || name[used] != '\0') return; /* Not ours. */
-
-    char path[LOG_PATH_SIZE];
-    log_backlog_dir_path(l, f->gpid, path);
-    struct mlog_partition *p = mlog_partition_find(&l->space, f->gpid);
-    if (p == NULL) f->rc = io_dir_remove(l->io, path);
-    else if (log_owner_get(p) == NULL) f->rc = E_NOMEM;
-    else f->rc = io_dir_list(l->io, path, on_file, f);
+    if (f->rc != 0 || strlen(name) > 60) return;
+    int n = sscanf(name, "%" SCNd32 ".%" SCNd32 ".%16" SCNx64 "%n", &gpid.app_id,
+                   &gpid.partition_index, &number, &used);
+    if (n != 3 || number == 0 || number >= MLOG_SEGMENT_MAX) return; /* Not ours. */
+    if (name[used] == '\0') f->rc = file_take(f, gpid, number);
+    else if (strcmp(name + used, DRAFT) == 0) f->rc = draft_remove(f->log, name);
 }
 
 int log_backlog_recover(struct log *l, struct err *e)
 {
     struct finder f = {.log = l};
     char path[LOG_PATH_SIZE];
-    (void)snprintf(path, sizeof path, "%s/backlog", l->dir);
-    int rc = io_dir_list(l->io, path, on_dir, &f);
+    dir_path(l, path);
+    int rc = io_dir_list(l->io, path, on_file, &f);
     if (rc == 0) rc = f.rc;
     log_window_fini(&f.window);
     return rc == 0 ? 0 : err_set(e, rc, "backlog files in %s: %s", path, err_text(rc));

@@ -127,6 +127,7 @@ void log_stop_try(struct log *l)
 {
     if (l->stop == NULL || l->is_stopped) return;
     if (l->is_tidying || l->is_syncing || l->reads > 0) return;
+    CHECK(list_is_empty(&l->writer.pending));
     log_write_end(l);
     io_turn_hook_remove(&l->turn);
     l->is_stopped = true;

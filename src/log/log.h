@@ -5,7 +5,7 @@
  *     replicas --log_hold: "I still need what is above..."--> freeing of segments, backlog files
  *
  *     dir/log.<segment>                        64 MiB each, shared by all
- *     dir/backlog/<app>.<partition>/<segment>  what only slow shippers still need, one partition's each
+ *     dir/backlog/<app>.<partition>.<segment>  what only slow shippers still need, one partition's each
  *
  * What is promised:
  *   - on_done with 0 under LOG_SYNC_GROUP: the records survive kill and power loss. Under LOG_SYNC_OS

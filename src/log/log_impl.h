@@ -75,9 +75,10 @@ struct log_owner {
     bool is_over_asked;       /* on_backlog_over was called. */
 };
 
-/* "dir/backlog/2.7" and "dir/backlog/2.7/0000000000000007" */
-void log_backlog_dir_path(const struct log *l, struct gpid gpid, char *path);
+/* "dir/backlog/2.7.0000000000000005" */
 void log_backlog_path(const struct log *l, struct gpid gpid, uint64_t number, char *path);
+
+int log_backlog_dir_sync(struct log *l) MUST_CHECK; /* Blocking. */
 
 /* Find the backlog files on disk. Blocking. */
 int log_backlog_recover(struct log *l, struct err *e) MUST_CHECK;

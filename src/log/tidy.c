@@ -76,6 +76,8 @@ static bool free_oldest(struct log *l)
 {
     struct mlog_segment *oldest = mlog_space_freeable(&l->space);
     if (oldest == NULL || !log_segment_of(oldest)->is_synced) return false;
+    struct mlog_segment *next = LIST_ENTRY(oldest->node.next, struct mlog_segment, node);
+    if (!log_segment_of(next)->is_durable) return false;
     struct job *j = job_new(l);
     if (j == NULL) return false;
     mlog_segment_remove(&l->space, oldest);
@@ -93,8 +95,7 @@ static void drop_run(struct io_work *work)
     char path[LOG_PATH_SIZE];
     log_backlog_path(j->log, j->file->gpid, j->file->number, path);
     j->rc = io_unlink(j->log->io, path);
-    log_backlog_dir_path(j->log, j->file->gpid, path);
-    if (j->rc == 0) j->rc = io_dir_sync(j->log->io, path);
+    if (j->rc == 0) j->rc = log_backlog_dir_sync(j->log);
     mem_free(j->file);
 }
 
@@ -226,7 +227,6 @@ static void move_oldest(struct log *l)
 void log_tidy(struct log *l)
 {
     if (l->is_tidying || l->is_failed || l->stop != NULL || l->loop == NULL) return;
-    if (!log_segment_of(mlog_segment_newest(&l->space))->is_durable) return;
     if (free_oldest(l) || drop_next(l) || l->tidy_blocked_at == l->tidy_changes) return;
     move_oldest(l);
 }
@@ -236,7 +236,7 @@ void log_tidy(struct log *l)
 struct sync_job {
     struct io_work work;
     struct log *log;
-    struct log_segment *segment, *newest;
+    struct log_segment *segment; /* Rotated: nobody else syncs it. */
     int rc;
 };
 
@@ -244,7 +244,6 @@ static void sync_run(struct io_work *work)
 {
     struct sync_job *j = LIST_ENTRY(work, struct sync_job, work);
     j->rc = io_file_sync(j->segment->file);
-    if (j->rc == 0 && !j->newest->is_durable) j->rc = io_file_sync(j->newest->file);
     if (j->rc == 0) j->rc = log_dir_sync(j->log);
 }
 
@@ -254,39 +253,44 @@ static void sync_done(struct io_work *work)
     struct log *l = j->log;
     l->is_syncing = false;
     if (j->rc == 0) {
-        j->segment->is_synced = true;
-        j->newest->is_durable = true;
-        struct mlog_pos end = {j->segment->core.number, j->segment->core.end};
-        if (mlog_pos_compare(end, l->writer.synced) > 0) l->writer.synced = end;
+        j->segment->is_synced = j->segment->is_durable = true;
+        l->writer.synced = (struct mlog_pos){j->segment->core.number, j->segment->core.end};
     } else {
         log_fail(l);
     }
     j->segment->core.pins--;
-    j->newest->core.pins--;
     mem_free(j);
     log_sync_rotated(l);
+    log_write_pending(l);
     log_tidy(l);
     log_stop_try(l);
+}
+
+/* The oldest segment that is written no more and was not synced. */
+static struct log_segment *unsynced_find(struct log *l)
+{
+    struct log_segment *oldest = NULL;
+    struct list_node *it = l->space.segments.prev->prev; /* They are few, and next to the newest. */
+    for (; it != &l->space.segments; it = it->prev) {
+        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
+        if (segment->is_synced) break;
+        oldest = segment;
+    }
+    return oldest;
 }
 
 void log_sync_rotated(struct log *l)
 {
     if (l->is_syncing || l->is_failed) return;
-    struct mlog_segment *newest = mlog_segment_newest(&l->space);
-    LIST_EACH (it, &l->space.segments) {
-        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
-        if (segment->is_synced) continue;
-        if (&segment->core == newest || newest->end == 0) return;
-        struct sync_job *j = mem_zalloc(sizeof *j);
-        if (j == NULL) return; /* The next rotation tries again. */
-        *j = (struct sync_job){.log = l, .segment = segment, .newest = log_segment_of(newest)};
-        segment->core.pins++;
-        newest->pins++;
-        l->is_syncing = true;
-        atomic_fetch_add(&l->figures.syncs, 1);
-        j->work.run = sync_run;
-        j->work.done = sync_done;
-        io_work(l->loop, &j->work);
-        return;
-    }
+    struct log_segment *segment = unsynced_find(l);
+    if (segment == NULL) return;
+    struct sync_job *j = mem_zalloc(sizeof *j);
+    if (j == NULL) return; /* The next group tries again. */
+    *j = (struct sync_job){.log = l, .segment = segment};
+    segment->core.pins++;
+    l->is_syncing = true;
+    atomic_fetch_add(&l->figures.syncs, 1);
+    j->work.run = sync_run;
+    j->work.done = sync_done;
+    io_work(l->loop, &j->work);
 }

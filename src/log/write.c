@@ -93,31 +93,13 @@ static bool must_rotate(struct log *l, const struct log_group *g)
 {
     const struct mlog_segment *newest = mlog_segment_newest(&l->space);
     uint64_t end = newest->end + (uint64_t)g->size + MLOG_ALIGN;
-    return newest->share_count > 0 && end > l->options.segment_size;
-}
-
-/* Under LOG_SYNC_OS the disk may fall behind, but not by more than a segment: what is behind has to be
- * copied by a recovery. */
-static int rotated_sync(struct log *l)
-{
-    struct mlog_segment *newest = mlog_segment_newest(&l->space);
-    LIST_EACH (it, &l->space.segments) {
-        struct log_segment *segment = log_segment_of(LIST_ENTRY(it, struct mlog_segment, node));
-        if (&segment->core == newest || segment->is_synced) continue;
-        int rc = log_segment_sync(l, segment);
-        if (rc != 0) return rc;
-        segment->is_synced = true;
-        l->writer.synced = (struct mlog_pos){segment->core.number, segment->core.end};
-    }
-    return 0;
+    return newest->share_count > 0 && end > l->options.segment_size && !l->is_syncing;
 }
 
 static int rotate(struct log *l)
 {
     log_segment_of(mlog_segment_newest(&l->space))->is_synced = l->options.sync == LOG_SYNC_GROUP;
-    int rc = rotated_sync(l);
-    if (rc == 0) rc = log_segment_create(l);
-    else rc = E_IO;
+    int rc = log_segment_create(l);
     if (rc == E_NOSPACE || rc == E_NOMEM) return rc;
     if (rc == 0) log_ask_flushes(l);
     else log_fail(l);
@@ -312,16 +294,23 @@ static void group_write(struct log *l)
     if (rc == 0) group_admit(l, &g);
     if (rc == 0 && !list_is_empty(&g.batches)) rc = group_commit(l, &g);
     group_end(l, &g, rc);
+    log_sync_rotated(l);
     if (is_new) {
         l->tidy_changes++;
-        log_sync_rotated(l);
         log_tidy(l);
     }
 }
 
+/* Under LOG_SYNC_OS the disk may fall behind, but not without end: what is behind has to be copied by a
+ * recovery. Then batches wait for the sync that is under way. */
+static bool is_behind(const struct log *l)
+{
+    return l->is_syncing && mlog_segment_newest(&l->space)->end / 2 >= l->options.segment_size;
+}
+
 void log_write_pending(struct log *l)
 {
-    while (!list_is_empty(&l->writer.pending)) group_write(l);
+    while (!list_is_empty(&l->writer.pending) && !is_behind(l)) group_write(l);
 }
 
 void log_write_end(struct log *l)

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 
-enum { BATCHES_MAX = 256, SETTLE_US = 60 * 1000 * 1000 };
+enum { BATCHES_MAX = 256, SETTLE_US = 60 * 1000 * 1000, OPEN_US = 1000 * 1000 };
 
 struct batch {
     struct log_batch log;
@@ -118,7 +118,7 @@ void world_fini(struct world *w)
 
 void world_crash(struct world *w, enum sim_end how)
 {
-    sim_machine_crash(w->machine, how);
+    if (sim_machine_is_up(w->machine)) sim_machine_crash(w->machine, how);
     w->log = NULL;
     w->worker = NULL;
     batches_free();
@@ -202,7 +202,9 @@ static void do_open(void *context)
 int world_open(struct world *w)
 {
     w->log = NULL;
-    return sim_machine_do(w->machine, do_open, w) ? w->rc : E_CLOSED;
+    int rc = sim_machine_do(w->machine, do_open, w) ? w->rc : E_CLOSED;
+    sim_run_us(w->sim, OPEN_US); /* Let the world's time catch up with the process's. */
+    return rc;
 }
 
 /* ---- On the worker ---- */
