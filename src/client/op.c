@@ -187,9 +187,10 @@ static int set_result(struct op *op, const void *response)
 
 static void end(struct op *op)
 {
+    bool is_kept = op->done == op_wait_done; /* By who waits, and may have freed it already. */
     op->result.memory = op;
     op->done(op->context, &op->result);
-    if (!op->is_kept) op_free(op);
+    if (!is_kept) op_free(op);
 }
 
 static void on_done(struct client_call *call, const struct rpc_answer *answer)
@@ -245,7 +246,6 @@ void op_wait_done(void *context, const struct pirene_result *result)
 {
     struct op_wait *wait = context;
     wait->result = *result;
-    if (result->memory != NULL) ((struct op *)result->memory)->is_kept = true;
     gate_pass(wait->gate);
 }
 

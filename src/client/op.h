@@ -42,7 +42,6 @@ struct op {
     struct pirene_result result;
     pirene_done *done;
     void *context;
-    bool is_kept; /* A waiting call has taken the result. */
     /* Between the answer and 'done', for calls that have more to do: returns true when 'done' is to be called.
      * NULL: always. */
     bool (*on_answer)(struct op *op, const void *response);
@@ -82,7 +81,7 @@ int op_wait_begin(struct op_wait *wait, const struct pirene *db) MUST_CHECK;
 /* Nothing was begun: an empty result with the error, which is returned. */
 int op_wait_refused(int error, struct pirene_result *result);
 
-/* The callback that ends the wait; its context is the op_wait. */
+/* The callback that ends the wait; its context is the op_wait, which takes the op with the result. */
 void op_wait_done(void *context, const struct pirene_result *result);
 
 /* Wait, and give the result, or free it with 'result' NULL. Returns its error. */
