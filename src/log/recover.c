@@ -286,6 +286,7 @@ static int segment_replay(struct recovery *r, const struct mlog_live *live)
     struct mlog_pos begin = {live->number, 0};
     bool is_kept = !r->tail.is_begun && mlog_replay_judge(&r->replay, begin) == MLOG_CORRUPT;
     if (is_kept) rc = segment_push(r, live->number, file);
+    is_kept = is_kept && rc == 0; /* Else the file is still ours. */
 
     struct mlog_scan scan;
     uint32_t end = live->end;

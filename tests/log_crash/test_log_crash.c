@@ -29,7 +29,7 @@
 #include "log_crash/story.h"
 
 #ifndef LIVES
-#define LIVES 20 /* Of chance, beside the one that is written down. */
+#define LIVES 8 /* Of chance, beside the one that is written down. */
 #endif
 
 enum { OPEN_MAX = 64, SUBSET_MAX = 6, RANDOM_SUBSETS = 64, NESTED_EVERY = 23 };
@@ -226,7 +226,7 @@ static void test_every_crash_of_a_synced_log(void **state)
 static void test_every_crash_of_an_unsynced_log(void **state)
 {
     (void)state;
-    lives_check(LOG_SYNC_OS, LIVES / 10);
+    lives_check(LOG_SYNC_OS, LIVES / 8);
 }
 
 int main(void)
