@@ -452,7 +452,7 @@ static void on_saved(struct control_save *save)
     struct stream_save *ss = LIST_ENTRY(save, struct stream_save, save);
     struct stream *s = ss->stream;
     struct dup_event event = {.type = DUP_SAVED};
-    event.saved.decree = ss->save.rc == 0 ? (uint64_t)ss->save.confirm.confirmed : 0;
+    event.saved.decree = ss->save.rc == 0 ? (uint64_t)ss->save.confirm.confirmed : DUP_NOT_SAVED;
     mem_free(ss);
     if (s == NULL) return;
     s->save = NULL;
@@ -463,7 +463,7 @@ static void on_saved(struct control_save *save)
 static bool save_failed(struct dup_event *next)
 {
     *next = (struct dup_event){.type = DUP_SAVED};
-    next->saved.decree = 0;
+    next->saved.decree = DUP_NOT_SAVED;
     return true;
 }
 

@@ -46,6 +46,8 @@ enum {
     DUP_PARKED_RETRY_MS = 30000,   /* A record that the remote refused is offered again. */
 };
 
+#define DUP_NOT_SAVED UINT64_MAX /* For a decree, in DUP_SAVED. */
+
 enum dup_state {
     DUP_PAUSED,
     DUP_CONNECTING, /* Looking for the remote table. */
@@ -98,7 +100,7 @@ enum dup_event_type {
     DUP_SCANNED,      /* A piece of it. */
     DUP_SCAN_FAILED,
     DUP_ANSWERED, /* A request has ended. */
-    DUP_SAVED,    /* The meta group holds our progress. */
+    DUP_SAVED,    /* The meta group holds our progress; DUP_NOT_SAVED: it does not. */
     DUP_TICKED,   /* dup_deadline_ms() has come, or DUP_DO_STEP was asked for. */
 };
 
@@ -197,6 +199,7 @@ struct dup {
     uint64_t epoch; /* Grows when everything under way is forgotten. */
     struct dup_remote remote;
     bool is_routed, is_routing, is_reading, is_saving, is_scan_open;
+    bool owes_snapshot; /* The meta group does not know yet that the snapshot is over there. */
 
     uint64_t committed; /* Of the replica. */
     uint64_t read;      /* Newest decree taken into the window. */

@@ -76,6 +76,7 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->committed = e->started.committed;
     d->read = d->confirmed;
     d->snapshot_decree = 0;
+    d->owes_snapshot = e->started.needs_snapshot;
     d->is_routed = false;
     d->reason[0] = '\0';
     d->save_at_ms = 0;
@@ -267,7 +268,9 @@ static void on_answered(struct dup *d, const struct dup_event *e, struct dup_eff
 static void on_saved(struct dup *d, const struct dup_event *e)
 {
     d->is_saving = false;
-    if (e->saved.decree > d->saved && e->saved.decree <= d->confirmed) d->saved = e->saved.decree;
+    if (e->saved.decree > d->confirmed) return; /* DUP_NOT_SAVED, or of an earlier start. */
+    d->owes_snapshot = false;
+    if (e->saved.decree > d->saved) d->saved = e->saved.decree;
 }
 
 /* ---- What can be done now? ---- */
@@ -299,10 +302,17 @@ static void pump_read(struct dup *d, struct dup_effects *out)
                              .size = DUP_READ_SIZE_MAX});
 }
 
+/* The snapshot has arrived and nobody was told: also that of a partition where nothing was ever written,
+ * whose decrees are all 0. */
+static bool has_snapshot_to_tell(const struct dup *d)
+{
+    return d->owes_snapshot && d->state == DUP_LIVE && d->confirmed >= d->snapshot_decree;
+}
+
 /* Progress goes to the meta group now and then: it costs a sync there, and only a restart needs it. */
 static void pump_save(struct dup *d, uint64_t now_ms, struct dup_effects *out)
 {
-    if (d->is_saving || d->saved == d->confirmed) return;
+    if (d->is_saving || (d->saved == d->confirmed && !has_snapshot_to_tell(d))) return;
     if (d->save_at_ms == 0) d->save_at_ms = now_ms + DUP_SAVE_INTERVAL_MS;
     if (now_ms < d->save_at_ms) return;
     d->save_at_ms = 0;

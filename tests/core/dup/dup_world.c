@@ -116,7 +116,10 @@ static void perform(struct world *w, const struct dup_effect *e, bool *again)
     case DUP_DO_SCAN_CLOSE: w->has_scan = w->has_scan_open = false; break;
     case DUP_DO_SEND: keep_request(w, e); break;
     case DUP_DO_ANNOUNCE: w->announced = e->first; break;
-    case DUP_DO_SAVE: w->save_asked = e->first; break;
+    case DUP_DO_SAVE:
+        w->save_asked = e->first;
+        w->has_save = true;
+        break;
     case DUP_DO_STEP: *again = true; break;
     }
 }
@@ -253,10 +256,11 @@ bool world_answer_request(struct world *w, uint32_t index, int rc)
 
 static bool answer_save(struct world *w)
 {
-    if (w->save_asked == 0) return false;
+    if (!w->has_save) return false;
     struct dup_event event = {.type = DUP_SAVED};
     event.saved.decree = w->save_asked;
-    w->save_asked = 0;
+    w->has_save = false;
+    w->saves++;
     world_step(w, event);
     return true;
 }

@@ -34,9 +34,10 @@ struct world {
     struct world_request pending[WORLD_PENDING_MAX];
     uint32_t pending_count;
     struct dup_effect route, read, scan; /* Asked and not answered; type -1: none. */
-    bool has_route, has_read, has_scan, has_scan_open;
+    bool has_route, has_read, has_scan, has_scan_open, has_save;
     uint64_t announced, save_asked;
     uint32_t scan_at;
+    uint32_t saves; /* Answered. */
     uint64_t sends;
 };
 

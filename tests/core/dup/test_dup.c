@@ -156,6 +156,18 @@ static void test_snapshot_then_log(void **state)
     assert_memory_equal(w->remote, w->source, sizeof w->remote);
 }
 
+/* A partition in which nothing was ever written has nothing to send, but the metas wait to hear that its
+ * snapshot is over there: they are told, once. */
+static void test_empty_snapshot_is_told(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, true);
+    world_settle(w);
+    assert_int_equal(w->dup.state, DUP_LIVE);
+    assert_int_equal(w->saves, 1);
+    assert_false(w->dup.owes_snapshot);
+}
+
 /* The log lost what the remote needs: the stream says "resync needed" and repairs itself. */
 static void test_lost_log_is_repaired(void **state)
 {
@@ -295,6 +307,7 @@ int main(void)
         STORY(test_refused_record_blocks_no_other),
         STORY(test_large_request_is_split),
         STORY(test_snapshot_then_log),
+        STORY(test_empty_snapshot_is_told),
         STORY(test_lost_log_is_repaired),
         STORY(test_remote_splits),
         cmocka_unit_test(test_any_order_converges),
