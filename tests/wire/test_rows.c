@@ -30,7 +30,7 @@ static void test_key_parts(void **state)
         struct slice hash_key = slice_of(long_key, rows[i].hash_size);
         struct slice sort_key = slice_of("sorts", rows[i].sort_size);
         struct buf raw = {0};
-        struct key_parts parts;
+        struct key_parts parts = {0};
         key_append(&raw, hash_key, sort_key);
         assert_int_equal(key_split(buf_slice(&raw), &parts), 0);
         assert_true(slice_equal(parts.hash_key, hash_key));
