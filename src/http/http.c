@@ -8,13 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-
-#ifndef PIRENE_VERSION_TEXT
-#define PIRENE_VERSION_TEXT "0.1.0"
-#endif
-#ifndef PIRENE_COMMIT_TEXT
-#define PIRENE_COMMIT_TEXT "unknown"
-#endif
+#include "obs/version.h"
 
 enum {
     CONNECTIONS_MAX = 64,

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/admin_service.h"
 #include "node/meta_service.h"
 #include "node/node_impl.h"
 #include "obs/logger.h"
@@ -84,6 +85,7 @@ void control_on_request(struct node *n, struct rpc_request *request)
     else if (n->service == NULL || n->is_closing)
         rpc_reply_error(request, WIRE_ERR_SERVICE_NOT_ACTIVE);
     else if (meta_service_serves(request->frame.code)) meta_service_on_request(n->service, request);
+    else if (admin_service_serves(request->frame.code)) admin_service_on_request(n, request);
     else rpc_reply_error(request, WIRE_ERR_HANDLER_NOT_FOUND);
 }
 
@@ -273,6 +275,7 @@ void control_start(struct io_post *post)
     struct err e = {0};
     note_recovered(n);
     io_address_print(n->address, n->advertised);
+    n->started_us = io_now(n->io).wall_us;
     int rc = start_log(n, &e);
     if (rc == 0) rc = start_workers(n, &e);
     if (rc == 0) rc = hand_over_replicas(n, &e);

@@ -67,6 +67,11 @@ static inline bool meta_is_frozen(const struct meta_service *s)
 /* One less to wait for; frees a service that is closing when it was the last. */
 void meta_service_release(struct meta_service *s);
 
+/* ---- meta_tables.c ---- */
+
+/* All that is said about a table; lists are in 'arena'. False: no memory. */
+bool meta_table_info(const struct meta_table *t, struct arena *arena, struct app_info *to);
+
 /* ---- meta_cluster.c ---- */
 
 /* A node's address in both forms; nobody for an id that is unknown. 'host' is in 'arena'. */

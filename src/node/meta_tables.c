@@ -88,7 +88,7 @@ void meta_query_config(struct meta_service *s, struct rpc_request *request, cons
 
 /* ---- Which tables there are ------------------------------------------------------------------ */
 
-static bool info_fill(const struct meta_table *t, struct arena *arena, struct app_info *to)
+bool meta_table_info(const struct meta_table *t, struct arena *arena, struct app_info *to)
 {
     *to = (struct app_info){
         .set = APP_INFO_HAS_ALL,
@@ -136,7 +136,7 @@ static enum wire_error infos_fill(const struct meta *m, const struct list_apps_r
         if (err != WIRE_ERR_OK) return err;
         if (!matches || (asked->status != AS_INVALID && asked->status != (int32_t)t->status))
             continue;
-        if (!info_fill(t, arena, &to->items[to->count++])) return WIRE_ERR_CAPACITY_EXCEEDED;
+        if (!meta_table_info(t, arena, &to->items[to->count++])) return WIRE_ERR_CAPACITY_EXCEEDED;
     }
     return WIRE_ERR_OK;
 }
@@ -215,7 +215,7 @@ static void on_recalled(struct meta_service *s, struct rpc_request *request, con
     (void)args;
     struct recall_app_response response = {.err = wire_error_name(result->err)};
     const struct meta_table *t = meta_table_by_id(s->node->meta, result->table_id);
-    if (result->err == WIRE_ERR_OK && t != NULL && !info_fill(t, &request->arena, &response.info))
+    if (result->err == WIRE_ERR_OK && t != NULL && !meta_table_info(t, &request->arena, &response.info))
         response.info = (struct app_info){.app_id = t->id};
     meta_reply(request, &response);
 }

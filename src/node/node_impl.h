@@ -5,6 +5,8 @@
  *     worker.c       a worker loop
  *     replica*.c     one partition
  *     stream*.c      one duplication of one partition
+ *     admin_*.c      what the server is asked about itself (on the control loop)
+ *     survey.c       ... and what its workers know about that
  *     meta_*.c       the meta role's rpcs (on the control loop) */
 #pragma once
 #include "core/meta/meta.h"
@@ -37,6 +39,7 @@ struct node {
     uint64_t node_id;
     uint8_t cluster_id;
     char advertised[IO_ADDRESS_TEXT_SIZE];
+    uint64_t started_us; /* Wall clock. */
     struct io_address address;
     struct kv_sources sources;
     struct store_env *store_env;

@@ -16,6 +16,7 @@
 #include "kv/write.h"
 #include "log/log.h"
 #include "node/assignment.h"
+#include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/server.h"
 #include "store/store.h"
@@ -73,6 +74,7 @@ struct replica {
     int state_rc;
 
     struct replica_metrics metrics;
+    struct survey_mark read_mark, write_mark;
     struct metric_entity entity;
 };
 

@@ -8,6 +8,7 @@
 #include "io/io.h"
 #include "log/log.h"
 #include "node/assignment.h"
+#include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/cluster.h"
 
@@ -61,6 +62,7 @@ struct stream {
     bool is_closing;
     uint32_t busy; /* Things under way that point here. */
     struct stream_metrics metrics;
+    struct survey_mark sent_mark;
     struct metric_entity entity;
 };
 
