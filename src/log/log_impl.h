@@ -24,6 +24,7 @@
 enum {
     LOG_PATH_SIZE = 4096,     /* Bytes of a path, its NUL included. */
     LOG_GROUP_SIZE = 8 << 20, /* Bytes of mutations after which a group is closed. */
+    LOG_ZERO_SIZE = 1 << 20,  /* Bytes that are made ready at once behind the end (write.c). */
     LOG_FILE_SIZE_MAX =
         1 << 30, /* Bytes that are looked at of any file: the largest segment, and room
                                   * for a tail of two. */
@@ -36,6 +37,7 @@ enum {
 struct log_segment {
     struct mlog_segment core;
     struct io_file *file;
+    uint32_t zeroed; /* Bytes up to here exist, written or zero (write.c). */
     bool is_durable; /* Its entry in the directory was synced. */
     bool is_synced;  /* All its bytes were, after the last was written. */
 };
