@@ -96,7 +96,7 @@ find src sim fuzz include -name '*.[ch]' -print0 | sort -z |
         if (match($0, /"[^"]+"/)) {
             header = substr($0, RSTART + 1, RLENGTH - 2)
             if (header !~ /\// || room_of(header) == room_of(file)) next # Its own room, or include/.
-            if (header ~ /_impl\.h$/)
+            if (header ~ /_impl\.h$/ && row !~ /^sim/) # The simulator looks inside.
                 print where ": \"" header "\" is for its own room only"
             else if (!listed(header, rooms[row]))
                 print where ": " row " may not know \"" header "\""

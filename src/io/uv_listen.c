@@ -124,7 +124,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     struct io_listener *listener = poll->data;
     io_uv_awake(listener->loop);
     for (int i = 0; i < ACCEPTS_MAX; i++) {
-        struct sockaddr_in peer;
+        struct sockaddr_in peer = {0};
         socklen_t size = sizeof peer;
         int fd =
             accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -256,7 +256,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
  * then TCP lets it meet itself, and keeps the server that comes back from its own port. */
 static bool is_self(int fd)
 {
-    struct sockaddr_in here, there;
+    struct sockaddr_in here = {0}, there = {0};
     socklen_t here_size = sizeof here, there_size = sizeof there;
     return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
            getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 &&
@@ -331,7 +331,7 @@ static int room_make(struct io_tcp *tcp)
     size_t capacity = (tcp->need > 2 * left ? tcp->need : 2 * left) + ROOM_MIN;
     struct chunk *chunk = chunk_new(capacity > CHUNK_SIZE ? capacity : CHUNK_SIZE);
     if (chunk == NULL) return E_NOMEM;
-    if (left > 0) memcpy(chunk->data, tcp->in->data + tcp->in_begin, left);
+    if (tcp->in != NULL) memcpy(chunk->data, tcp->in->data + tcp->in_begin, left);
     chunk_unref(tcp->in);
     tcp->in = chunk;
     tcp->in_begin = 0;

@@ -13,7 +13,7 @@ enum {
     NAME_SIZE_MAX = 1024,
 };
 
-static void on_query_done(struct cluster_call *query, const struct rpc_answer *answer);
+static void on_query_done(struct cluster_call *call, const struct rpc_answer *answer);
 static void step(struct cluster_table *t, struct route_event event);
 
 /* ---- Opening and closing --------------------------------------------------------------------- */

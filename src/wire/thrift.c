@@ -549,10 +549,10 @@ static void write_wrapper(const struct writer *w, int16_t id, const struct schem
                           const void *in)
 {
     if (is_nothing(schema)) return;
-    const struct field *bare = schema->is_bare ? schema->fields : NULL;
-    buf_append_u8(w->to, bare != NULL ? kinds[bare->kind].wire_type : (uint8_t)WIRE_STRUCT);
+    const struct field *bare = schema->fields; /* Only where there is no struct around it. */
+    buf_append_u8(w->to, schema->is_bare ? kinds[bare->kind].wire_type : (uint8_t)WIRE_STRUCT);
     buf_append_be16(w->to, (uint16_t)id);
-    if (bare != NULL) write_value(w, bare, bare->kind, (const char *)in + bare->offset);
+    if (schema->is_bare) write_value(w, bare, bare->kind, (const char *)in + bare->offset);
     else write_struct(w, schema, in);
     buf_append_u8(w->to, WIRE_STOP);
 }

@@ -1,7 +1,6 @@
 /* src/core/dup/step.c: one stream, event by event (docs/duplication.md, D1 to D12). After every event
  * the stream asks itself the same question: what can be done now? (pump) So no order of events, of
  * commit, read, answer and failure, can leave something undone with nobody to wake it. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -44,7 +43,11 @@ static void push(struct dup *d, struct dup_effects *out, struct dup_effect effec
 
 static void reason_set(struct dup *d, const char *what, int rc, const char *why)
 {
-    (void)snprintf(d->reason, sizeof d->reason, "%s: %s", what, why != NULL ? why : err_text(rc));
+    struct err e = {0};
+    (void)err_set(&e, rc, "%s: %s", what, why != NULL ? why : err_text(rc));
+    size_t size = strnlen(e.text, sizeof d->reason - 1); /* Cut is fine: it is for people. */
+    memcpy(d->reason, e.text, size);
+    d->reason[size] = '\0';
 }
 
 static void wait_after_failure(struct dup *d, uint64_t now_ms)
