@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/node_dir.h"
 #include "node/node_identity.h"
 #include "node/node_impl.h"
 #include "obs/logger.h"
@@ -134,7 +135,7 @@ static int open_replicas(struct node *n, struct recovery *rec)
 {
     char dir[CONFIG_TEXT_SIZE + 16];
     (void)snprintf(dir, sizeof dir, "%s/replicas", n->config.data_dir);
-    int rc = io_dir_make(n->io, dir);
+    int rc = node_dir_make(n->io, dir);
     if (rc == 0) rc = io_dir_list(n->io, dir, on_replica_dir, rec);
     if (rc != 0) return err_set(rec->e, rc, "%s: %s", dir, err_text(rc));
     return rec->rc;
@@ -166,7 +167,7 @@ static uint64_t wall_us(void *context)
 static int open_data_dir(struct node *n, struct err *e)
 {
     char path[CONFIG_TEXT_SIZE + 16];
-    int rc = io_dir_make(n->io, n->config.data_dir);
+    int rc = node_dir_make(n->io, n->config.data_dir);
     if (rc != 0) return err_set(e, rc, "data directory %s: %s", n->config.data_dir, err_text(rc));
     (void)snprintf(path, sizeof path, "%s/lock", n->config.data_dir);
     rc = io_lock(n->io, path);

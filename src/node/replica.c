@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "kv/apply.h"
+#include "node/node_dir.h"
 #include "node/node_impl.h"
 #include "node/replica_state.h"
 #include "node/stream.h"
@@ -72,7 +73,7 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
     r->dir = mem_alloc(strlen(dir) + 1);
     if (r->dir == NULL) goto failed;
     memcpy(r->dir, dir, strlen(dir) + 1);
-    rc = io_dir_make(io, dir);
+    rc = node_dir_make(io, dir);
     if (rc == 0) rc = replica_state_load(io, dir, &saved);
     if (rc != 0) goto failed;
     rc = kv_scans_init(&r->scans, KV_SCANS_COUNT_DEFAULT, KV_SCANS_SIZE_DEFAULT, io_seed(io));
