@@ -45,7 +45,6 @@ static void on_remove(void *context, const char *path)
     store_sim_remove(c->stores, path);
 }
 
-
 /* Flushes and compactions happen when they like. */
 static void on_background(void *context)
 {

@@ -27,7 +27,7 @@ struct sim_cluster {
 
     struct node *node; /* NULL: none runs. In the memory of its process. */
     bool is_ready;
-    bool is_closed; /* node_close() has ended. */
+    bool is_closed;     /* node_close() has ended. */
     struct err failure; /* Why it could not start; code 0: it could. */
     uint64_t flush_us;  /* A step of the stores' background comes about this often. */
 };

@@ -18,12 +18,13 @@ struct io_file {
 
 /* ---- Paths ---- */
 
-/* One '/' at the front, none at the end, none doubled. Returns 0 or E_IO, as a system that finds a
- * name too long. */
+/* One '/' at the front, none at the end, none doubled; "." is the root, where every process stands.
+ * Returns 0 or E_IO, as a system that finds a name too long. */
 static int tidy(const char *path, char *out)
 {
     size_t size = 0;
     out[size++] = '/';
+    if (strcmp(path, ".") == 0) path = "";
     for (; *path != '\0'; path++) {
         if (*path == '/' && out[size - 1] == '/') continue;
         if (size + 1 >= SIM_PATH_SIZE) return E_IO;
