@@ -284,6 +284,8 @@ static rocksdb_options_t *db_options_new(struct store_env *env)
     rocksdb_options_t *o = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(o, 1);
     rocksdb_options_set_create_missing_column_families(o, 1);
+    /* Write table files out as they grow: one large sync at their end would hold up the log's. */
+    rocksdb_options_set_bytes_per_sync(o, 1 << 20);
     rocksdb_options_set_atomic_flush(o, 1);
     rocksdb_options_set_env(o, env->threads);
     rocksdb_options_set_allow_concurrent_memtable_write(o, 0); /* One writer: its owner's loop. */
