@@ -359,6 +359,11 @@ static int modify(struct cli *cli, const struct args *args, enum duplication_sta
         rc = err_set(&e, E_INVALID, "'%s' is no id: pirene dup list", args_at(args, 1));
     if (rc == 0) rc = cli_client(cli, &client, &e);
     if (rc == 0) rc = admin_dup_modify(client, table, (int32_t)id, status, &e);
+    if (rc == E_INVALID && client != NULL)
+        rc = err_set(&e, E_STATE,
+                     "duplication %ld of table %s cannot be %s now: while it sends its "
+                     "snapshot it can only be removed (pirene dup list %s)",
+                     id, table, said, table);
     if (rc != 0) return cli_fail(cli, &e);
     json_t *facts = json_new();
     json_set_text(facts, "table", table);
@@ -375,7 +380,7 @@ int dup_pause_run(struct cli *cli, const struct args *args)
 
 int dup_resume_run(struct cli *cli, const struct args *args)
 {
-    return modify(cli, args, DS_LOG, "shipping");
+    return modify(cli, args, DS_LOG, "resumed");
 }
 
 int dup_remove_run(struct cli *cli, const struct args *args)

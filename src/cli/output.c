@@ -193,6 +193,10 @@ void json_set_int(json_t *o, const char *name, int64_t value)
 void json_set_real(json_t *o, const char *name, double value, unsigned decimals)
 {
     double scale = pow(10, decimals);
+    if (decimals == 0) {
+        json_set_int(o, name, (int64_t)round(value));
+        return;
+    }
     json_set_json(o, name, json_real(round(value * scale) / scale));
 }
 
