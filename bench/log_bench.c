@@ -2,9 +2,9 @@
  *
  *     log_bench DIR [SECONDS]
  *
- * For both policies and some numbers of writers, each with one record of 200 bytes on its way at any
- * time: records per second, and the time from submission to completion as its loop sees it. DIR is made,
- * and removed afterwards. One line per run:
+ * For both policies and some numbers of writers, each with one record of 200 bytes on its way at
+ * any time: records per second, and the time from submission to completion as its loop sees it. DIR
+ * is made, and removed afterwards. One line per run:
  *     sync=group writers=1 records/s=... p50_us=... p99_us=... max_us=... records/sync=... */
 #include <inttypes.h>
 #include <stdio.h>

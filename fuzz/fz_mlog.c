@@ -1,11 +1,11 @@
 /* fuzz/fz_mlog.c: bytes as a segment or a backlog file of the mutation log.
  *
- *     byte 0        bit 0: make the checksums of blocks right again, bit 1: those of records too, so that
- *                   what lies behind them is reached
- *     bytes 8..     the file (8: its blocks are aligned as on disk)
+ *     byte 0      bit 0: make the checksums of blocks right again, bit 1: those of records too, so
+ *                 that what lies behind them is reached
+ *     bytes 8..   the file
  *
- * Scanning ends, finds the same through large and small windows, never gives a record whose checksum is
- * wrong, and replay hands each replica decrees without a hole. */
+ * Scanning ends, finds the same through large and small windows, never gives a record whose
+ * checksum is wrong, and replay hands each replica decrees without a hole. */
 #include <stdlib.h>
 
 #include "base/check.h"

@@ -3,9 +3,9 @@
  *     dir/backlog/2.7.0000000000000005      of partition 2.7, from segment 5: decrees [100, 240]
  *     dir/backlog/2.7.0000000000000006      from segment 6: decrees [241, 300]
  *
- * A file is written under another name, synced, renamed, and the directory synced: under its own name it
- * is always whole, and never changes again. It begins with a block that says its decrees; its number
- * is that of the segment it was made from.
+ * A file is written under another name, synced, renamed, and the directory synced: under its own
+ * name it is always whole, and never changes again. It begins with a block that says its decrees;
+ * its number is that of the segment it was made from.
  * Source: docs/mutation-log.md, rules L19 and L20. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -244,8 +244,9 @@ done:
     return rc;
 }
 
-/* The segment that the file was made from may still be there. If all is well the file is dropped, to
- * be made again: perhaps it is only in the page cache. Else it may be worth more than the segment. */
+/* The segment that the file was made from may still be there. If all is well the file is dropped,
+ * to be made again: perhaps it is only in the page cache. Else it may be worth more than the
+ * segment. */
 static void segment_note(struct log *l, struct log_backlog_file *file)
 {
     struct mlog_segment *segment = mlog_segment_find(&l->space, file->number);

@@ -1,5 +1,5 @@
-/* src/log/encode.c: what is staged becomes blocks in the writer's buffer. Nothing else changes, so a
- * group whose writing fails can be forgotten.
+/* src/log/encode.c: what is staged becomes blocks in the writer's buffer. Nothing else changes, so
+ * a group whose writing fails can be forgotten.
  *
  *     | head of a new segment | block | block |        each block says who was in the one before
  */

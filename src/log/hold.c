@@ -1,7 +1,7 @@
 /* src/log/hold.c: what replicas still need, and what they are told in return.
  *
- * Both directions are one message that is in the air at most once: what changes meanwhile is read when
- * it arrives. So a replica may report every confirmed decree, and no memory is needed for it. */
+ * Both directions are one message that is in the air at most once: what changes meanwhile is read
+ * when it arrives. So a replica may report every confirmed decree, and no memory is needed. */
 #include "log/log_impl.h"
 
 /* ---- The log speaks to the replica ---- */

@@ -5,19 +5,20 @@
  *     replicas --log_hold: "I still need what is above..."--> freeing of segments, backlog files
  *
  *     dir/log.<segment>                        64 MiB each, shared by all
- *     dir/backlog/<app>.<partition>.<segment>  what only slow shippers still need, one partition's each
+ *     dir/backlog/<app>.<partition>.<segment>  one partition's: what only slow shippers still need
  *
  * What is promised:
- *   - on_done with 0 under LOG_SYNC_GROUP: the records survive kill and power loss. Under LOG_SYNC_OS
- *     they survive the process; the system writes them back when it likes.
- *   - E_NOSPACE: nothing of the batch remains, later batches may succeed. Any other failure is final
- *     for this log (the disk): it and everything after it ends with E_IO; no file is synced again.
+ *   - on_done with 0 under LOG_SYNC_GROUP: the records survive kill and power loss. Under
+ *     LOG_SYNC_OS they survive the process; the system writes them back when it likes.
+ *   - E_NOSPACE: nothing of the batch remains, later batches may succeed. Any other failure is
+ *     final for this log (the disk): it and everything after it ends with E_IO; no file is synced
+ *     again.
  *   - A record is kept until log_hold() said that neither the store nor a shipper needs it.
  *   - Damage costs only the partitions whose records it held.
  *
- * The life of a log: log_open(), blocking, recovers; log_start() opens the writer loop; log_stop() ends
- * what is under way; log_close(). Threads: each function and callback says its own. One directory
- * belongs to one process: the caller sees to it.
+ * The life of a log: log_open(), blocking, recovers; log_start() opens the writer loop; log_stop()
+ * ends what is under way; log_close(). Threads: each function and callback says its own. One
+ * directory belongs to one process: the caller sees to it.
  * Source: docs/mutation-log.md, rules L1 to L24. */
 #pragma once
 #include <stdatomic.h>
@@ -52,7 +53,7 @@ struct log_options {
     uint64_t backlog_size_max; /* Bytes of all backlog files; above, on_backlog_over. */
 };
 
-/* ---- Opening: recovery ---------------------------------------------------------------------------- */
+/* ---- Opening: recovery ----------------------------------------------------------------------- */
 
 /* A replica on this disk, as its store was opened. */
 struct log_replica {
@@ -61,22 +62,23 @@ struct log_replica {
 };
 
 struct log_replay_handler {
-    /* A mutation above the store's durable decree, in the order of the log: per replica decrees follow
-     * each other; one that comes again replaces the earlier and all above it. 'mutation' is as it was
-     * submitted, borrowed. Returns 0 or a code that ends log_open(). */
+    /* A mutation above the store's durable decree, in the order of the log: per replica decrees
+     * follow each other; one that comes again replaces the earlier and all above it. 'mutation' is
+     * as it was submitted, borrowed. Returns 0 or a code that ends log_open(). */
     int (*on_record)(void *context, struct gpid gpid, uint64_t decree, uint64_t ballot,
                      struct slice mutation);
 
-    /* Records of this replica above 'decree' were there and cannot be read: it must be learned again
-     * from another, and must not serve. 'why' is one line. Comes at the end, once per replica. */
+    /* Records of this replica above 'decree' were there and cannot be read: it must be learned
+     * again from another, and must not serve. 'why' is one line. Comes at the end, once per
+     * replica. */
     void (*on_damaged)(void *context, struct gpid gpid, uint64_t decree, const char *why);
 };
 
 /* Recover what is in options->dir and begin a new segment. Blocking; before the loops that serve.
- * 'replicas' are all that live on this disk: records of others are of no use and will be freed. Nothing
- * of theirs is freed before their first log_hold_set().
- * Returns 0 and gives '*out'; or with nothing left open E_IO, E_NOSPACE, E_NOMEM, E_INVALID (options),
- * or what on_record returned. Damage is no failure. */
+ * 'replicas' are all that live on this disk: records of others are of no use and will be freed.
+ * Nothing of theirs is freed before their first log_hold_set().
+ * Returns 0 and gives '*out'; or with nothing left open E_IO, E_NOSPACE, E_NOMEM, E_INVALID
+ * (options), or what on_record returned. Damage is no failure. */
 int log_open(struct io *io, const struct log_options *options, const struct log_replica *replicas,
              size_t replica_count, const struct log_replay_handler *handler, void *context,
              struct log **out, struct err *e) MUST_CHECK;
@@ -91,15 +93,15 @@ struct log_stop {
     struct log *log;     /* The log's. */
 };
 
-/* Write what was submitted, end the work in the background, note that all is durable. Afterwards, or
- * with reads under way, nothing may be asked of the log any more. 'stop' lives until on_stopped. */
+/* Answer what was asked before, end the work in the background, note that all is durable. Nothing
+ * may be submitted or read after this call. 'stop' lives until on_stopped. On its loop. */
 void log_stop(struct log *l, struct log_stop *stop);
 
-/* Stop the loop, close the files, free. Blocking; not on the writer loop; stopped before, unless it was
- * never started. Accepts NULL. */
+/* Stop the loop, close the files, free. Blocking; not on the writer loop; stopped before, unless it
+ * was never started. Loops that may still call log_hold_set() were closed before. Accepts NULL. */
 void log_close(struct log *l);
 
-/* ---- Writing -------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* One mutation on its way into the log. */
 struct log_entry {
@@ -114,10 +116,10 @@ struct log_batch {
     struct io_loop *loop; /* Where on_done is called. */
     struct log_entry *entries;
     size_t count; /* At least 1. */
-    /* 0; E_NOSPACE, E_NOMEM, E_LIMIT (more than LOG_BATCH_SIZE_MAX): nothing of it remains; or E_IO:
-     * final, what is on the disk is unknown. Batches of one loop end in the order of their submission.
-     * After a decree of a replica was refused, higher ones are refused too, with E_NOSPACE, until it
-     * comes again: so what the log holds has no holes. */
+    /* 0; E_NOSPACE, E_NOMEM, E_LIMIT (more than LOG_BATCH_SIZE_MAX): nothing of it remains; or
+     * E_IO: final, what is on the disk is unknown. Batches of one loop end in the order of their
+     * submission. After a decree of a replica was refused, higher ones are refused too, with
+     * E_NOSPACE, until it comes again: so what the log holds has no holes. */
     void (*on_done)(struct log_batch *batch, int rc);
 
     struct io_post post;   /* The log's. */
@@ -129,7 +131,7 @@ struct log_batch {
 /* Append the entries in their order. Any thread that is a loop's. Never fails by itself. */
 void log_submit(struct log *l, struct log_batch *batch);
 
-/* ---- Reading back --------------------------------------------------------------------------------- */
+/* ---- Reading back ---------------------------------------------------------------------------- */
 
 struct log_read {
     /* The question, the caller's. */
@@ -160,7 +162,7 @@ struct log_read {
  * loop's. 'r' lives until on_done. */
 void log_read(struct log *l, struct log_read *r);
 
-/* ---- Keeping and freeing -------------------------------------------------------------------------- */
+/* ---- Keeping and freeing --------------------------------------------------------------------- */
 
 #define LOG_NO_SHIPPER UINT64_MAX
 
@@ -168,20 +170,20 @@ struct log_hold;
 
 /* Called on hold->loop, never from inside a call. */
 struct log_hold_handler {
-    /* This replica's unflushed records are the oldest that keep a log that has grown too large: flush
-     * its store, then log_hold_set(). Asked again when a new segment begins. */
+    /* This replica's unflushed records are the oldest that keep a log that has grown too large:
+     * flush its store, then log_hold_set(). Asked again when a new segment begins. */
     void (*on_flush_wanted)(struct log_hold *hold);
 
-    /* The backlog files passed their budget and this replica has the most of them: give up the slowest
-     * duplication ("resync needed"), then log_hold_set(). Asked once until then. */
+    /* The backlog files passed their budget and this replica has the most of them: give up the
+     * slowest duplication ("resync needed"), then log_hold_set(). Asked once until then. */
     void (*on_backlog_over)(struct log_hold *hold);
 
     /* The disk failed: nothing will be written to it again, nor freed. Once. */
     void (*on_failed)(struct log_hold *hold);
 };
 
-/* A replica's hand on the log. Lives inside the replica, from log_hold_init() until log_forget() has
- * called back; or until log_stop() has, and hold->loop has run what was posted to it before. */
+/* A replica's hand on the log. Lives inside the replica, from log_hold_init() until log_forget()
+ * has called back; or until log_stop() has, and hold->loop has run what was posted to it before. */
 struct log_hold {
     struct log *log;
     struct gpid gpid;
@@ -203,15 +205,16 @@ void log_hold_init(struct log_hold *hold, struct log *l, struct gpid gpid, struc
                    const struct log_hold_handler *handler);
 
 /* Records with a decree above the lower of the two are needed: 'durable' is what the store holds
- * durably, 'confirmed' what every duplication of the table has confirmed, as it will be known after a
- * restart (LOG_NO_SHIPPER: there is none). Both may go down only to what is still there. Cheap: call it whenever one moves. */
+ * durably, 'confirmed' what every duplication of the table has confirmed, as it will be known after
+ * a restart (LOG_NO_SHIPPER: there is none). Both may go down only to what is still there. Cheap:
+ * call it whenever one moves. */
 void log_hold_set(struct log_hold *hold, uint64_t durable, uint64_t confirmed);
 
 /* The replica is gone from this disk: free all its records. Then on_forgotten, on hold->loop, after
  * which the log knows nothing of 'hold'. */
 void log_forget(struct log_hold *hold, void (*on_forgotten)(struct log_hold *hold));
 
-/* ---- Figures -------------------------------------------------------------------------------------- */
+/* ---- Figures --------------------------------------------------------------------------------- */
 
 enum { LOG_BUCKETS = 24 }; /* Bucket i counts values in [2^i, 2^(i+1)). */
 

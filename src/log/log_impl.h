@@ -12,8 +12,8 @@
  *     tidy.c      one piece of housekeeping at a time: free, move, drop
  *     backlog.c   the files of slow shippers
  *
- * Everything here is touched on the writer loop only, or before it is opened; what runs on the pool gets
- * copies and pinned files. */
+ * Everything here is touched on the writer loop only, or before it is opened; what runs on the pool
+ * gets copies and pinned files. */
 #pragma once
 #include "base/check.h"
 #include "base/mark.h"
@@ -22,13 +22,11 @@
 #include "log/log.h"
 
 enum {
-    LOG_PATH_SIZE = 4096,     /* Bytes of a path, its NUL included. */
-    LOG_GROUP_SIZE = 8 << 20, /* Bytes of mutations after which a group is closed. */
-    LOG_ZERO_SIZE = 1 << 20,  /* Bytes that are made ready at once behind the end (write.c). */
-    LOG_FILE_SIZE_MAX =
-        1 << 30, /* Bytes that are looked at of any file: the largest segment, and room
-                                  * for a tail of two. */
-    LOG_WINDOW_SIZE = 256 << 10,     /* Bytes read at once. */
+    LOG_PATH_SIZE = 4096,        /* Bytes of a path, its NUL included. */
+    LOG_GROUP_SIZE = 8 << 20,    /* Bytes of mutations after which a group is closed. */
+    LOG_ZERO_SIZE = 1 << 20,     /* Bytes that are made ready at once behind the end (write.c). */
+    LOG_FILE_SIZE_MAX = 1 << 30, /* Bytes looked at of a file: two largest segments and a batch. */
+    LOG_WINDOW_SIZE = 256 << 10, /* Bytes read at once. */
     LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
 };
 
@@ -91,11 +89,11 @@ struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_
 /* Move files whose records nobody needs to the list of those to be dropped. */
 void log_backlog_release(struct log *l, struct mlog_partition *p);
 
-/* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably. On the
- * pool. Copies up to the first record that cannot be read.
- * Returns 0 and fills first, last and size of 'file', whose gpid and number are set; E_NOTFOUND: there
- * was nothing to copy; E_BUSY: not now (no room, no memory, the segment can't be read), nothing remains;
- * E_IO: the disk is lost. */
+/* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably.
+ * On the pool. Copies up to the first record that cannot be read.
+ * Returns 0 and fills first, last and size of 'file', whose gpid and number are set; E_NOTFOUND:
+ * there was nothing to copy; E_BUSY: not now (no room, no memory, the segment can't be read),
+ * nothing remains; E_IO: the disk is lost. */
 int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
                      size_t span_count, uint64_t above, struct log_backlog_file *file) MUST_CHECK;
 
@@ -121,8 +119,8 @@ void log_window_turn(struct log_window *w, struct io_file *file);
 int log_window_scan(struct log_window *w, struct mlog_scan *s, struct mlog_scanned *out,
                     enum mlog_found *found) MUST_CHECK;
 
-/* Call 'each' for every record of 'gpid' that counts in a span, in order, until it returns other than 0,
- * which is then returned. E_CORRUPT, at the end: there was damage in the span. Blocking. */
+/* Call 'each' for every record of 'gpid' that counts in a span, in order, until it returns other
+ * than 0, which is then returned. E_CORRUPT, at the end: there was damage in the span. Blocking. */
 int log_span_read(struct log *l, struct log_window *w, struct gpid gpid,
                   const struct mlog_span *span,
                   int (*each)(void *context, const struct mlog_record *record),
@@ -216,7 +214,7 @@ struct log_tail {
     size_t count, capacity;
 };
 
-/* Create the segment that the log goes on in; its head is written by log_tail_end(). All blocking. */
+/* Create the segment that the log goes on in; log_tail_end() writes its head. All blocking. */
 int log_tail_begin(struct log_tail *t, struct log *l) MUST_CHECK;
 int log_tail_push(struct log_tail *t, struct mlog_partition *p,
                   const struct mlog_record *record) MUST_CHECK;

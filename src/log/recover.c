@@ -163,7 +163,8 @@ static int live_find(struct recovery *r)
 
 /* ---- Replay ---- */
 
-/* Note where the record lies; or, behind the last place that is known to be durable, have it copied. */
+/* Note where the record lies; or, behind the last place that is known to be durable, have it
+ * copied. */
 static int record_keep(struct recovery *r, struct mlog_partition *p,
                        const struct mlog_record *record, const struct mlog_block *block)
 {
@@ -243,18 +244,34 @@ static bool is_damage(enum mlog_found found, const struct mlog_scanned *scanned,
     return found == MLOG_FOUND_DAMAGE || !scanned->is_whole;
 }
 
+/* Is there nothing but the room that was made ahead of the next blocks? */
+static int is_room(struct recovery *r, uint32_t offset, bool *out)
+{
+    uint8_t bytes[MLOG_ALIGN * 8], any = 0;
+    size_t got = sizeof bytes;
+    for (uint64_t at = offset; got == sizeof bytes && any == 0; at += got) {
+        int rc = io_file_read(r->window.file, at, bytes, sizeof bytes, &got);
+        if (rc != 0) return rc;
+        for (size_t i = 0; i < got; i++) any |= bytes[i];
+    }
+    *out = any == 0;
+    return 0;
+}
+
 /* Replay the blocks that 's' finds. '*end' is where the log ends in this segment. */
-static int blocks_replay(struct recovery *r, struct mlog_scan *s, uint32_t *end)
+static int blocks_replay(struct recovery *r, struct mlog_scan *s, bool is_open, uint32_t *end)
 {
     for (;;) {
         struct mlog_scanned scanned;
         enum mlog_found found;
         int rc = log_window_scan(&r->window, s, &scanned, &found);
-        if (rc != 0) return fail(r, rc, s->segment, "read");
         struct mlog_pos at = {s->segment, s->end};
         if (found != MLOG_FOUND_END) at = scanned.block.at;
-        bool is_damaged = is_damage(found, &scanned, s, *end);
-        if (is_damaged && is_torn(r, at)) {
+        bool is_end = false;
+        if (rc == 0 && found == MLOG_FOUND_DAMAGE && is_open) rc = is_room(r, at.offset, &is_end);
+        if (rc != 0) return fail(r, rc, s->segment, "read");
+        bool is_damaged = !is_end && is_damage(found, &scanned, s, *end);
+        if (is_end || (is_damaged && is_torn(r, at))) {
             *end = at.offset;
             return 0;
         }
@@ -292,7 +309,7 @@ static int segment_replay(struct recovery *r, const struct mlog_live *live)
     uint32_t end = live->end;
     mlog_scan_init(&scan, l->log_id, live->number, end);
     log_window_turn(&r->window, file);
-    if (rc == 0) rc = blocks_replay(r, &scan, &end);
+    if (rc == 0) rc = blocks_replay(r, &scan, live->is_open, &end);
     if (rc == 0 && is_kept && !r->tail.is_begun) mlog_space_grow(&l->space, end);
     if (!is_kept) io_file_close(file);
     return rc;

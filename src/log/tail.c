@@ -3,10 +3,11 @@
  *     old segments  | ... synced ... S ... found, but perhaps only in the page cache ... |
  *     new segment   | head | copies of the blocks behind S |
  *
- * A process that died may have written what it never synced, or what it failed to sync: then the bytes
- * can be read, and a sync reports success without having saved them. So what lies behind the last place
- * that is known to be durable is copied into new blocks, which no sync has failed for. The head comes
- * last: until it is durable the new segment does not count, and the old ones are as they were.
+ * A process that died may have written what it never synced, or what it failed to sync: then the
+ * bytes can be read, and a sync reports success without having saved them. So what lies behind the
+ * last place that is known to be durable is copied into new blocks, which no sync has failed for.
+ * The head comes last: until it is durable the new segment does not count, and the old ones are as
+ * they were.
  * Source: docs/mutation-log.md, rule L12. */
 #include "log/log_impl.h"
 

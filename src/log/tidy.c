@@ -1,13 +1,13 @@
-/* src/log/tidy.c: housekeeping in the background, one piece at a time, decided on the writer loop and
- * done on the pool:
+/* src/log/tidy.c: housekeeping in the background, one piece at a time, decided on the writer loop
+ * and done on the pool:
  *
  *     free   the oldest segment is needed by nobody       close, unlink, sync the directory
  *     drop   a backlog file is needed by nobody           unlink, sync the directory
- *     move   the oldest segments are kept by slow shippers only, and are too many
- *                                                         copy one partition's records to its backlog
+ *     move   too many old segments are kept by shippers   copy one partition's records to its
+ *                                                         backlog, segment by segment
  *
- * Each piece ends by looking for the next. A segment goes only after its successor is durable, and each
- * unlink is durable before the next, so that after a crash the files that remain are a run.
+ * Each piece ends by looking for the next. A segment goes only after its successor is durable, and
+ * each unlink is durable before the next, so that after a crash the files that remain are a run.
  * Source: docs/mutation-log.md, rules L16 to L20. */
 #include "log/log_impl.h"
 

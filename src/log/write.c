@@ -3,9 +3,9 @@
  *     gather --> rotate? --> admit, stage --> encode --> save (write, sync) --> note --> end
  *     batches    segment     memory           blocks     once for all           index    on_done
  *
- * Nothing that the log knows changes before the group is saved, so a group that failed was never there:
- * what was written of it is cut off again, durably, before anybody is told (E_NOSPACE). When that is
- * not possible, or a write or a sync failed otherwise, the disk is lost: log_fail().
+ * Nothing that the log knows changes before the group is saved, so a group that failed was never
+ * there: what was written of it is cut off again, durably, before anybody is told (E_NOSPACE). When
+ * that is not possible, or a write or a sync failed otherwise, the disk is lost: log_fail().
  * Source: docs/mutation-log.md, rules L21 to L24. */
 #include "log/log_impl.h"
 
@@ -210,9 +210,9 @@ static int group_undo(struct log *l)
     return rc;
 }
 
-/* Let the file be there before it is written: a sync that need not save a new length, nor new places on
- * the disk, is several times faster, and does not wait for what other files have in the journal of the
- * file system. One group in many pays for those behind it. */
+/* Let the file be there before it is written: a sync that need not save a new length, nor new
+ * places on the disk, is several times faster, and does not wait for what other files have in the
+ * journal of the file system. One group in many pays for those behind it. */
 static int group_make_room(struct log *l, size_t size)
 {
     static const uint8_t zeros[LOG_ZERO_SIZE];
@@ -320,8 +320,8 @@ static void group_write(struct log *l)
     }
 }
 
-/* Under LOG_SYNC_OS the disk may fall behind, but not without end: what is behind has to be copied by a
- * recovery. Then batches wait for the sync that is under way. */
+/* Under LOG_SYNC_OS the disk may fall behind, but not without end: what is behind has to be copied
+ * by a recovery. Then batches wait for the sync that is under way. */
 static bool is_behind(const struct log *l)
 {
     return l->is_syncing && mlog_segment_newest(&l->space)->end / 2 >= l->options.segment_size;

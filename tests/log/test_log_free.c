@@ -102,7 +102,8 @@ static void test_removed_shipper_frees(void **state)
     assert_int_equal(world_stats(w).segments, 1);
 }
 
-/* A partition that wrote once and fell silent keeps the log; it is asked to flush, before others. */
+/* A partition that wrote once and fell silent keeps the log; it is asked to flush, before others.
+ */
 static void test_silent_partition_is_asked_to_flush(void **state)
 {
     struct world *w = *state;
@@ -182,8 +183,8 @@ static void test_removed_shipper_frees_backlog(void **state)
     assert_int_equal(world_files(w, "/log/backlog", "1.0."), 0);
 }
 
-/* The backlog's budget is used up: the replica with the most of it is asked to give up a shipper, the
- * log keeps everything until it has, and then goes on. */
+/* The backlog's budget is used up: the replica with the most of it is asked to give up a shipper,
+ * the log keeps everything until it has, and then goes on. */
 static void test_backlog_over_budget(void **state)
 {
     struct world *w = *state;

@@ -1,5 +1,5 @@
-/* tests/log/test_log_random.c: chance writes, flushes, ships, reads, fills the disk, kills and cuts the
- * power, also in the middle of anything; and after every restart a model is asked:
+/* tests/log/test_log_random.c: chance writes, flushes, ships, reads, fills the disk, kills and cuts
+ * the power, also in the middle of anything; and after every restart a model is asked:
  *
  *   - what was acknowledged is there (I4), replay leaves no gap (I11), nobody is damaged
  *   - what a shipper has not confirmed can be read, from log or backlog (I10, I13)

@@ -94,7 +94,8 @@ static void test_newer_ballot_replaces(void **state)
     assert_int_equal(w->parts[0].ballot[8], 2);
 }
 
-/* The disk is full: the batch is refused and leaves nothing; when there is room again it goes on. */
+/* The disk is full: the batch is refused and leaves nothing; when there is room again it goes on.
+ */
 static void test_full_disk_refuses_and_recovers(void **state)
 {
     struct world *w = *state;

@@ -1,8 +1,8 @@
 /* tests/log/world.h: a log on a simulated machine, and the sentences its stories are told in.
  *
- * Records are named by partition and decree: what they contain follows from the name, so that whatever
- * comes back can be checked. Partitions are numbered; number 3 is 1.3. Each sentence runs the world
- * until what it asked for is answered. */
+ * Records are named by partition and decree: what they contain follows from the name, so that
+ * whatever comes back can be checked. Partitions are numbered; number 3 is 1.3. Each sentence runs
+ * the world until what it asked for is answered. */
 #pragma once
 #include <stdbool.h>
 

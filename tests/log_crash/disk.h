@@ -1,12 +1,12 @@
-/* tests/log_crash/disk.h: a disk that remembers every operation, so that each state in which a crash
- * could leave it can be made and looked at.
+/* tests/log_crash/disk.h: a disk that remembers every operation, so that each state in which a
+ * crash could leave it can be made and looked at.
  *
  *     run     programs use it through io.h; every operation is recorded
- *     crash   image_make(): the first n operations happened; which of those that no sync covers
+ *     crash   disk_crash(): the first n operations happened; which of those that no sync covers
  *             reached the platter, and how whole, the caller chooses
  *
- * It is one world of io.h, linked instead of io/uv: loops are queues that world_run() empties, work is
- * done at once when its turn comes, time stands still. Only what the log uses is there. */
+ * It is one world of io.h, linked instead of io/uv: loops are queues that world_run() empties, work
+ * is done at once when its turn comes, time stands still. Only what the log uses is there. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,11 +70,11 @@ struct fate {
     enum { CUT_OLD, CUT_ZERO, CUT_NOISE } fill; /* What stands in place of the others. */
 };
 
-/* Which of the first 'count' operations are uncovered: their indexes into 'open', which has room for
- * 'room'. Returns how many; more than 'room' stops the test. */
+/* Which of the first 'count' operations are uncovered: their indexes into 'open', which has room
+ * for 'room'. Returns how many; more than 'room' stops the test. */
 size_t disk_open_ops(const struct disk *d, size_t count, size_t *open, size_t room);
 
-/* What is there after a crash behind 'count' operations on a disk that was 'before' (NULL: empty). All
- * that is covered happened; fates are those of the open ones. */
+/* What is there after a crash behind 'count' operations on a disk that was 'before' (NULL: empty).
+ * All that is covered happened; fates are those of the open ones. */
 void disk_crash(const struct disk *before, const struct disk *d, size_t count, const size_t *open,
                 const struct fate *fates, size_t open_count, struct disk *out);

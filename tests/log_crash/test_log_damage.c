@@ -1,11 +1,12 @@
 /* tests/log_crash/test_log_damage.c: every sector of a closed log, damaged in turn (I24).
  *
- * A log that was closed knows that all of it was durable: whatever is wrong with it is corruption. Then
+ * A log that was closed knows that all of it was durable: whatever is wrong with it is corruption.
+ * Then
  *   1  recovery succeeds
  *   2  a partition that isn't called damaged has every mutation it was promised
  *   3  only partitions with records in the damaged block are called damaged
- * and when more is damaged at once, 1 and 2 hold still: unless the last block, which says that all before
- * it was durable, is part of it. Then the end looks as if it had been torn by a crash. */
+ * and when more is damaged at once, 1 and 2 hold still: unless the last block, which says that all
+ * before it was durable, is part of it. Then the end looks as if it had been torn by a crash. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,13 +55,28 @@ static int place_compare(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
+/* Where the blocks of the file end: behind them is only room. */
+static uint32_t end_of(const struct content *c, uint64_t number)
+{
+    struct mlog_scan scan;
+    struct mlog_scanned scanned;
+    mlog_scan_init(&scan, 0, number, (uint32_t)c->size);
+    uint32_t end;
+    do {
+        end = scan.offset;
+    } while (mlog_scan_next(&scan, slice_of(c->data + end, c->size - end), &scanned) ==
+             MLOG_FOUND_BLOCK);
+    return end;
+}
+
 static void places_list(void)
 {
     for (int i = 0; i < told.disk.name_count; i++) {
         const struct name *name = &told.disk.names[i];
         if (strncmp(name->path, "/log/log.", 9) != 0) continue;
         uint64_t number = strtoull(name->path + 9, NULL, 16);
-        for (uint32_t at = 0; at < told.disk.files[name->file].size; at += DISK_SECTOR)
+        uint32_t end = end_of(&told.disk.files[name->file], number);
+        for (uint32_t at = 0; at < end; at += DISK_SECTOR)
             places[place_count++] = (struct place){name->file, number, at};
     }
     qsort(places, place_count, sizeof places[0], place_compare);

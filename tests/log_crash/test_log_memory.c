@@ -1,7 +1,8 @@
 /* tests/log_crash/test_log_memory.c: every allocation of the log fails once, in turn.
  *
- * A little of everything is done: open, write through several segments, move to the backlog, read, free.
- * Whatever failed: nothing breaks, what was acknowledged is there afterwards, and nobody is damaged. */
+ * A little of everything is done: open, write through several segments, move to the backlog, read,
+ * free. Whatever failed: nothing breaks, what was acknowledged is there afterwards, and nobody is
+ * damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

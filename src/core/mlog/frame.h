@@ -29,7 +29,7 @@
  *     8   4   app_id     12  4   partition_index
  *     16  8   decree          greater than 0
  *     24  8   ballot
- *     32  8   serial          1, 2, 3... over this partition's records in this log
+ *     32  8   serial          one more than that of the partition's record before, in this log
  *
  *     body of MLOG_HEAD, the first block of a segment: who and what is in the log before it
  *     0   4   crc             CRC-32C of the block's crc and the bytes after this
@@ -43,7 +43,8 @@
  *     4   4   app_id     8   4   partition_index
  *     12  8   first decree    20  8   last decree: every one between is in the file
  *
- * The record's checksum starts from its block's, so a record that strayed from another block is bad.
+ * The record's checksum starts from its block's, so a record that strayed from another block is
+ * bad.
  * Source: docs/mutation-log.md, rules L1 to L6. */
 #pragma once
 #include "base/buf.h"
@@ -66,8 +67,8 @@ enum {
     MLOG_BODY_SIZE_TARGET = 1 << 20, /* A writer begins a new block after this many bytes. */
 };
 
-/* Decrees, serials and numbers of segments stay below these, so that counting on never wraps. What lies
- * on disk and is larger is not ours. */
+/* Decrees, serials and numbers of segments stay below these, so that counting on never wraps. What
+ * lies on disk and is larger is not ours. */
 #define MLOG_COUNT_MAX   (UINT64_MAX / 2)
 #define MLOG_SEGMENT_MAX (UINT64_C(1) << 30)
 
@@ -133,17 +134,17 @@ static inline uint64_t mlog_block_size(const struct mlog_block *b)
 
 /* ---- Reading ---- */
 
-/* Read the head and the summary at the front of 'in', of which at least MLOG_FRONT_SIZE_MAX bytes or
- * all there are must be given.
+/* Read the head and the summary at the front of 'in', of which at least MLOG_FRONT_SIZE_MAX bytes
+ * or all there are must be given.
  * Returns 0; E_SHORT: 'in' ends inside; E_CORRUPT. On failure 'out' is untouched. */
 int mlog_block_read(struct slice in, struct mlog_block *out) MUST_CHECK;
 
-/* Take the entry at the front of 'entries' (a summary, or the partitions of a table, whose sizes are
- * multiples of MLOG_SUMMARY_SIZE). False at the end. */
+/* Take the entry at the front of 'entries' (a summary, or the partitions of a table, whose sizes
+ * are multiples of MLOG_SUMMARY_SIZE). False at the end. */
 bool mlog_last_read(struct slice *entries, struct mlog_last *out);
 
-/* Read the record at the front of 'body', which is the rest of the block's body, and advance 'body'.
- * Returns 0, or leaves both as they were: E_SHORT, E_CORRUPT. */
+/* Read the record at the front of 'body', which is the rest of the block's body, and advance
+ * 'body'. Returns 0, or leaves both as they were: E_SHORT, E_CORRUPT. */
 int mlog_record_read(const struct mlog_block *block, struct slice *body,
                      struct mlog_record *out) MUST_CHECK;
 
@@ -182,5 +183,6 @@ void mlog_table_write(struct buf *to, const struct mlog_pos *ends, uint32_t end_
 void mlog_range_write(struct buf *to, const struct mlog_range *range);
 
 /* Pad the block that began at 'offset', fill in its head and every checksum. The caller has set
- * everything in 'block' but body_size, crc and summary. Returns 0; E_NOMEM when an append failed. */
+ * everything in 'block' but body_size, crc and summary. Returns 0; E_NOMEM when an append failed.
+ */
 int mlog_block_finish(struct buf *to, size_t offset, struct mlog_block *block) MUST_CHECK;

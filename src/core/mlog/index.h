@@ -4,9 +4,10 @@
  *     segment 8   |....P..............|                     {decree 4, segment 7, [15, 16)}
  *                                                           {decree 5, segment 8, [4, 5)}
  *
- * A span is a stretch of one segment that is worth reading from end to end for this partition. A new
- * one begins with a new segment, when the last one began an interval ago, and when the partition
- * rewinds: writes a decree again under a newer ballot. What a rewind replaced is never found again.
+ * A span is a stretch of one segment that is worth reading from end to end for this partition. A
+ * new one begins with a new segment, when the last one began an interval ago, and when the
+ * partition rewinds: writes a decree again under a newer ballot. What a rewind replaced is never
+ * found again.
  * Source: docs/mutation-log.md, rule L15. */
 #pragma once
 #include "core/mlog/frame.h"
@@ -37,14 +38,15 @@ struct mlog_place {
     uint32_t begin, end; /* Of the record's block. */
 };
 
-/* Note a record that was written. When records before it were lost (its serial does not follow), all
- * that is known is forgotten: what was lost may have replaced it. Room was reserved for a span if it does not follow the one before;
- * one that follows joins the last span when an interval (bytes) has not passed, or there is no room. */
+/* Note a record that was written. When records before it were lost (its serial does not follow),
+ * all that is known is forgotten: what was lost may have replaced it. Room was reserved for a span
+ * if it does not follow the one before; one that follows joins the last span when an interval
+ * (bytes) has not passed, or there is no room. */
 void mlog_index_add(struct mlog_index *index, uint64_t decree, uint64_t serial,
                     struct mlog_place place, uint32_t interval);
 
-/* The span to read for 'decree', with those after it that follow; *count of them. NULL: there is none
- * before or at it. */
+/* The span to read for 'decree', with those after it that follow; *count of them. NULL: there is
+ * none before or at it. */
 const struct mlog_span *mlog_index_find(const struct mlog_index *index, uint64_t decree,
                                         size_t *count);
 

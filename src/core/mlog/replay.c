@@ -156,9 +156,13 @@ size_t mlog_live_find(const struct mlog_live *files, size_t count, size_t newest
         while (mlog_segment_end_read(&segments, &end)) {
             const struct mlog_live *file = file_find(files, count, end.segment);
             if (file == NULL && n == 0) continue;
-            live[n++] = (struct mlog_live){end.segment, end.offset, file == NULL};
+            live[n++] = (struct mlog_live){
+                .number = end.segment, .end = end.offset, .is_missing = file == NULL};
         }
     }
-    for (size_t i = newest < count ? newest : 0; i < count; i++) live[n++] = files[i];
+    for (size_t i = newest < count ? newest : 0; i < count; i++) {
+        live[n] = files[i];
+        live[n++].is_open = true;
+    }
     return n;
 }

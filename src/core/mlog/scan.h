@@ -1,10 +1,11 @@
-/* src/core/mlog/scan.h: walks the blocks of one file, good and bad. Pure: the caller brings the bytes.
+/* src/core/mlog/scan.h: walks the blocks of one file, good and bad. Pure: the caller brings the
+ * bytes.
  *
  *     file  | block | block | ???????????? | block | block, cut short
  *     found   BLOCK   BLOCK   DAMAGE         BLOCK   BLOCK (not whole)   END
  *
- * After damage it looks for the next block at every multiple of MLOG_ALIGN. A block found there must
- * carry the log's id, its own place, and say that the block before it began inside the damage.
+ * After damage it looks for the next block at every multiple of MLOG_ALIGN. A block found there
+ * must carry the log's id, its own place, and say that the block before it began inside the damage.
  * Whether damage is a torn tail or corruption is not known here: that is replay.h.
  * Source: docs/mutation-log.md, rules L5 and L7. */
 #pragma once
@@ -36,12 +37,13 @@ struct mlog_scanned {
     bool is_whole;           /* Nothing of the body is missing. */
 };
 
-/* Begin at 'offset', which is 0 or where a block begins whose predecessor began at 'prev_offset'. */
+/* Begin at 'offset', which is 0 or where a block begins whose predecessor began at 'prev_offset'.
+ */
 void mlog_scan_init(struct mlog_scan *s, uint64_t log_id, uint64_t segment, uint32_t end);
 
 /* Begin in the middle, at a place where a block is known to begin. */
 void mlog_scan_seek(struct mlog_scan *s, uint32_t offset);
 
-/* Find what comes next. 'window' is the file from s->offset on: at least s->want bytes of it, or all
- * up to s->end. The offset moves past what was found. */
+/* Find what comes next. 'window' is the file from s->offset on: at least s->want bytes of it, or
+ * all up to s->end. The offset moves past what was found. */
 enum mlog_found mlog_scan_next(struct mlog_scan *s, struct slice window, struct mlog_scanned *out);

@@ -1,4 +1,4 @@
-/* src/core/mlog/space.h: which partition has records in which segment, and what is still needed. Pure.
+/* src/core/mlog/space.h: which partition has records in which segment, and who needs them. Pure.
  *
  *     segments, oldest first      5        6        7        8 (written to)
  *     partition 1.0              [1..9]            [10..30]
@@ -141,10 +141,11 @@ enum mlog_need mlog_segment_need(const struct mlog_segment *segment);
 /* The oldest segment, if nothing needs it, nobody has pinned it and it is not the newest. */
 struct mlog_segment *mlog_space_freeable(const struct mlog_space *s);
 
-/* The oldest segment, if the run of old segments that only shippers need is larger than 'ship_size'. */
+/* The oldest segment, if the run of old segments that only shippers need is larger than
+ * 'ship_size'. */
 struct mlog_segment *mlog_space_movable(const struct mlog_space *s, uint64_t ship_size);
 
-/* Call 'each' once for every partition whose store keeps one of the oldest segments which have to go
- * until all fit into 'size_max'; those of the oldest segment first. */
+/* Call 'each' once for every partition whose store keeps one of the oldest segments which have to
+ * go until all fit into 'size_max'; those of the oldest segment first. */
 void mlog_space_flush_wanted(struct mlog_space *s, uint64_t size_max,
                              void (*each)(void *context, struct mlog_partition *p), void *context);

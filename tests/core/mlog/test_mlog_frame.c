@@ -1,5 +1,5 @@
-/* tests/core/mlog/test_mlog_frame.c: blocks and records survive the way to bytes and back; nothing that
- * was cut or changed anywhere ever yields a record that was not written. */
+/* tests/core/mlog/test_mlog_frame.c: blocks and records survive the way to bytes and back; nothing
+ * that was cut or changed anywhere ever yields a record that was not written. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
