@@ -186,7 +186,7 @@ enum pirene_check {
     PIRENE_CHECK_INT_GREATER = 17
 };
 
-struct pirene_check_and_set {
+struct pirene_checked_put {
     struct pirene_bytes hash_key;
     struct pirene_bytes check_sort_key;
     enum pirene_check check;
@@ -198,9 +198,9 @@ struct pirene_check_and_set {
 };
 
 /* Write if the check holds, as one step. PIRENE_OK, or PIRENE_CONDITION and nothing was written. */
-int pirene_check_and_set(struct pirene_table *table, const struct pirene_check_and_set *what,
+int pirene_check_and_set(struct pirene_table *table, const struct pirene_checked_put *what,
                          struct pirene_result *result);
-void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_check_and_set *what,
+void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_checked_put *what,
                                 pirene_done *done, void *context);
 
 /* ---- Many records of one hash key ---------------------------------------------------------------------- */

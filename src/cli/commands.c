@@ -78,6 +78,7 @@ OPTIONS(bench_memory_options) = {{"--records", "N", "to load (default 1000000)"}
                                  OPTIONS_END};
 OPTIONS(demo_options) = {{"--writes", "N", "isolated writes to time (default 300)"},
                          {"--records", "N", "to load before (default 50000)"},
+                         {"--gap-max", "TIME", "longest idle gap (default 10s)"},
                          OPTIONS_END};
 
 const struct cli_command commands[] = {

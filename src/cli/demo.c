@@ -15,7 +15,7 @@ struct demo {
     struct cli *cli;
     struct pair pair;
     struct probes probes;
-    uint64_t writes, records;
+    uint64_t writes, records, gap_max_ms;
     unsigned chapter;
 };
 
@@ -101,8 +101,9 @@ static uint64_t choose_gap_ms(struct demo *d, uint64_t index)
     enum { LONG_GAPS = 6 };
     static const uint64_t long_ms[LONG_GAPS] = {1000, 10000, 2000, 500, 5000, 1500};
     uint64_t every = d->writes / LONG_GAPS > 0 ? d->writes / LONG_GAPS : 1;
-    if (index % every == every / 2 && index / every < LONG_GAPS) return long_ms[index / every];
-    return prng_between(&d->probes.prng, 50, 250);
+    bool is_long = index % every == every / 2 && index / every < LONG_GAPS;
+    uint64_t gap_ms = is_long ? long_ms[index / every] : prng_between(&d->probes.prng, 50, 250);
+    return gap_ms < d->gap_max_ms ? gap_ms : d->gap_max_ms;
 }
 
 static int show_isolated_writes(struct demo *d, struct err *e)
@@ -220,6 +221,7 @@ int demo_run(struct cli *cli, const struct args *args)
     struct verify_result verdict;
     int rc = args_number(args, "--writes", 1, 100000, 300, &d.writes, &e);
     if (rc == 0) rc = args_number(args, "--records", 1, 10000000, 50000, &d.records, &e);
+    if (rc == 0) rc = args_duration_ms(args, "--gap-max", 10000, &d.gap_max_ms, &e);
     if (rc == 0) rc = show_link(&d, &e);
     if (rc == 0) rc = show_load(&d, &e);
     if (rc == 0) rc = show_isolated_writes(&d, &e);

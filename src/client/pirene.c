@@ -167,7 +167,7 @@ void pirene_incr_start(struct pirene_table *table, struct pirene_key key, int64_
     op_start(op, rc, done, context);
 }
 
-static int set_check(struct op *op, const struct pirene_check_and_set *what)
+static int set_check(struct op *op, const struct pirene_checked_put *what)
 {
     struct check_and_set_request *args = &op->args.check_and_set;
     int rc = set_hash_key(op, what->hash_key, &args->hash_key);
@@ -182,7 +182,7 @@ static int set_check(struct op *op, const struct pirene_check_and_set *what)
     return rc;
 }
 
-void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_check_and_set *what,
+void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_checked_put *what,
                                 pirene_done *done, void *context)
 {
     struct op *op = op_on(table, RPC_CHECK_AND_SET, done, context);
@@ -291,7 +291,7 @@ int pirene_incr(struct pirene_table *table, struct pirene_key key, int64_t by, i
     WAIT(table, result, pirene_incr_start(table, key, by, ttl_s, op_wait_done, &wait));
 }
 
-int pirene_check_and_set(struct pirene_table *table, const struct pirene_check_and_set *what,
+int pirene_check_and_set(struct pirene_table *table, const struct pirene_checked_put *what,
                          struct pirene_result *result)
 {
     WAIT(table, result, pirene_check_and_set_start(table, what, op_wait_done, &wait));
