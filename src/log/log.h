@@ -37,7 +37,7 @@ enum log_sync {
 };
 
 enum {
-    LOG_BATCH_SIZE_MAX = 64 << 20, /* Bytes of mutations, and 40 for each. */
+    LOG_BATCH_SIZE_MAX = 256 << 20, /* Bytes of mutations, and 40 for each. */
     LOG_SEGMENT_SIZE_MIN = 4 << 10,
     LOG_SEGMENT_SIZE_DEFAULT = 64 << 20,
     LOG_SEGMENT_SIZE_MAX = 128 << 20,

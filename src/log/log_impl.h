@@ -25,10 +25,13 @@ enum {
     LOG_PATH_SIZE = 4096,        /* Bytes of a path, its NUL included. */
     LOG_GROUP_SIZE = 8 << 20,    /* Bytes of mutations after which a group is closed. */
     LOG_ZERO_SIZE = 1 << 20,     /* Bytes that are made ready at once behind the end (write.c). */
-    LOG_FILE_SIZE_MAX = 1 << 30, /* Bytes looked at of a file: two largest segments and a batch. */
     LOG_WINDOW_SIZE = 256 << 10, /* Bytes read at once. */
     LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
 };
+
+/* Bytes that are looked at of a file. More than recovery's tail can have: two segments that passed
+ * their size twice, each with a largest batch behind. */
+#define LOG_FILE_SIZE_MAX 0x80000000u
 
 /* ---- Segments ---- */
 

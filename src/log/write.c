@@ -215,7 +215,7 @@ static int group_undo(struct log *l)
  * journal of the file system. One group in many pays for those behind it. */
 static int group_make_room(struct log *l, size_t size)
 {
-    static const uint8_t zeros[LOG_ZERO_SIZE];
+    static uint8_t zeros[LOG_ZERO_SIZE]; /* Not const: it would fill the program's file. */
     struct log_segment *newest = log_segment_of(mlog_segment_newest(&l->space));
     uint32_t end = newest->core.end + (uint32_t)size;
     if (end <= newest->zeroed) return 0;
