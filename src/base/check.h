@@ -9,3 +9,6 @@
 _Noreturn void check_failed(const char *condition, const char *file, int line);
 
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
+
+/* A place that no path may reach. */
+#define CHECK_NEVER(why) check_failed(why, __FILE__, __LINE__)

@@ -311,7 +311,7 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_STOP: do_stop(r, effect->rc); break;
     case REPL_DO_PREPARE:
     case REPL_DO_COMMIT_POINT:
-    case REPL_DO_ACK: CHECK(!"a configuration of one member sends nothing"); break;
+    case REPL_DO_ACK: CHECK_NEVER("a configuration of one member sends nothing"); break;
     }
 }
 

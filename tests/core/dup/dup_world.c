@@ -276,7 +276,7 @@ void world_settle(struct world *w)
         if (deadline > w->now_ms) w->now_ms = deadline;
         world_step(w, (struct dup_event){.type = DUP_TICKED});
     }
-    CHECK(!"it never settles");
+    CHECK_NEVER("it never settles");
 }
 
 void world_check(const struct world *w)
