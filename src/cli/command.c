@@ -141,13 +141,24 @@ static int unknown(struct cli *cli, size_t count, char *const *words)
     return cli_fail(cli, &e);
 }
 
+/* "help", "help dup", "help dup wait". */
+static int help(struct cli *cli, size_t count, char *const *words)
+{
+    size_t taken = 0;
+    const struct cli_command *c = command_find(count, words, &taken);
+    if (count == 0) help_print_all();
+    else if (c != NULL) help_print(c);
+    else if (count == 1 && is_noun(words[0])) help_print_noun(words[0]);
+    else return unknown(cli, count, words);
+    return CLI_OK;
+}
+
 int command_run(struct cli *cli, size_t count, char *const *words)
 {
     size_t taken = 0;
     struct args args;
     struct err e = {0};
-    if (strcmp(words[0], "help") == 0 && count > 1) words++, count--;
-    else if (strcmp(words[0], "help") == 0) return help_print_all(), CLI_OK;
+    if (strcmp(words[0], "help") == 0) return help(cli, count - 1, words + 1);
     const struct cli_command *c = command_find(count, words, &taken);
     if (c == NULL) return unknown(cli, count, words);
     int rc = args_read(&args, count - taken, words + taken, c->options, common_options, &e);

@@ -1,0 +1,380 @@
+/* tests/cli/test_cli.c: the program pirene as people and scripts see it: what it prints, and its exit codes.
+ * PIRENE is its path, by CMake. */
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "client/process.h"
+
+enum { OUTPUT_SIZE = 1 << 16 };
+
+struct world {
+    struct process source, remote;
+    char output[OUTPUT_SIZE]; /* Of the last run, stderr included. */
+};
+
+/* ---- Running ------------------------------------------------------------------------------------- */
+
+/* Run it with these arguments, as a shell would; returns the exit code. */
+static int run(struct world *w, const char *metas, const char *format, va_list list)
+{
+    char arguments[1024], command[2048];
+    (void)vsnprintf(arguments, sizeof arguments, format, list);
+    (void)snprintf(command, sizeof command, "PIRENE_META=%s %s 2>&1 %s", metas, PIRENE, arguments);
+    FILE *pipe = popen(command, "re");
+    assert_non_null(pipe);
+    size_t size = fread(w->output, 1, OUTPUT_SIZE - 1, pipe);
+    w->output[size] = '\0';
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int __attribute__((format(printf, 2, 3))) here(struct world *w, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    int code = run(w, w->source.address, format, list);
+    va_end(list);
+    return code;
+}
+
+static int __attribute__((format(printf, 2, 3))) there(struct world *w, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    int code = run(w, w->remote.address, format, list);
+    va_end(list);
+    return code;
+}
+
+static void says(const struct world *w, const char *text)
+{
+    if (strstr(w->output, text) == NULL) print_error("'%s' is not in:\n%s", text, w->output);
+    assert_non_null(strstr(w->output, text));
+}
+
+/* The output as JSON; the caller lets go of it. */
+static json_t *read_json(const struct world *w)
+{
+    json_error_t error;
+    json_t *value = json_loads(w->output, 0, &error);
+    if (value == NULL) print_error("%s in:\n%s", error.text, w->output);
+    assert_non_null(value);
+    return value;
+}
+
+static double number_of(const json_t *o, const char *name)
+{
+    const json_t *value = json_object_get(o, name);
+    if (!json_is_number(value)) print_error("no number '%s'\n", name);
+    assert_true(json_is_number(value));
+    return json_number_value(value);
+}
+
+static int set_up(void **state)
+{
+    static struct world w;
+    w = (struct world){0};
+    process_open(&w.source, 1);
+    *state = &w;
+    return here(&w, "table create t --partitions 4");
+}
+
+static int set_up_two(void **state)
+{
+    int rc = set_up(state);
+    struct world *w = *state;
+    process_open(&w->remote, 2);
+    return rc;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    process_close(&w->source);
+    process_close(&w->remote);
+    return 0;
+}
+
+/* ---- Records ------------------------------------------------------------------------------------- */
+
+/* A record is written, read, counted, listed and deleted; what is not there is exit code 1. */
+static void test_records(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "put t ada name Lovelace"), 0);
+    assert_int_equal(here(w, "put t ada 36"), 0);
+    assert_int_equal(here(w, "get t ada name"), 0);
+    assert_string_equal(w->output, "Lovelace\n");
+    assert_int_equal(here(w, "get t ada"), 0);
+    assert_string_equal(w->output, "36\n");
+    assert_int_equal(here(w, "get t nobody"), 1);
+    says(w, "no such record");
+    assert_int_equal(here(w, "exists t ada name"), 0);
+    assert_int_equal(here(w, "exists t ada mane"), 1);
+    assert_int_equal(here(w, "incr t ada logins --by 5"), 0);
+    assert_int_equal(here(w, "incr t ada logins --by=-7"), 0);
+    assert_string_equal(w->output, "-2\n");
+    assert_int_equal(here(w, "incr t ada name"), 3);
+    assert_int_equal(here(w, "put t ada x y --ttl 1000"), 0);
+    assert_int_equal(here(w, "ttl t ada x"), 0);
+    assert_int_equal(here(w, "ttl t ada name"), 0);
+    assert_string_equal(w->output, "forever\n");
+    assert_int_equal(here(w, "count t"), 0);
+    assert_string_equal(w->output, "4\n");
+    assert_int_equal(here(w, "scan t ada --prefix na"), 0);
+    says(w, "Lovelace");
+    assert_int_equal(here(w, "scan t --limit 2"), 0);
+    says(w, "there are more");
+    assert_int_equal(here(w, "del t ada name"), 0);
+    assert_int_equal(here(w, "get t ada name"), 1);
+}
+
+/* Bytes that no terminal shows go in and out as hex and base64, and are shown escaped. */
+static void test_bytes(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "put t --hex 00ff 01 fe00"), 0);
+    assert_int_equal(here(w, "get t --base64 AP8= AQ=="), 0);
+    assert_string_equal(w->output, "/gA=\n");
+    assert_int_equal(here(w, "scan t"), 0);
+    says(w, "\\x00\\xff");
+    assert_int_equal(here(w, "get t --hex 0"), 2);
+    assert_int_equal(here(w, "get t --base64 'A---'"), 2);
+}
+
+/* ---- Tables -------------------------------------------------------------------------------------- */
+
+/* A table is made, shown, set up, renamed, dropped and recalled. */
+static void test_tables(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "table create users --partitions 16"), 0);
+    assert_int_equal(here(w, "table create users"), 3);
+    says(w, "exists already");
+    assert_int_equal(here(w, "table show users --json"), 0);
+    json_t *shown = read_json(w);
+    assert_int_equal(number_of(shown, "partitions"), 16);
+    assert_int_equal(json_array_size(json_object_get(shown, "places")), 16);
+    int id = (int)number_of(shown, "id");
+    json_decref(shown);
+    assert_int_equal(here(w, "table env set users default_ttl 100"), 0);
+    assert_int_equal(here(w, "table env get users default_ttl"), 0);
+    says(w, "100");
+    assert_int_equal(here(w, "table env set users default_ttl soon"), 2);
+    assert_int_equal(here(w, "table env del users default_ttl"), 0);
+    assert_int_equal(here(w, "table env get users default_ttl"), 1);
+    assert_int_equal(here(w, "table rename users people"), 0);
+    assert_int_equal(here(w, "table drop people"), 0);
+    assert_int_equal(here(w, "table show people"), 1);
+    assert_int_equal(here(w, "table list --dropped"), 0);
+    says(w, "people");
+    assert_int_equal(here(w, "table recall %d folk", id), 0);
+    assert_int_equal(here(w, "table list --json"), 0);
+    json_t *list = read_json(w);
+    assert_int_equal(json_array_size(list), 2);
+    json_decref(list);
+}
+
+/* Everything there is to say about a cluster is JSON too, errors included. */
+static void test_json(void **state)
+{
+    static const char *const lines[] = {
+        "cluster status", "node list", "table list", "table show t",    "put t a b",
+        "get t a",        "incr t n",  "ttl t a",    "exists t a",      "scan t",
+        "count t",        "del t a",   "dup list",   "table env get t",
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(here(w, "%s --json", lines[i]), 0);
+        json_decref(read_json(w));
+        assert_int_equal(here(w, "--json %s", lines[i][0] == 'i' ? "count t" : "node list"), 0);
+    }
+    assert_int_equal(here(w, "get t absent --json"), 1);
+    json_t *error = read_json(w);
+    assert_string_equal(json_string_value(json_object_get(error, "code")), "E_NOTFOUND");
+    json_decref(error);
+}
+
+/* ---- Usage --------------------------------------------------------------------------------------- */
+
+/* What is wrong is exit code 2 with a sentence; a cluster that is not there is 4, in the time given. */
+static void test_usage(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "frobnicate"), 2);
+    says(w, "pirene --help");
+    assert_int_equal(here(w, "put t"), 2);
+    says(w, "TABLE HASHKEY [SORTKEY] VALUE");
+    assert_int_equal(here(w, "get t a b c d"), 2);
+    assert_int_equal(here(w, "get t a --frob"), 2);
+    assert_int_equal(here(w, "scan t --limit many"), 2);
+    assert_int_equal(here(w, "dup"), 2);
+    says(w, "dup verify");
+    assert_int_equal(here(w, "get absent a"), 1);
+    says(w, "no such table");
+    assert_int_equal(here(w, "cluster status --meta nonsense"), 2);
+    assert_int_equal(here(w, "cluster status --meta 127.0.0.1:1 --timeout 200ms"), 4);
+    says(w, "is it running?");
+}
+
+/* Help of everything, from the table; completion for both shells is a script that bash can read. */
+static void test_help(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "--help"), 0);
+    says(w, "dup verify TABLE");
+    assert_int_equal(here(w, "help bench burst"), 0);
+    says(w, "--rounds");
+    assert_int_equal(here(w, "put --help"), 0);
+    says(w, "Example");
+    assert_int_equal(here(w, "completion bash | bash -n"), 0);
+    assert_int_equal(here(w, "completion zsh"), 0);
+    says(w, "bashcompinit");
+}
+
+/* The shell: quotes, 'use', and one bad line does not end it, but shows in the exit code. */
+static void test_shell(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "<<'END'\nuse t\nput 'a b' \"c d\"\nget a\\ b\nexit\nget never\nEND"),
+                     0);
+    says(w, "c d");
+    assert_int_equal(here(w, "<<'END'\nget t none\nput t k v\nget t k\nEND"), 1);
+    says(w, "written\nv\n");
+}
+
+/* ---- Duplication --------------------------------------------------------------------------------- */
+
+static int dup_id(struct world *w)
+{
+    assert_int_equal(here(w, "dup list t --json"), 0);
+    json_t *list = read_json(w);
+    int id = (int)number_of(json_array_get(list, 0), "id");
+    json_decref(list);
+    return id;
+}
+
+/* A table with data is duplicated: the remote table is made, everything arrives, wait and status agree, and
+ * verify says equal. */
+static void test_dup(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup status t"), 1);
+    for (int i = 0; i < 20; i++) assert_int_equal(here(w, "put t k%d v%d", i, i), 0);
+    assert_int_equal(here(w, "dup add t --to %s", w->remote.address), 0);
+    says(w, "table t created at");
+    assert_int_equal(here(w, "dup wait t"), 0);
+    assert_int_equal(there(w, "get t k7"), 0);
+    assert_string_equal(w->output, "v7\n");
+    assert_int_equal(here(w, "dup status t --json"), 0);
+    json_t *rows = read_json(w);
+    json_t *row = json_array_get(rows, 0);
+    assert_int_equal(number_of(row, "lag_mutations"), 0);
+    assert_int_equal(number_of(row, "lag_bytes"), 0);
+    assert_int_equal(number_of(row, "lag_ms"), 0);
+    assert_int_equal(number_of(row, "partitions"), 4);
+    json_decref(rows);
+    assert_int_equal(here(w, "dup verify t"), 0);
+    says(w, "dup verify: equal");
+}
+
+/* 4 partitions into 8: equal. A record is changed at the remote only: different, and its key is named. */
+static void test_verify_names_the_difference(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(there(w, "table create t8 --partitions 8"), 0);
+    for (int i = 0; i < 20; i++) assert_int_equal(here(w, "put t k%d s v%d", i, i), 0);
+    assert_int_equal(here(w, "dup add t --to %s --remote-table t8", w->remote.address), 0);
+    assert_int_equal(here(w, "dup verify t"), 0);
+    says(w, "20 records on both sides");
+    assert_int_equal(there(w, "put t8 k3 s other"), 0);
+    assert_int_equal(here(w, "dup verify t"), 1);
+    says(w, "'k3 s' is newer at the remote");
+    assert_int_equal(there(w, "del t8 k3 s"), 0);
+    assert_int_equal(here(w, "dup verify t --json"), 1);
+    json_t *verdict = read_json(w);
+    assert_string_equal(json_string_value(json_object_get(verdict, "hash_key")), "k3");
+    assert_string_equal(json_string_value(json_object_get(verdict, "difference")),
+                        "is missing at the remote");
+    json_decref(verdict);
+}
+
+/* While it is paused a wait ends in time with code 4 and names what lags; afterwards all arrives. */
+static void test_pause(void **state)
+{
+    struct world *w = *state;
+    int tries = 0;
+    assert_int_equal(here(w, "dup add t --to %s --no-snapshot", w->remote.address), 0);
+    int id = dup_id(w);
+    while (here(w, "dup pause t %d", id) != 0 && tries++ < 100) continue;
+    assert_true(tries < 100);
+    assert_int_equal(here(w, "put t k v"), 0);
+    assert_int_equal(here(w, "dup wait t --timeout 300ms"), 4);
+    says(w, "still behind: partition");
+    assert_int_equal(here(w, "dup status t --partitions"), 0);
+    says(w, "paused");
+    assert_int_equal(here(w, "dup resume t %d", id), 0);
+    assert_int_equal(here(w, "dup wait t"), 0);
+    assert_int_equal(here(w, "dup remove t %d", id), 0);
+    assert_int_equal(here(w, "dup wait t"), 1);
+    assert_int_equal(here(w, "dup pause t no-id"), 2);
+}
+
+/* ---- Benches and the demo: each starts its own servers ------------------------------------------- */
+
+static void test_benches(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *line, *members[4];
+    } benches[] = {
+        {"put --start --seconds 1", {"ops_per_s", "p99_ms", "server_cpu_us_per_op", "errors"}},
+        {"get --start --seconds 1 --sync os", {"ops_per_s", "p999_ms", "max_ms", "missing"}},
+        {"mixed --start --seconds 1 --connections 2", {"ops", "p50_ms", "max_ms", "errors"}},
+        {"last-mutation --writes 20 --gap-max 60ms", {"n", "p50_ms", "p99_ms", "max_ms"}},
+        {"burst --rounds 2 --burst 200ms", {"rounds", "writers", "max_ms", "cpu_after_ms"}},
+        {"sustain --seconds 1", {"max_lag_ms", "wait_ms", "ops_per_s", "errors"}},
+        {"memory --records 1000", {"idle_mb", "loaded_mb", "records", "idle_cpu_ms_per_s"}},
+    };
+    for (size_t i = 0; i < sizeof benches / sizeof benches[0]; i++) {
+        assert_int_equal(here(w, "bench %s --json", benches[i].line), 0);
+        json_t *result = read_json(w);
+        for (size_t k = 0; k < 4; k++) (void)number_of(result, benches[i].members[k]);
+        json_decref(result);
+    }
+    assert_int_equal(here(w, "bench put --sync sometimes"), 2);
+    assert_int_equal(here(w, "bench last-mutation --source 127.0.0.1:1"), 2);
+}
+
+/* The whole demo, shortened: it ends with the two lines that it promises. */
+static void test_demo(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "demo --writes 20 --records 2000 --gap-max 100ms"), 0);
+    says(w, "last-mutation lag over 20 isolated writes: p50 ");
+    says(w, "\ndup verify: equal\n");
+}
+
+#define STORY(test)     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define STORY_TWO(test) cmocka_unit_test_setup_teardown(test, set_up_two, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest stories[] = {
+        STORY(test_records),   STORY(test_bytes),   STORY(test_tables),
+        STORY(test_json),      STORY(test_usage),   STORY(test_help),
+        STORY(test_shell),     STORY_TWO(test_dup), STORY_TWO(test_verify_names_the_difference),
+        STORY_TWO(test_pause), STORY(test_benches), STORY(test_demo),
+    };
+    return cmocka_run_group_tests(stories, NULL, NULL);
+}
