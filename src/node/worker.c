@@ -15,7 +15,8 @@ static const struct logger logger = {.room = "worker"};
 
 enum {
     BATCH_CAPACITY_MIN = 64,
-    DISK_RETRY_MS = 500, /* A full disk is tried again this often. */
+    FLUSH_SIZE_MIN = 1 << 20, /* Bytes that even an empty store's flush may take. */
+    DISK_RETRY_MS = 500,      /* A full disk is tried again this often. */
     SCAN_EXPIRE_MS =
         60 * 1000, /* Forgotten scans are looked for this often, while there are any. */
 };
@@ -408,12 +409,22 @@ void worker_drop(struct worker *w, struct gpid gpid)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
-/* Flushed stores let the log free its segments. */
+/* Flushed stores let the log free its segments. But a flush that meets a full disk ends its store's
+ * writing: so only what surely has room, with as much for the flushes of the other workers. */
 static void on_disk_low(struct disk_guard *g)
 {
     struct worker *w = LIST_ENTRY(g, struct worker, guard);
+    uint64_t room = g->free_size / (2 * (uint64_t)w->node->worker_count);
     for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
-        LIST_EACH (it, &w->replicas[i]) replica_flush(LIST_ENTRY(it, struct replica, node));
+        LIST_EACH (it, &w->replicas[i]) {
+            struct replica *r = LIST_ENTRY(it, struct replica, node);
+            struct store_stats stats = {0};
+            if (r->store != NULL) store_stats(r->store, &stats);
+            uint64_t size = stats.memory_size + FLUSH_SIZE_MIN;
+            if (size > room) continue;
+            room -= size;
+            replica_flush(r);
+        }
 }
 
 int worker_open(struct worker *w, struct node *n, uint32_t index)
