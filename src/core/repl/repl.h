@@ -86,6 +86,7 @@ struct repl_event {
         } prepared;
         struct {
             uint64_t from, decree;
+            bool asks_for_more; /* It may have missed what was sent behind that: send it again. */
         } acked;
     };
 };
@@ -110,6 +111,7 @@ struct repl_effect {
     uint64_t ballot;
     uint64_t to;
     uint64_t first, last; /* Decrees, both included. */
+    bool asks_for_more;   /* Of an ack. */
     int rc;
 };
 
@@ -130,12 +132,13 @@ struct repl {
     enum repl_role role;
     struct repl_config config; /* Durable here. */
     struct repl_config coming; /* Being made durable; ballot 0: none. */
+    bool is_coming_saved;      /* It is, and waits for our own log to be quiet. */
     struct repl_member
         members[REPL_MEMBERS_MAX]; /* Of 'config', on a primary; ours at its place. */
 
     uint64_t applied, committed, logged, prepared; /* Decrees. */
     uint64_t applying;      /* Handed to the store up to here; at least 'applied'. */
-    uint64_t appended;      /* Handed to our own log up to here; at least 'logged'. */
+    uint64_t matched;       /* On a secondary: known to be as its primary has it, up to here. */
     uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
     uint64_t timestamp_us;  /* Highest hybrid time seen: given out, received or replayed (R3). */
     bool is_stopped;
@@ -154,7 +157,8 @@ void repl_fini(struct repl *r);
 /* One event in, effects out. Returns 0; or, with nothing changed and no effects,
  *     E_NOMEM    no memory to take the mutation
  *     E_PROTO    a peer's or the log's mutation cannot be read, or leaves a gap: not obeyed
- *     E_STATE    submitted to a replica that is not a serving primary */
+ *     E_STATE    submitted to a replica that is not a serving primary; configured after it stopped;
+ *                recovered after it began to serve */
 int repl_step(struct repl *r, const struct repl_event *event, struct repl_effects *out) MUST_CHECK;
 
 /* What the next mutation is to be made with; the caller then submits exactly that one. */
