@@ -28,7 +28,7 @@ int overlay_reserve(struct overlay *o, uint32_t ops) MUST_CHECK;
 /* A mutation was submitted: its ops are the newest of their keys. Reserved before. */
 void overlay_add(struct overlay *o, const struct mutation *m);
 
-/* A mutation was applied, or gave way to another: ops that are still its own go. */
+/* A mutation was applied, the oldest there is: ops that no later one has replaced go. */
 void overlay_remove(struct overlay *o, const struct mutation *m);
 
 /* The newest op of the key on its way, or NULL. */
