@@ -516,6 +516,7 @@ static void stream_start(struct stream *s)
     struct dup_event event = {.type = DUP_STARTED};
     event.started.committed = committed;
     event.started.needs_snapshot = s->dup.needs_snapshot;
+    event.started.is_paused = s->dup.is_paused;
     event.started.confirmed = s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0;
     if (is_new || event.started.confirmed > committed) event.started.confirmed = committed;
     if (s->machine.confirmed > event.started.confirmed && !s->dup.needs_snapshot)
@@ -564,7 +565,7 @@ struct stream *stream_new(struct replica *r, const struct assignment_dup *dup)
     LOG_INFO(&logger, "duplication begins", field_i64("table", r->gpid.app_id),
              field_i64("partition", r->gpid.partition_index), field_i64("dup", dup->id),
              field_str("to", dup->remote_metas), field_i64("confirmed", dup->confirmed));
-    if (!dup->is_paused) stream_start(s);
+    stream_start(s);
     return s;
 
 put_remote:
@@ -653,8 +654,6 @@ void stream_close(struct stream *s)
 
 uint64_t stream_hold_decree(const struct stream *s)
 {
-    if (s->machine.state == DUP_PAUSED && s->machine.committed == 0)
-        return s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0; /* Never started. */
     return dup_hold_decree(&s->machine);
 }
 

@@ -115,6 +115,7 @@ struct dup_event {
             uint64_t pending_size; /* Bytes of the mutations between the two. */
             uint64_t age_ms;       /* Of the oldest of them, as its timestamp says. */
             bool needs_snapshot;
+            bool is_paused; /* Only to say how far behind it is, until it is started again. */
         } started;
         struct {
             uint64_t decree, size;

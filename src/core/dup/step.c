@@ -74,7 +74,8 @@ static void rewind_to_confirmed(struct dup *d, struct dup_effects *out)
 static void on_started(struct dup *d, const struct dup_event *e, struct dup_effects *out)
 {
     rewind_to_confirmed(d, out);
-    d->confirmed = d->saved = d->announced = e->started.needs_snapshot ? 0 : e->started.confirmed;
+    d->confirmed = d->saved = e->started.needs_snapshot ? 0 : e->started.confirmed;
+    d->announced = UINT64_MAX; /* Nothing: saying it finds the way there before a write needs it. */
     CHECK(d->confirmed <= e->started.committed);
     d->committed = e->started.committed;
     d->read = d->confirmed;
@@ -85,7 +86,9 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->save_at_ms = 0;
     dup_lag_start(&d->lag, d->confirmed, d->committed, e->started.pending_size, e->now_ms,
                   e->started.age_ms);
-    d->state = e->started.needs_snapshot ? DUP_RESYNC : DUP_CONNECTING;
+    d->state = e->started.is_paused        ? DUP_PAUSED
+               : e->started.needs_snapshot ? DUP_RESYNC
+                                           : DUP_CONNECTING;
 }
 
 static void on_stopped(struct dup *d, struct dup_effects *out)
