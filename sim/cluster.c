@@ -104,8 +104,9 @@ static void program(struct sim_machine *m, void *context)
     struct sim_cluster *c = context;
     struct node *node;
     c->failure = (struct err){0};
-    if (node_open(sim_machine_io(m), &c->config, &handler, c, &node, &c->failure) == 0)
-        c->node = node;
+    if (node_open(sim_machine_io(m), &c->config, &handler, c, &node, &c->failure) != 0) return;
+    c->node = node;
+    if (c->on_open != NULL) c->on_open(c->on_open_context);
 }
 
 void sim_cluster_start(struct sim_cluster *c)
@@ -156,12 +157,22 @@ static bool is_closed(void *context)
     return c->is_closed;
 }
 
+void sim_cluster_stop_begin(struct sim_cluster *c)
+{
+    (void)sim_machine_do(c->machine, close_node, c);
+}
+
+void sim_cluster_stop_end(struct sim_cluster *c)
+{
+    CHECK(c->is_closed);
+    if (sim_machine_do(c->machine, free_node, c)) sim_machine_exit(c->machine);
+}
+
 bool sim_cluster_stop(struct sim_cluster *c, uint64_t for_us)
 {
-    if (!sim_machine_do(c->machine, close_node, c)) return false;
+    sim_cluster_stop_begin(c);
     if (!c->is_closed && !sim_run_until(c->sim, is_closed, c, for_us)) return false;
-    if (!sim_machine_do(c->machine, free_node, c)) return false;
-    sim_machine_exit(c->machine);
+    sim_cluster_stop_end(c);
     return true;
 }
 

@@ -27,9 +27,11 @@ struct sim_cluster {
 
     struct node *node; /* NULL: none runs. In the memory of its process. */
     bool is_ready;
-    bool is_closed;     /* node_close() has ended. */
-    struct err failure; /* Why it could not start; code 0: it could. */
-    uint64_t flush_us;  /* A step of the stores' background comes about this often. */
+    bool is_closed;                 /* node_close() has ended. */
+    struct err failure;             /* Why it could not start; code 0: it could. */
+    void (*on_open)(void *context); /* node_open() has just ended well. May be NULL. */
+    void *on_open_context;
+    uint64_t flush_us; /* A step of the stores' background comes about this often. */
 };
 
 /* Small sizes, so that edges are met all the time. */
@@ -47,6 +49,10 @@ void sim_cluster_start(struct sim_cluster *c);
 /* As SIGTERM does. Returns false when it has not ended within 'for_us'; otherwise the process has
  * exited, and held no memory any more. Not from inside an event. */
 bool sim_cluster_stop(struct sim_cluster *c, uint64_t for_us);
+
+/* The same from inside an event, in two steps: begin; and end, when 'is_closed'. */
+void sim_cluster_stop_begin(struct sim_cluster *c);
+void sim_cluster_stop_end(struct sim_cluster *c);
 
 /* End it at once. Harmless when it is off. */
 void sim_cluster_crash(struct sim_cluster *c, enum sim_end how);

@@ -1,0 +1,53 @@
+/* sim/linked.h: two clusters of one node each, a table of theirs duplicated both ways, and clients.
+ *
+ *     client "here" ── cluster "one", id 1 <── streams ──> cluster "two", id 2 ── client "there"
+ *
+ * The stage of every story about duplication, and of the swarm. Sides are 0 and 1. */
+#pragma once
+#include "sim/client.h"
+#include "sim/cluster.h"
+#include "sim/invariants.h"
+#include "sim/load.h"
+
+enum { LINKED_SIDES = 2 };
+
+struct linked {
+    struct sim *sim;
+    struct sim_cluster *clusters[LINKED_SIDES];
+    struct sim_client *clients[LINKED_SIDES];
+    struct load *loads[LINKED_SIDES]; /* NULL: none. */
+    struct invariants *invariants;
+    uint32_t partitions[LINKED_SIDES];
+    int32_t dup_ids[LINKED_SIDES]; /* 0: not linked. */
+};
+
+/* Machines that are off. Then sizes may be chosen in clusters[i]->config. */
+struct linked *linked_new(uint64_t seed);
+void linked_free(struct linked *l); /* Accepts NULL. */
+
+/* Run until both serve, and each has the table with so many partitions. False: it took too long. */
+bool linked_begin(struct linked *l, uint32_t here, uint32_t there);
+
+/* Duplicate the table of 'side' to the other. False: it was refused. */
+bool linked_add_dup(struct linked *l, int side, bool with_snapshot);
+
+/* Pause it or let it go on. */
+bool linked_set_dup(struct linked *l, int side, bool is_paused);
+
+/* Run for that long, or until something is found to be wrong: then false. */
+bool linked_run(struct linked *l, uint64_t for_us);
+
+/* Run until everything is at both sides, with nobody asking anything; false: not within for_us. */
+bool linked_settle(struct linked *l, uint64_t for_us);
+
+/* One write, acknowledged; what it may ask. From outside events. */
+bool linked_put(struct linked *l, int side, const char *key, const char *value);
+
+/* Read it. NULL: it isn't there. Otherwise text that lives until the next call. */
+const char *linked_get(struct linked *l, int side, const char *key);
+
+/* The lag of all partitions of 'side' together, as DUP_STATUS states it. */
+struct linked_lag {
+    uint64_t mutations, bytes, ms;
+};
+bool linked_lag(struct linked *l, int side, struct linked_lag *out);

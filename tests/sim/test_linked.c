@@ -1,0 +1,189 @@
+/* tests/sim/test_linked.c: two real clusters, a table of theirs linked both ways, and what befalls
+ * them. What must hold at every moment is checked after every event by sim/invariants.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sim/linked.h"
+
+enum { MS = 1000, S = 1000 * MS, ONE_WAY_MS = 10, MINUTE = 60 * S };
+
+/* Everything travels ONE_WAY_MS, a sync takes 200 us; both tables, both duplications. */
+static int setup(void **state)
+{
+    struct linked *l = linked_new(11);
+    const struct sim_link link = {.delay_us = ONE_WAY_MS * MS};
+    sim_link_default(l->sim, &link);
+    assert_true(linked_begin(l, 4, 8));
+    assert_true(linked_add_dup(l, 0, true));
+    assert_true(linked_add_dup(l, 1, true));
+    assert_true(linked_settle(l, 20 * (uint64_t)S));
+    *state = l;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    linked_free(*state);
+    return 0;
+}
+
+static void assert_whole(const struct linked *l)
+{
+    if (l->invariants->is_broken) print_error("%s\n", l->invariants->report.text);
+    assert_false(l->invariants->is_broken);
+}
+
+/* Whatever the idle gap was, the last write before silence is applied at the remote as soon as its
+ * bytes and two syncs have passed. No timer fires meanwhile on either server: nothing polls. */
+static void test_last_write_needs_no_timer(void **state)
+{
+    struct linked *l = *state;
+    static const uint64_t gaps_ms[] = {50, 3000, 100000};
+    for (size_t i = 0; i < sizeof gaps_ms / sizeof gaps_ms[0]; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "last%zu", i);
+        assert_true(linked_run(l, gaps_ms[i] * MS));
+        for (int s = 0; s < LINKED_SIDES; s++) sim_timers_forbid(l->clusters[s]->machine, true);
+        assert_true(linked_put(l, 0, key, "value"));
+        assert_true(
+            linked_run(l, (ONE_WAY_MS + 5) * MS)); /* The ack travelled ONE_WAY_MS already. */
+        for (int s = 0; s < LINKED_SIDES; s++) {
+            assert_int_equal(sim_timers_fired(l->clusters[s]->machine), 0);
+            sim_timers_forbid(l->clusters[s]->machine, false);
+        }
+        if (!invariants_are_equal(l->invariants)) sim_print_last(l->sim, stdout, 60);
+        assert_true(invariants_are_equal(l->invariants));
+    }
+    assert_whole(l);
+}
+
+/* Both sides write one key while the link is cut; afterwards both hold what was written last. */
+static void test_last_writer_wins_on_both_sides(void **state)
+{
+    struct linked *l = *state;
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    assert_true(linked_put(l, 0, "key", "first"));
+    assert_true(linked_run(l, 100 * MS));
+    assert_true(linked_put(l, 1, "key", "second"));
+    assert_string_equal(linked_get(l, 0, "key"), "first");
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, MINUTE));
+    assert_string_equal(linked_get(l, 0, "key"), "second");
+    assert_string_equal(linked_get(l, 1, "key"), "second");
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
+/* The link is cut: what is stated as lag grows with every second, and is exactly 0 after the heal. */
+static void test_lag_grows_while_cut(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_put(l, 0, "b", "2"));
+    for (uint64_t s = 1; s <= 20; s++) {
+        assert_true(linked_run(l, S));
+        assert_true(linked_lag(l, 0, &lag));
+        assert_int_equal(lag.mutations, 2);
+        assert_true(lag.ms >= s * 1000 && lag.bytes > 0);
+    }
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, MINUTE));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_int_equal(lag.mutations + lag.bytes + lag.ms, 0);
+    assert_string_equal(linked_get(l, 1, "a"), "1");
+    assert_whole(l);
+}
+
+/* The remote loses power with requests on their way: after its return everything arrives. */
+static void test_remote_loses_power(void **state)
+{
+    struct linked *l = *state;
+    for (int round = 0; round < 5; round++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key%d", round);
+        assert_true(linked_put(l, 0, key, key));
+        (void)linked_run(l, (uint64_t)round * 5 * MS);
+        sim_cluster_crash(l->clusters[1], SIM_POWER);
+        (void)linked_run(l, S);
+        sim_cluster_start(l->clusters[1]);
+        assert_true(linked_settle(l, MINUTE));
+        assert_string_equal(linked_get(l, 1, key), key);
+    }
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
+/* The source dies right after it has acknowledged: who comes back ships what it had not shipped. */
+static void test_source_dies_after_ack(void **state)
+{
+    struct linked *l = *state;
+    for (int round = 0; round < 5; round++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key%d", round);
+        assert_true(linked_put(l, 0, key, key));
+        sim_cluster_crash(l->clusters[0], round % 2 == 0 ? SIM_KILL : SIM_POWER);
+        sim_cluster_start(l->clusters[0]);
+        assert_true(linked_settle(l, MINUTE));
+        assert_string_equal(linked_get(l, 1, key), key);
+    }
+    assert_whole(l);
+}
+
+/* A paused duplication says how far it is behind, after a restart too. */
+static void test_paused_lag_is_told(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    assert_true(linked_set_dup(l, 0, true));
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_int_equal(lag.mutations, 1);
+    assert_true(linked_run(l, 2 * (uint64_t)S));
+    sim_cluster_crash(l->clusters[0], SIM_KILL);
+    sim_cluster_start(l->clusters[0]);
+    assert_true(sim_cluster_wait_ready(l->clusters[0], 5 * (uint64_t)S));
+    assert_true(linked_run(l, S));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_int_equal(lag.mutations, 1);
+    assert_true(linked_put(l, 0, "b", "2"));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_int_equal(lag.mutations, 2);
+    assert_true(linked_set_dup(l, 0, false));
+    assert_true(linked_settle(l, MINUTE));
+    assert_string_equal(linked_get(l, 1, "a"), "1");
+    assert_whole(l);
+}
+
+/* Both stop when told to, whatever they are connected to, and leave no memory. */
+static void test_both_stop(void **state)
+{
+    struct linked *l = *state;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(sim_cluster_stop(l->clusters[0], MINUTE));
+    assert_true(linked_put(l, 1, "b", "2"));
+    assert_true(sim_cluster_stop(l->clusters[1], MINUTE));
+    assert_whole(l);
+}
+
+int main(void)
+{
+#define STORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        STORY(test_last_write_needs_no_timer),
+        STORY(test_last_writer_wins_on_both_sides),
+        STORY(test_lag_grows_while_cut),
+        STORY(test_remote_loses_power),
+        STORY(test_source_dies_after_ack),
+        STORY(test_paused_lag_is_told),
+        STORY(test_both_stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
