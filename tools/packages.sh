@@ -10,7 +10,7 @@ what=${1:?usage: packages.sh build|test|lint|bench}
 
 compiler="gcc g++ libc6-dev cmake ninja-build pkg-config"
 libraries="librocksdb-dev libuv1-dev libraft-dev libmicrohttpd-dev libjansson-dev libinih-dev
-           uthash-dev libisal-dev libedit-dev libcmocka-dev"
+           libisal-dev libedit-dev libcmocka-dev"
 analysers="clang clang-format clang-tidy"
 
 # What each target needs in Debian's words, and in everybody's: programs on the path, pkg-config names.
@@ -22,8 +22,11 @@ lint)
     packages="$compiler $libraries $analysers git binutils"
     programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm" ;;
 test)
-    packages="$compiler $libraries $analysers libclang-rt-14-dev llvm git binutils procps python3"
-    programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm python3" ;;
+    packages="$compiler $libraries $analysers libclang-rt-14-dev llvm git binutils procps
+              python3 python3-venv python3-pip ca-certificates"
+    # Pegasus's Go client wants a Go, whoever packed it.
+    command -v go >/dev/null || packages+=" golang-go"
+    programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm python3 go" ;;
 bench)
     packages="$compiler $libraries procps redis-server redis-tools"
     programs="cc c++ cmake ninja pkg-config redis-server redis-benchmark" ;;
@@ -31,6 +34,7 @@ bench)
     echo "packages.sh: nobody needs '$what'" >&2
     exit 2 ;;
 esac
+packages=$(echo $packages) # One line, single spaces.
 modules="rocksdb libuv raft libmicrohttpd jansson inih libisal libedit cmocka"
 
 is_debian_12() {
@@ -83,8 +87,6 @@ check_elsewhere() {
     for module in $modules; do
         pkg-config --exists "$module" 2>/dev/null || absent+="    pkg-config   $module"$'\n'
     done
-    echo '#include <uthash.h>' | cc -E -x c - >/dev/null 2>&1 ||
-        absent+="    header       uthash.h"$'\n'
     [ -z "$absent" ] && return 0
     cat >&2 <<END
 This is not Debian 12, so nothing was installed. 'make $what' needs, and doesn't find:

@@ -8,7 +8,7 @@
 #     fuzz      each libFuzzer target for a few seconds, from its corpus        build-fuzz/
 #     sweep     the simulator over new seeds                                    build/
 #     mutants   known mistakes, each of which its test must catch               build-mut/
-#     lint      shape, layering, clang-tidy on what changed
+#     lint      shape, layering, clang-tidy
 #
 # Every stage prints one line with its time; what a stage wrote is kept in build-logs/ and shown when
 # something failed. The last line is `N passed, N failed, N skipped`, and the exit status agrees.
@@ -120,7 +120,8 @@ stage_tsan() {
         -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
         -DPIRENE_SANITIZE=thread || { end 0 1 0; return; }
     TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp:halt_on_error=1:second_deadlock_stack=1" \
-        run_ctest build-tsan $logs/tsan.log -L threads
+        run_ctest build-tsan $logs/tsan.log -L threads -E '^test_rocks$'
+    # test_rocks kills its own forks while the sanitizer is still spelling out what it suppresses.
 }
 
 stage_fuzz() {
@@ -177,7 +178,7 @@ stage_mutants() {
 }
 
 stage_lint() {
-    begin lint "shape, layering, clang-tidy on what changed"
+    begin lint "shape, layering, clang-tidy"
     local p=0 f=0 check
     for check in layering format tidy; do
         if tools/lint.sh --only $check build >$logs/lint-$check.log 2>&1; then
