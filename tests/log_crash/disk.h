@@ -67,7 +67,7 @@ void world_run(void);
 struct fate {
     bool is_done;
     size_t cut; /* WRITE: only so many bytes from its front; size: all. */
-    enum { CUT_OLD, CUT_ZERO, CUT_NOISE } fill; /* What stands in place of the others. */
+    enum disk_fill { CUT_OLD, CUT_ZERO, CUT_NOISE } fill; /* What stands in place of the others. */
 };
 
 /* Which of the first 'count' operations are uncovered: their indexes into 'open', which has room

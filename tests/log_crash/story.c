@@ -117,7 +117,7 @@ static void live_close(struct live *live)
 
 /* ---- Telling ---- */
 
-static void promise(struct live *live, int type, int part, uint64_t value)
+static void promise(struct live *live, enum promise_type type, int part, uint64_t value)
 {
     struct told *t = live->told;
     CHECK(t->promise_count < PROMISES_MAX);

@@ -21,7 +21,7 @@ struct action {
 /* From operation 'at' on, this holds. */
 struct promise {
     size_t at;
-    enum { SUBMITTED, ACKED, DURABLE, CONFIRMED } type;
+    enum promise_type { SUBMITTED, ACKED, DURABLE, CONFIRMED } type;
     int part;
     uint64_t value;
 };

@@ -129,7 +129,7 @@ static void torn_check(struct walk *w)
         for (size_t cut = 0; cut < op->size; cut += DISK_SECTOR) {
             for (int fill = cut == 0 ? CUT_ZERO : CUT_OLD; fill <= CUT_NOISE; fill++) {
                 w->fates[i].cut = cut;
-                w->fates[i].fill = fill;
+                w->fates[i].fill = (enum disk_fill)fill;
                 image_check(w);
             }
         }
