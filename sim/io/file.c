@@ -257,8 +257,9 @@ int io_dir_list(struct io *io, const char *path, void (*each)(void *context, con
     struct buf names = {0}; /* A copy, the process's own: 'each' may remove a name, or die of it. */
     collect_names(&d->seen, tidied, &names);
     rc = buf_status(&names);
-    const char *name = (const char *)names.data, *end = name + names.size;
-    for (; rc == 0 && name < end; name += strlen(name) + 1) each(context, name);
+    const char *name = (const char *)names.data;
+    for (size_t at = 0; rc == 0 && at < names.size; at += strlen(name + at) + 1)
+        each(context, name + at);
     buf_fini(&names);
     return rc;
 }

@@ -58,7 +58,7 @@ int log_window_scan(struct log_window *w, struct mlog_scan *s, struct mlog_scann
             skip = 0;
             if (w->size < least) s->end = s->offset + (uint32_t)w->size; /* Shorter than it said. */
         }
-        *found = mlog_scan_next(s, slice_of(w->data + skip, w->size - skip), out);
+        *found = mlog_scan_next(s, slice_skip(slice_of(w->data, w->size), skip), out);
         if (*found != MLOG_FOUND_NOTHING) return 0;
     }
 }
