@@ -72,6 +72,7 @@ void mlog_index_add(struct mlog_index *index, uint64_t decree, uint64_t serial,
 const struct mlog_span *mlog_index_find(const struct mlog_index *index, uint64_t decree,
                                         size_t *count)
 {
+    if (index->count == 0) return NULL;
     const struct mlog_span *spans = index->spans + index->first;
     size_t low = 0, high = index->count; /* Decrees grow: a rewind has removed what did not. */
     while (low < high) {
