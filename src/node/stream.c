@@ -154,7 +154,8 @@ static void read_answer(const struct rpc_answer *answer, struct arena *a, struct
     struct duplicate_response response;
     e->answered.refused = -1;
     if (answer->rc != 0) {
-        e->answered.rc = answer->rc;
+        /* A connection that was refused says nothing about the records. */
+        e->answered.rc = answer->rc == E_REFUSED ? E_UNREACHABLE : answer->rc;
         return;
     }
     if (answer->error != WIRE_ERR_OK) {
