@@ -1,10 +1,10 @@
-/* bench/rocksdb_bench.c: what the storage engine alone does with the records of "pirene bench": the floor under
- * our figures, measured through the same C API and in the same run.
+/* bench/rocksdb_bench.c: what the storage engine alone does with the records of "pirene bench": the
+ * floor under our figures, measured through the same C API and in the same run.
  *
  *     rocksdb_bench put|get os|group DIR [SECONDS [THREADS [KEYS]]]
  *
- * put     writes with RocksDB's own log; "group": synced (RocksDB groups the threads that wait), "os": not
- * get     reads of a store that was filled before
+ * put     writes with RocksDB's own log; "group": synced (RocksDB groups the threads that wait),
+ * "os": not get     reads of a store that was filled before
  *
  * Raw keys of 18 bytes, values of 100. Prints one JSON object; percentiles are of all calls. */
 #include <pthread.h>
@@ -65,7 +65,7 @@ static void write_key(char *key, uint64_t number)
     memcpy(key + 2, text, KEY_SIZE - 2);
 }
 
-/* ---- Calls --------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static bool put(const struct bench *b, const rocksdb_writeoptions_t *options, const char *key,
                 const char *value)
@@ -119,7 +119,7 @@ static void *work(void *context)
     return NULL;
 }
 
-/* ---- A run --------------------------------------------------------------------------------------- */
+/* ---- A run ----------------------------------------------------------------------------------- */
 
 static rocksdb_t *open_db(const char *dir)
 {

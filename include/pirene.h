@@ -14,18 +14,21 @@
  *
  *     pirene_close(db);
  *
- * A record is found by a hash key and a sort key. The hash key decides where it lives; records of one hash
- * key live together, in the order of their sort keys, and can be written and read together.
+ * A record is found by a hash key and a sort key. The hash key decides where it lives; records of
+ * one hash key live together, in the order of their sort keys, and can be written and read
+ * together.
  *
- * Two forms of every call: pirene_x() waits for its end; pirene_x_start() returns at once, and a callback
- * is told the result, on a thread of the library. Callbacks must not wait for anything, and so must not
- * call the first form (which refuses there with PIRENE_INVALID); starting more calls is fine.
+ * Two forms of every call: pirene_x() waits for its end; pirene_x_start() returns at once, and a
+ * callback is told the result, on a thread of the library. Callbacks must not wait for anything,
+ * and so must not call the first form (which refuses there with PIRENE_INVALID); starting more
+ * calls is fine.
  *
- * Ownership: what a call is given it copies before it returns. In a callback the result is borrowed: it
- * lives until the callback returns. The waiting forms give their result: free it with pirene_result_free().
+ * Ownership: what a call is given it copies before it returns. In a callback the result is
+ * borrowed: it lives until the callback returns. The waiting forms give their result: free it with
+ * pirene_result_free().
  *
- * Threads: any thread may use a handle, several at a time; closing comes last, by one of them. There is no
- * global state: any number of handles may live in a process. */
+ * Threads: any thread may use a handle, several at a time; closing comes last, by one of them.
+ * There is no global state: any number of handles may live in a process. */
 #ifndef PIRENE_H
 #define PIRENE_H
 
@@ -108,25 +111,26 @@ void pirene_result_free(struct pirene_result *result);
 
 typedef void pirene_done(void *context, const struct pirene_result *result);
 
-/* ---- Opening and closing ---------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 struct pirene_options {
     uint32_t timeout_ms; /* Of each call; 0: 10000. */
 };
 
-/* Open the cluster behind 'metas': "host:port,host:port". Nothing is asked before the first call. 'options'
- * may be NULL. Returns PIRENE_OK and gives '*out', or PIRENE_INVALID, PIRENE_NOMEM. */
+/* Open the cluster behind 'metas': "host:port,host:port". Nothing is asked before the first call.
+ * 'options' may be NULL. Returns PIRENE_OK and gives '*out', or PIRENE_INVALID, PIRENE_NOMEM. */
 int pirene_open(const char *metas, const struct pirene_options *options, struct pirene **out);
 
-/* End what is under way with PIRENE_CLOSED, wait for the callbacks, free the handle and its tables. Accepts
- * NULL. Not from a callback; scans are closed before. */
+/* End what is under way with PIRENE_CLOSED, wait for the callbacks, free the handle and its tables.
+ * Accepts NULL. Not from a callback; scans are closed before. */
 void pirene_close(struct pirene *db);
 
-/* The table of that name, whether it exists or not: calls on it say PIRENE_NO_TABLE if not. It belongs to
- * 'db' and lives as long. Returns PIRENE_OK, PIRENE_INVALID (the name, or from a callback), PIRENE_NOMEM. */
+/* The table of that name, whether it exists or not: calls on it say PIRENE_NO_TABLE if not. It
+ * belongs to 'db' and lives as long. Returns PIRENE_OK, PIRENE_INVALID (the name, or from a
+ * callback), PIRENE_NOMEM. */
 int pirene_table_open(struct pirene *db, const char *name, struct pirene_table **out);
 
-/* ---- One record --------------------------------------------------------------------------------------
+/* ---- One record ---------------------------------------------------------------------------------
  *
  * 'ttl_s': seconds to live, 0: forever. */
 
@@ -155,15 +159,15 @@ int pirene_ttl(struct pirene_table *table, struct pirene_key key, struct pirene_
 void pirene_ttl_start(struct pirene_table *table, struct pirene_key key, pirene_done *done,
                       void *context);
 
-/* Add to the decimal number in the value, 0 when there is none. 'number': the new value. ttl_s: 0 keeps
- * the time to live that is there, below 0 makes it live forever. PIRENE_INVALID: the value is no number, or
- * the sum is too large. */
+/* Add to the decimal number in the value, 0 when there is none. 'number': the new value. ttl_s: 0
+ * keeps the time to live that is there, below 0 makes it live forever. PIRENE_INVALID: the value is
+ * no number, or the sum is too large. */
 int pirene_incr(struct pirene_table *table, struct pirene_key key, int64_t by, int32_t ttl_s,
                 struct pirene_result *result);
 void pirene_incr_start(struct pirene_table *table, struct pirene_key key, int64_t by, int32_t ttl_s,
                        pirene_done *done, void *context);
 
-/* ---- Check and set ----------------------------------------------------------------------------------- */
+/* ---- Check and set --------------------------------------------------------------------------- */
 
 enum pirene_check {
     PIRENE_CHECK_NONE = 0,
@@ -203,7 +207,7 @@ int pirene_check_and_set(struct pirene_table *table, const struct pirene_checked
 void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_checked_put *what,
                                 pirene_done *done, void *context);
 
-/* ---- Many records of one hash key ---------------------------------------------------------------------- */
+/* ---- Many records of one hash key ------------------------------------------------------------ */
 
 struct pirene_pair {
     struct pirene_bytes sort_key;
@@ -217,8 +221,9 @@ void pirene_multi_put_start(struct pirene_table *table, struct pirene_bytes hash
                             const struct pirene_pair *pairs, size_t count, uint32_t ttl_s,
                             pirene_done *done, void *context);
 
-/* Those of the sort keys that are there, or with 'count' 0 all of the hash key, as far as the server's
- * limits go ('is_partial'). 'records' in the order of their sort keys; their hash keys are empty. */
+/* Those of the sort keys that are there, or with 'count' 0 all of the hash key, as far as the
+ * server's limits go ('is_partial'). 'records' in the order of their sort keys; their hash keys are
+ * empty. */
 int pirene_multi_get(struct pirene_table *table, struct pirene_bytes hash_key,
                      const struct pirene_bytes *sort_keys, size_t count,
                      struct pirene_result *result);
@@ -239,10 +244,11 @@ int pirene_sortkey_count(struct pirene_table *table, struct pirene_bytes hash_ke
 void pirene_sortkey_count_start(struct pirene_table *table, struct pirene_bytes hash_key,
                                 pirene_done *done, void *context);
 
-/* ---- Scans -------------------------------------------------------------------------------------------
+/* ---- Scans --------------------------------------------------------------------------------------
  *
  * Records in batches: those of one hash key in the order of sort keys, or those of the whole table,
- * partition by partition. Records that are written meanwhile may be seen or not. One thread at a time. */
+ * partition by partition. Records that are written meanwhile may be seen or not. One thread at a
+ * time. */
 
 struct pirene_scan_options {
     const struct pirene_bytes *hash_key; /* NULL: the whole table. */
@@ -257,8 +263,8 @@ struct pirene_scan_options {
 int pirene_scan_open(struct pirene_table *table, const struct pirene_scan_options *options,
                      struct pirene_scan **out);
 
-/* The next batch, with at least one record (or count): PIRENE_OK; PIRENE_END: there are no more; or an error,
- * after which the same may be tried again. */
+/* The next batch, with at least one record (or count): PIRENE_OK; PIRENE_END: there are no more; or
+ * an error, after which the same may be tried again. */
 int pirene_scan_next(struct pirene_scan *scan, struct pirene_result *result);
 
 /* The same; 'done' is called before another one is started or the scan is closed. */
@@ -266,10 +272,11 @@ void pirene_scan_next_start(struct pirene_scan *scan, pirene_done *done, void *c
 
 void pirene_scan_close(struct pirene_scan *scan); /* Accepts NULL. */
 
-/* ---- Duplication --------------------------------------------------------------------------------------- */
+/* ---- Duplication ----------------------------------------------------------------------------- */
 
-/* Wait until every write to the table that was acknowledged before this call is applied on its remote
- * clusters. PIRENE_OK only if that is so; PIRENE_TIMEOUT; PIRENE_NOT_FOUND: it has no duplication. */
+/* Wait until every write to the table that was acknowledged before this call is applied on its
+ * remote clusters. PIRENE_OK only if that is so; PIRENE_TIMEOUT; PIRENE_NOT_FOUND: it has no
+ * duplication. */
 int pirene_dup_wait(struct pirene_table *table, uint32_t timeout_ms);
 
 #ifdef __cplusplus

@@ -2,8 +2,8 @@
 # tools/bench.sh [BUILD]: measure, beside RocksDB alone and Redis, in one run on one machine; what
 # `make bench` runs. The figures go to bench/results/latest.md and latest.json.
 #
-# Environment: SECONDS_EACH (5) of each load, LAST_WRITES (200), BURST_ROUNDS (5), SUSTAIN_SECONDS (20),
-# RECORDS (1000000) of the memory bench.
+# Environment: SECONDS_EACH (5) of each load, LAST_WRITES (200), BURST_ROUNDS (5),
+# SUSTAIN_SECONDS (20), RECORDS (1000000) of the memory bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 mkdir -p $results
 
-# ---- running ---------------------------------------------------------------------------------------
+# ---- running -------------------------------------------------------------------------------------
 
 # measure NAME COMMAND...: its JSON goes to $work/NAME.json, its command line beside it.
 measure() {
@@ -44,13 +44,14 @@ redis() {
         --appendfsync "$fsync" >"$work/$name.log" 2>&1 &
     redis_pid=$!
     until redis-cli -p $port ping >/dev/null 2>&1; do sleep 0.05; done
-    local command="redis-benchmark -p $port -t $test -c 64 -d 100 -n $((each * 60000)) -r 50000 --csv"
+    local command="redis-benchmark -p $port -t $test -c 64 -d 100 -n $((each * 60000))"
+    command+=" -r 50000 --csv"
     printf '%-22s %s\n' "$name" "$command"
     printf '%s' "$command (appendfsync $fsync)" >"$work/$name.command"
     $command 2>/dev/null | awk -F'","' 'NR == 2 {
         gsub(/"/, ""); split($0, f, ",")
-        printf "{\n  \"bench\": \"redis %s\",\n  \"ops_per_s\": %.0f,\n  \"p50_ms\": %s,\n  \"p99_ms\": %s,\n  \"max_ms\": %s\n}\n",
-            tolower(f[1]), f[2], f[5], f[7], f[8] }' >"$work/$name.json"
+        printf "{\n  \"bench\": \"redis %s\",\n  \"ops_per_s\": %.0f,\n", tolower(f[1]), f[2]
+        printf "  \"p50_ms\": %s,\n  \"p99_ms\": %s,\n  \"max_ms\": %s\n}\n", f[5], f[7], f[8] }' >"$work/$name.json"
     kill $redis_pid
     wait $redis_pid 2>/dev/null || true
     redis_pid=
@@ -65,19 +66,22 @@ load="--start --seconds $each --in-flight 64 --size 100 --json"
     measure get-os $pirene bench get $load --sync os
 }
 for what in put-os put-group get-os; do
-    measure rocksdb-$what "$build/rocksdb_bench" ${what%-*} ${what#*-} "$work/rocksdb-$what" "$each" 64
+    measure rocksdb-$what "$build/rocksdb_bench" ${what%-*} ${what#*-} "$work/rocksdb-$what" \
+        "$each" 64
 done
 redis redis-set-everysec everysec set
 redis redis-set-always always set
 redis redis-get everysec get
 for sync in os group; do
-    measure last-mutation-$sync $pirene bench last-mutation --json --writes "$last_writes" --sync $sync
+    measure last-mutation-$sync $pirene bench last-mutation --json --writes "$last_writes" \
+        --sync $sync
     measure burst-$sync $pirene bench burst --json --rounds "$burst_rounds" --sync $sync
-    measure sustain-$sync $pirene bench sustain --json --seconds "$sustain_seconds" --sync $sync
+    measure sustain-$sync $pirene bench sustain --json --seconds "$sustain_seconds" \
+        --sync $sync
 done
 measure memory $pirene bench memory --json --records "$records"
 
-# ---- writing it down -------------------------------------------------------------------------------
+# ---- writing it down -----------------------------------------------------------------------------
 
 machine() {
     local cpu memory
@@ -100,8 +104,8 @@ version=$(git describe --always --dirty 2>/dev/null || echo unknown)
     echo "# Figures"
     echo
     echo "Written by \`make bench\` on $date, at $version. Machine: $(machine). Clients and servers"
-    echo "share it, over loopback. Percentiles are of all calls. 64 requests in flight, values of 100 bytes,"
-    echo "50,000 keys, one node, 8 partitions; $each s each."
+    echo "share it, over loopback. Percentiles are of all calls. 64 requests in flight, values of"
+    echo "100 bytes, 50,000 keys, one node, 8 partitions; $each s each."
     echo
     echo "| | durable | ops/s | p50 ms | p99 ms | max ms | CPU us/op |"
     echo "|---|---|---|---|---|---|---|"
@@ -119,8 +123,9 @@ version=$(git describe --always --dirty 2>/dev/null || echo unknown)
     echo
     echo "## Duplication"
     echo
-    echo "| sync | isolated writes | p50 ms | p99 ms | max ms | bursts | last write visible, max ms |" \
-        "CPU in the second after, ms | sustained writes/s | lag max ms | dup wait ms |"
+    echo "| sync | isolated writes | p50 ms | p99 ms | max ms | bursts |" \
+        "last write visible, max ms | CPU in the second after, ms | sustained writes/s |" \
+        "lag max ms | dup wait ms |"
     echo "|---|---|---|---|---|---|---|---|---|---|---|"
     for sync in os group; do
         echo "| $sync | $(field last-mutation-$sync n) | $(field last-mutation-$sync p50_ms) |" \

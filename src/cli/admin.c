@@ -13,7 +13,7 @@ static int ask_meta(struct client *client, enum rpc_code rpc, const void *args, 
     return rc;
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
 {
@@ -66,7 +66,7 @@ int admin_table_create(struct client *client, const struct admin_table *table, i
     return rc == 0 ? 0 : err_wrap(e, rc, "table %s", table->name);
 }
 
-/* ---- Arranging duplications ---------------------------------------------------------------------- */
+/* ---- Arranging duplications ------------------------------------------------------------------ */
 
 int admin_dup_add(struct client *client, const struct admin_dup *dup, int32_t *dup_id,
                   struct err *e)
@@ -118,7 +118,7 @@ int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
     return rc == 0 ? 0 : err_wrap(e, rc, "duplication %d of table %s", (int)dup_id, table);
 }
 
-/* ---- Status -------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------- */
 
 /* Copy the rows of one partition; one that did not answer becomes a row that says so. */
 static void rows_add(struct dup_status_list *out, const struct client_round *r, uint32_t index,

@@ -1,15 +1,17 @@
-/* src/cli/admin.h: what an operator does to tables and duplications, as functions: for the commands, and for
- * the demo and the benches, which do the same things.
+/* src/cli/admin.h: what an operator does to tables and duplications, as functions: for the
+ * commands, and for the demo and the benches, which do the same things.
  *
- * All wait for their answers. Each returns 0 or a code, and then 'e' says what, where and what to do. */
+ * All wait for their answers. Each returns 0 or a code, and then 'e' says what, where and what to
+ * do. */
 #pragma once
 #include "client/round.h"
 
 /* How long one of these may take. */
 enum { ADMIN_TIMEOUT_MS = 10000 };
 
-/* Make a table and wait until every partition of it answers. replica_count 0: as many as there are nodes
- * alive, at most 3. '*is_new' is false when it was there before, which is fine if 'may_exist'. */
+/* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
+ * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if
+ * 'may_exist'. */
 struct admin_table {
     const char *name;
     uint32_t partition_count;
@@ -20,7 +22,7 @@ struct admin_table {
 int admin_table_create(struct client *client, const struct admin_table *table, int32_t *app_id,
                        bool *is_new, struct err *e) MUST_CHECK;
 
-/* ---- Duplications -------------------------------------------------------------------------------- */
+/* ---- Duplications ---------------------------------------------------------------------------- */
 
 struct admin_dup {
     const char *table;
@@ -39,8 +41,8 @@ int admin_dup_query(struct client *client, const char *table, struct arena *aren
 int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
                      enum duplication_status status, struct err *e) MUST_CHECK;
 
-/* How far the streams of all partitions are, as their primaries say now; rows of a partition that does
- * not answer have state "unknown" and lag -1. Lists lie in 'arena'. */
+/* How far the streams of all partitions are, as their primaries say now; rows of a partition that
+ * does not answer have state "unknown" and lag -1. Lists lie in 'arena'. */
 int admin_dup_status(struct client *client, const char *table, struct arena *arena,
                      struct dup_status_list *out, struct err *e) MUST_CHECK;
 

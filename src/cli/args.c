@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Reading ------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static const struct option_spec *spec_find(const struct option_spec *list, const char *name,
                                            size_t size)
@@ -76,7 +76,7 @@ int args_match(const struct args *a, const char *pattern, struct err *e)
     return 0;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 const char *args_at(const struct args *a, size_t index)
 {

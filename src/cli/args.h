@@ -1,7 +1,8 @@
 /* src/cli/args.h: what somebody typed after a command, held against what the command takes.
  *
- * Options may stand anywhere: "--name value", "--name=value", or "--name" for a flag. "--" ends them. The
- * rest are positional arguments, counted against the pattern of the command ("TABLE HASHKEY [SORTKEY]"). */
+ * Options may stand anywhere: "--name value", "--name=value", or "--name" for a flag. "--" ends
+ * them. The rest are positional arguments, counted against the pattern of the command ("TABLE
+ * HASHKEY [SORTKEY]"). */
 #pragma once
 #include "base/err.h"
 #include "base/slice.h"
@@ -29,7 +30,8 @@ struct args {
 int args_read(struct args *a, size_t count, char *const *words, const struct option_spec *own,
               const struct option_spec *common, struct err *e) MUST_CHECK;
 
-/* Are there as many positional arguments as "A B [C] [D...]" wants? Returns 0, or E_INVALID and says so. */
+/* Are there as many positional arguments as "A B [C] [D...]" wants? Returns 0, or E_INVALID and
+ * says so. */
 int args_match(const struct args *a, const char *pattern, struct err *e) MUST_CHECK;
 
 /* The positional argument, or NULL. */
@@ -39,7 +41,8 @@ const char *args_at(const struct args *a, size_t index);
 const char *args_option(const struct args *a, const char *name);
 bool args_has(const struct args *a, const char *name);
 
-/* The option as a number in [min, max], or 'otherwise' when it was not given. Returns 0, or E_INVALID. */
+/* The option as a number in [min, max], or 'otherwise' when it was not given. Returns 0, or
+ * E_INVALID. */
 int args_number(const struct args *a, const char *name, uint64_t min, uint64_t max,
                 uint64_t otherwise, uint64_t *out, struct err *e) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* src/cli/bench_burst.c: bench burst: writers at full speed, then silence. How soon is the last
- * acknowledged write of every writer visible on the remote, with no further write to push it along; and do
- * the servers rest afterwards? */
+ * acknowledged write of every writer visible on the remote, with no further write to push it along;
+ * and do the servers rest afterwards? */
 #include <string.h>
 
 #include "base/check.h"
@@ -42,7 +42,7 @@ struct burst {
     struct err e;
 };
 
-/* ---- One writer, on the loop --------------------------------------------------------------------- */
+/* ---- One writer, on the loop ----------------------------------------------------------------- */
 
 static void end(struct writer *w, int rc)
 {
@@ -115,7 +115,7 @@ static void start_on_loop(struct io_post *post)
     for (uint32_t i = 0; i < b->count; i++) write_next(&b->writers[i]);
 }
 
-/* ---- Rounds -------------------------------------------------------------------------------------- */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 static int burst_open(struct burst *b, struct cli *cli, const char *sync, uint32_t count,
                       struct err *e)
@@ -246,7 +246,7 @@ int bench_burst_run(struct cli *cli, const struct args *args)
         samples_add(&cpu, round.cpu_after_ns);
         ops += round.ops;
         progress_show(&progress, (double)(i + 1) / (double)rounds,
-                      "%llu of %llu bursts, this one: %.2f ms", (unsigned long long)(i + 1),
+                      "%llu of %llu bursts, this one: %.2f ms", (unsigned long long)i + 1,
                       (unsigned long long)rounds, (double)round.lag_ns / 1e6);
     }
     progress_end(&progress);

@@ -44,7 +44,7 @@ static int measure(struct probes *p, const struct plan *plan, struct err *e)
         cli_sleep_ms(prng_between(&p->prng, plan->gap_min_ms, plan->gap_max_ms));
         rc = probes_write(p, e);
         progress_show(&progress, (double)(i + 1) / (double)plan->writes,
-                      "%llu of %llu isolated writes", (unsigned long long)(i + 1),
+                      "%llu of %llu isolated writes", (unsigned long long)i + 1,
                       (unsigned long long)plan->writes);
     }
     progress_end(&progress);

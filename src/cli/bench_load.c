@@ -1,5 +1,5 @@
-/* src/cli/bench_load.c: bench put, get and mixed: how many a second, how long each takes, and what the
- * server's CPU has to do for one. */
+/* src/cli/bench_load.c: bench put, get and mixed: how many a second, how long each takes, and what
+ * the server's CPU has to do for one. */
 #include <stdlib.h>
 #include <string.h>
 

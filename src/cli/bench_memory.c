@@ -1,5 +1,5 @@
-/* src/cli/bench_memory.c: bench memory: what a server has resident, idle with one table and then with
- * records; and the CPU it uses while nothing happens. */
+/* src/cli/bench_memory.c: bench memory: what a server has resident, idle with one table and then
+ * with records; and the CPU it uses while nothing happens. */
 #include "cli/admin.h"
 #include "cli/command.h"
 #include "cli/load.h"

@@ -1,5 +1,5 @@
-/* src/cli/bench_sustain.c: bench sustain: the highest rate of writes that one node accepts, for a while,
- * with duplication on. Does the remote keep up? */
+/* src/cli/bench_sustain.c: bench sustain: the highest rate of writes that one node accepts, for a
+ * while, with duplication on. Does the remote keep up? */
 #include "cli/admin.h"
 #include "cli/bench.h"
 #include "cli/command.h"

@@ -43,7 +43,7 @@ int node_list_run(struct cli *cli, const struct args *args)
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }
 
-/* ---- Status -------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------- */
 
 static int ask_hello(struct cli *cli, struct arena *arena, json_t *facts, struct err *e)
 {

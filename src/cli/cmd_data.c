@@ -14,7 +14,7 @@ struct work {
     struct err e;
 };
 
-/* ---- Beginning and ending ------------------------------------------------------------------------ */
+/* ---- Beginning and ending -------------------------------------------------------------------- */
 
 static struct pirene_bytes bytes_of(const struct buf *b)
 {
@@ -65,7 +65,7 @@ static int work_close(struct work *w, int rc, const char *table)
     return code;
 }
 
-/* ---- Printing ------------------------------------------------------------------------------------ */
+/* ---- Printing -------------------------------------------------------------------------------- */
 
 static void set_form(const struct work *w, json_t *o, const char *name, struct pirene_bytes bytes)
 {
@@ -95,7 +95,7 @@ static void say_number(struct work *w, const char *name, int64_t number)
     output_say(&w->cli->out, o, "%lld", (long long)number);
 }
 
-/* ---- One record ---------------------------------------------------------------------------------- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 int put_run(struct cli *cli, const struct args *args)
 {
@@ -219,7 +219,7 @@ int exists_run(struct cli *cli, const struct args *args)
     return rc == 0 && error == PIRENE_NOT_FOUND ? CLI_NOT_FOUND : code;
 }
 
-/* ---- Many records -------------------------------------------------------------------------------- */
+/* ---- Many records ---------------------------------------------------------------------------- */
 
 /* Open a scan of a hash key (not NULL) or of the table. */
 static int scan_open(struct work *w, const char *hash, struct pirene_scan_options *options,

@@ -1,5 +1,5 @@
-/* src/cli/cmd_dup.c: duplications: making and ending them, how far they are, and whether both sides are
- * equal. */
+/* src/cli/cmd_dup.c: duplications: making and ending them, how far they are, and whether both sides
+ * are equal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ static const char *status_name(int32_t status)
     return status >= 0 && status <= DS_REMOVED ? names[status] : "?";
 }
 
-/* ---- Add ----------------------------------------------------------------------------------------- */
+/* ---- Add ------------------------------------------------------------------------------------- */
 
 /* Make the table over there, as it is here, unless it is there already. */
 static int create_remote(struct cli *cli, struct client *client, const char *table,
@@ -67,7 +67,7 @@ int dup_add_run(struct cli *cli, const struct args *args)
     return CLI_OK;
 }
 
-/* ---- List ---------------------------------------------------------------------------------------- */
+/* ---- List ------------------------------------------------------------------------------------ */
 
 static json_t *entry_json(const char *table, const struct duplication_entry *entry)
 {
@@ -131,7 +131,7 @@ int dup_list_run(struct cli *cli, const struct args *args)
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }
 
-/* ---- Status -------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------- */
 
 static json_t *lag_json(const struct admin_lag *lag)
 {
@@ -212,7 +212,7 @@ int dup_status_run(struct cli *cli, const struct args *args)
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }
 
-/* ---- Wait ---------------------------------------------------------------------------------------- */
+/* ---- Wait ------------------------------------------------------------------------------------ */
 
 int dup_wait_run(struct cli *cli, const struct args *args)
 {
@@ -240,7 +240,7 @@ int dup_wait_run(struct cli *cli, const struct args *args)
     return CLI_OK;
 }
 
-/* ---- Verify -------------------------------------------------------------------------------------- */
+/* ---- Verify ---------------------------------------------------------------------------------- */
 
 /* Which duplication of the table is meant: the one with 'id', or the only one (0). */
 static int choose(const struct duplication_entry_list *entries, int32_t id, const char *table,
@@ -249,15 +249,18 @@ static int choose(const struct duplication_entry_list *entries, int32_t id, cons
     *out = NULL;
     for (uint32_t i = 0; i < entries->count; i++)
         if (id == 0 || entries->items[i].dupid == id) *out = &entries->items[i];
-    if (*out == NULL)
-        return err_set(e, E_NOTFOUND, "table %s has no such duplication (pirene dup list)", table);
+    if (*out == NULL) {
+        err_set(e, E_NOTFOUND, "table %s has no such duplication (pirene dup list)", table);
+        return E_NOTFOUND;
+    }
     if (id == 0 && entries->count > 1)
         return err_set(e, E_INVALID, "table %s has %u duplications: which, --id N?", table,
                        entries->count);
     return 0;
 }
 
-/* The other side of the duplication; 'remote' owns the client, and its table's name lies in the arena. */
+/* The other side of the duplication; 'remote' owns the client, and its table's name lies in the
+ * arena. */
 static int open_remote(struct cli *cli, const struct duplication_entry *entry, struct arena *arena,
                        struct verify_side *remote, struct err *e)
 {
@@ -265,8 +268,9 @@ static int open_remote(struct cli *cli, const struct duplication_entry *entry, s
     char *name = arena_alloc(arena, entry->remote_app_name.size + 1);
     char *text = arena_alloc(arena, metas.size + 1);
     if (name == NULL || text == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    memcpy(name, entry->remote_app_name.data, entry->remote_app_name.size);
-    memcpy(text, metas.data, metas.size);
+    (void)snprintf(name, entry->remote_app_name.size + 1, "%.*s", (int)entry->remote_app_name.size,
+                   (const char *)entry->remote_app_name.data);
+    (void)snprintf(text, metas.size + 1, "%.*s", (int)metas.size, (const char *)metas.data);
     remote->table = name;
     int rc = client_open(cli->loop, text, &remote->client);
     return rc == 0 ? 0 : err_set(e, rc, "the remote's addresses '%s' cannot be used", text);
@@ -344,7 +348,7 @@ int dup_verify_run(struct cli *cli, const struct args *args)
     return code;
 }
 
-/* ---- Pause, resume, remove ----------------------------------------------------------------------- */
+/* ---- Pause, resume, remove ------------------------------------------------------------------- */
 
 static int modify(struct cli *cli, const struct args *args, enum duplication_status status,
                   const char *said)

@@ -12,7 +12,7 @@ static int finish(struct cli *cli, struct arena *arena, int rc, const struct err
     return rc == 0 ? CLI_OK : cli_fail(cli, e);
 }
 
-/* ---- Create -------------------------------------------------------------------------------------- */
+/* ---- Create ---------------------------------------------------------------------------------- */
 
 int table_create_run(struct cli *cli, const struct args *args)
 {
@@ -40,7 +40,7 @@ int table_create_run(struct cli *cli, const struct args *args)
     return CLI_OK;
 }
 
-/* ---- List and show ------------------------------------------------------------------------------- */
+/* ---- List and show --------------------------------------------------------------------------- */
 
 static const char *status_name(int32_t status)
 {
@@ -199,7 +199,7 @@ int table_show_run(struct cli *cli, const struct args *args)
     return finish(cli, &arena, rc, &e);
 }
 
-/* ---- Drop, recall, rename ------------------------------------------------------------------------ */
+/* ---- Drop, recall, rename -------------------------------------------------------------------- */
 
 int table_drop_run(struct cli *cli, const struct args *args)
 {
@@ -263,7 +263,7 @@ int table_rename_run(struct cli *cli, const struct args *args)
     return finish(cli, &arena, rc, &e);
 }
 
-/* ---- Settings ------------------------------------------------------------------------------------ */
+/* ---- Settings -------------------------------------------------------------------------------- */
 
 static int env_get(struct cli *cli, const char *table, const char *key)
 {

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-/* ---- Finding ------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 const struct cli_command *command_find(size_t count, char *const *words, size_t *taken)
 {
@@ -24,7 +24,7 @@ static bool is_noun(const char *word)
     return false;
 }
 
-/* ---- Help ---------------------------------------------------------------------------------------- */
+/* ---- Help ------------------------------------------------------------------------------------ */
 
 static const char *space_if(const char *text)
 {
@@ -94,7 +94,7 @@ void help_print(const struct cli_command *c)
     if (c->example != NULL) printf("\nExample:\n  pirene %s\n", c->example);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 int command_take_common(struct cli *cli, const struct args *args, struct err *e)
 {

@@ -36,7 +36,7 @@ int completion_run(struct cli *cli, const struct args *args);
 /* The interactive shell; the options hold for all of its commands. Returns the exit code. */
 int shell_run(struct cli *cli, size_t option_count, char *const *options);
 
-/* ---- Functions of the table, by file --------------------------------------------------------------- */
+/* ---- Functions of the table, by file --------------------------------------------------------- */
 
 int cluster_status_run(struct cli *cli, const struct args *args);
 int node_list_run(struct cli *cli, const struct args *args);

@@ -1,4 +1,5 @@
-/* src/cli/commands.c: every command there is. Help, completion and the shell read this table too. */
+/* src/cli/commands.c: every command there is. Help, completion and the shell read this table
+ * too. */
 #include "cli/command.h"
 
 const struct option_spec common_options[] = {

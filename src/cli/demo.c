@@ -1,8 +1,10 @@
-/* src/cli/demo.c: two clusters, one link, and the story of the last write, told in under two minutes.
+/* src/cli/demo.c: two clusters, one link, and the story of the last write, told in under two
+ * minutes.
  *
- *     1  two one-node clusters, one table on both, a link        4  the remote is killed and comes back
- *     2  a load of records crosses                               5  both sides are compared
- *     3  isolated writes, each timed after an idle gap           6  the figures, and how to look further */
+ *     1  two one-node clusters, one table on both, a link     4  the remote is killed, comes back
+ *     2  a load of records crosses                            5  both sides are compared
+ *     3  isolated writes, each timed after an idle gap        6  the figures, and how to look
+ * further */
 #include "cli/admin.h"
 #include "cli/command.h"
 #include "cli/load.h"
@@ -31,7 +33,7 @@ static int stopped(struct err *e)
     return cli_is_interrupted() ? err_set(e, E_CANCELED, "stopped; nothing is left behind") : 0;
 }
 
-/* ---- 1: the link --------------------------------------------------------------------------------- */
+/* ---- 1: the link ----------------------------------------------------------------------------- */
 
 static int show_link(struct demo *d, struct err *e)
 {
@@ -48,7 +50,7 @@ static int show_link(struct demo *d, struct err *e)
     return stopped(e);
 }
 
-/* ---- 2: the load --------------------------------------------------------------------------------- */
+/* ---- 2: the load ----------------------------------------------------------------------------- */
 
 static int fill(struct demo *d, uint64_t count, struct load_result *result, struct err *e)
 {
@@ -93,7 +95,7 @@ static int show_load(struct demo *d, struct err *e)
     return rc != 0 ? rc : stopped(e);
 }
 
-/* ---- 3: isolated writes -------------------------------------------------------------------------- */
+/* ---- 3: isolated writes ---------------------------------------------------------------------- */
 
 /* Mostly short gaps and a few long ones, up to 10 s, so that the whole stays bearable. */
 static uint64_t choose_gap_ms(struct demo *d, uint64_t index)
@@ -135,7 +137,7 @@ static int show_isolated_writes(struct demo *d, struct err *e)
     return 0;
 }
 
-/* ---- 4: the restart ------------------------------------------------------------------------------ */
+/* ---- 4: the restart -------------------------------------------------------------------------- */
 
 static int print_lag(struct demo *d, double after_s, struct err *e)
 {
@@ -178,7 +180,7 @@ static int show_restart(struct demo *d, struct err *e)
     return rc != 0 ? rc : print_lag(d, (double)(cli_now_ns() - begin_ns) / 1e9, e);
 }
 
-/* ---- 5: the comparison --------------------------------------------------------------------------- */
+/* ---- 5: the comparison ----------------------------------------------------------------------- */
 
 static int show_comparison(struct demo *d, struct verify_result *verdict, struct err *e)
 {
@@ -197,7 +199,7 @@ static int show_comparison(struct demo *d, struct verify_result *verdict, struct
     return rc;
 }
 
-/* ---- Altogether ---------------------------------------------------------------------------------- */
+/* ---- Altogether ------------------------------------------------------------------------------ */
 
 static void print_end(const struct demo *d)
 {

@@ -46,7 +46,7 @@ struct request {
     uint8_t key[KEY_HEAD_SIZE + HASH_KEY_SIZE];
 };
 
-/* ---- Requests ------------------------------------------------------------------------------------ */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 /* The next key's number; false: it is over. */
 static bool next_key(struct lane *lane, uint64_t *out)
@@ -128,7 +128,7 @@ static void start_on_loop(struct io_post *post)
     for (uint32_t i = 0; i < lane->request_count; i++) send_next(&lane->requests[i]);
 }
 
-/* ---- Lanes --------------------------------------------------------------------------------------- */
+/* ---- Lanes ----------------------------------------------------------------------------------- */
 
 static void lane_close(struct lane *lane)
 {
@@ -177,7 +177,7 @@ static int lane_warm(struct lane *lane, const char *table, struct err *e)
     return rc == 0 ? 0 : err_wrap(e, rc, "table %s", table);
 }
 
-/* ---- A run --------------------------------------------------------------------------------------- */
+/* ---- A run ----------------------------------------------------------------------------------- */
 
 static bool is_complete(const struct load *load, uint64_t begin_ns)
 {

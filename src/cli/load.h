@@ -1,7 +1,7 @@
 /* src/cli/load.h: as many requests as fit, for some time or until all are done.
  *
- * Each lane is a connection with a loop of its own, and has its share of the requests that are under way
- * at any time; an answer starts the next request at once. Every latency is kept. */
+ * Each lane is a connection with a loop of its own, and has its share of the requests that are
+ * under way at any time; an answer starts the next request at once. Every latency is kept. */
 #pragma once
 #include "cli/samples.h"
 #include "cli/servers.h"
@@ -29,7 +29,7 @@ struct load_result {
     struct err e; /* The first error. */
 };
 
-/* Returns 0, or why it could not begin; errors of requests are counted. 'out->samples' is sorted; give it
- * to samples_fini(). Ends early on Ctrl-C. */
+/* Returns 0, or why it could not begin; errors of requests are counted. 'out->samples' is sorted;
+ * give it to samples_fini(). Ends early on Ctrl-C. */
 int load_run(struct cli *cli, const struct load_options *options, struct load_result *out,
              struct err *e) MUST_CHECK;

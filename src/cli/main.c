@@ -3,8 +3,8 @@
 
 #include "cli/command.h"
 
-/* Options in front of the command go behind it, where they are read: "pirene --json table list". Returns
- * how many words there are without them; 0: only options. */
+/* Options in front of the command go behind it, where they are read: "pirene --json table list".
+ * Returns how many words there are without them; 0: only options. */
 static size_t front_options(int argc, char **argv)
 {
     size_t at = 1;

@@ -14,7 +14,7 @@
 
 enum { COLUMNS_MAX = 24, CELL_SIZE = 256, BAR_WIDTH = 30 };
 
-/* ---- For programs -------------------------------------------------------------------------------- */
+/* ---- For programs ---------------------------------------------------------------------------- */
 
 static void print_json(json_t *value)
 {
@@ -24,7 +24,7 @@ static void print_json(json_t *value)
     json_decref(value);
 }
 
-/* ---- For people ---------------------------------------------------------------------------------- */
+/* ---- For people ------------------------------------------------------------------------------ */
 
 /* One value as the text of a cell. */
 static void cell_print(const json_t *value, char *to, size_t size)
@@ -144,7 +144,7 @@ void output_note(const struct output *out, const char *format, ...)
     (void)fflush(stdout);
 }
 
-/* ---- Building ------------------------------------------------------------------------------------ */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static json_t *needed(json_t *value)
 {
@@ -210,7 +210,7 @@ void json_push(json_t *rows, json_t *row)
     if (json_array_append_new(rows, row) != 0) (void)needed(NULL);
 }
 
-/* ---- Progress ------------------------------------------------------------------------------------ */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 enum { PROGRESS_AFTER_NS = 1000000000, PROGRESS_EVERY_NS = 100000000 };
 

@@ -1,8 +1,8 @@
 /* src/cli/output.h: what a command says: rows and facts for people, one JSON value for programs.
  *
- * A command builds one JSON value. With --json it is printed as it is; otherwise rows become a table with
- * the columns that the command names, and an object becomes lines of "name  value". So both always say
- * the same. */
+ * A command builds one JSON value. With --json it is printed as it is; otherwise rows become a
+ * table with the columns that the command names, and an object becomes lines of "name  value". So
+ * both always say the same. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -32,7 +32,7 @@ void output_say(const struct output *out, json_t *facts, const char *format, ...
 void output_note(const struct output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- Building ---------------------------------------------------------------------------------------
+/* ---- Building -----------------------------------------------------------------------------------
  *
  * Memory that is not there ends the program: there is nothing else that a command could do. */
 
@@ -47,7 +47,7 @@ void json_set_bool(json_t *o, const char *name, bool value);
 void json_set_json(json_t *o, const char *name, json_t *value); /* Taken. */
 void json_push(json_t *rows, json_t *row);                      /* Taken. */
 
-/* ---- Progress --------------------------------------------------------------------------------------- */
+/* ---- Progress -------------------------------------------------------------------------------- */
 
 /* A line on stderr that is overwritten, while something takes longer than a second and stderr is a
  * terminal. All-zero before the first use. */

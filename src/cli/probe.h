@@ -3,8 +3,8 @@
  *     put at the source ---- acknowledged: the clock starts
  *     get at the remote, again and again without a pause ---- found: the clock stops
  *
- * All of it happens on the loop, so that no change of threads is measured. What is reported includes the
- * last read's own way. */
+ * All of it happens on the loop, so that no change of threads is measured. What is reported
+ * includes the last read's own way. */
 #pragma once
 #include "base/prng.h"
 #include "cli/samples.h"

@@ -1,9 +1,11 @@
-/* src/cli/samples.h: measured times, all of them kept: percentiles are exact, nothing is smoothed. */
+/* src/cli/samples.h: measured times, all of them kept: percentiles are exact, nothing is
+ * smoothed. */
 #pragma once
 #include "base/err.h"
 #include "cli/output.h"
 
-/* Nanoseconds, at most UINT32_MAX (4.2 s): longer ones count as that. All-zero is a valid empty one. */
+/* Nanoseconds, at most UINT32_MAX (4.2 s): longer ones count as that. All-zero is a valid empty
+ * one. */
 struct samples {
     uint32_t *ns;
     size_t count, capacity;
@@ -17,8 +19,8 @@ void samples_append(struct samples *s, const struct samples *more);
 /* Sort; then ask. */
 void samples_sort(struct samples *s);
 
-/* The smallest sample that 'per_mille' of all do not exceed, in ms: 500 is the median, 1000 the largest.
- * 0 when there is none. */
+/* The smallest sample that 'per_mille' of all do not exceed, in ms: 500 is the median, 1000 the
+ * largest. 0 when there is none. */
 double samples_ms(const struct samples *s, unsigned per_mille);
 
 /* p50_ms, p99_ms, p999_ms, max_ms. */

@@ -19,7 +19,7 @@
 #include "base/check.h"
 #include "cli/admin.h"
 
-/* ---- Starting ------------------------------------------------------------------------------------ */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 int servers_dir_make(char *dir, size_t size, struct err *e)
 {
@@ -141,7 +141,7 @@ int server_open(struct server *s, const char *dir, unsigned id, const char *sync
     return server_start(s, e);
 }
 
-/* ---- Ending -------------------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 static void end(struct server *s, int number)
 {
@@ -162,7 +162,7 @@ void server_stop(struct server *s)
     end(s, SIGTERM);
 }
 
-/* ---- What it costs ------------------------------------------------------------------------------- */
+/* ---- What it costs --------------------------------------------------------------------------- */
 
 uint64_t server_cpu_ns(pid_t pid)
 {
@@ -185,7 +185,7 @@ uint64_t server_memory_size(pid_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* ---- Pairs --------------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 /* The table on both sides and the link between them. */
 static int link_tables(struct pair *p, uint32_t partition_count, struct err *e)

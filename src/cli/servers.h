@@ -1,10 +1,12 @@
-/* src/cli/servers.h: servers that the demo and the benches start for themselves, and what they cost.
+/* src/cli/servers.h: servers that the demo and the benches start for themselves, and what they
+ * cost.
  *
  *     a directory that is removed afterwards
  *       |- 1/  data and log of the first pirened     its cluster has id 1
  *       `- 2/  ...of the second
  *
- * pirened is looked for beside pirene. The servers are children: they end with us, whatever ends us. */
+ * pirened is looked for beside pirene. The servers are children: they end with us, whatever ends
+ * us. */
 #pragma once
 #include <sys/types.h>
 
@@ -36,7 +38,7 @@ void server_stop(struct server *s); /* SIGTERM, and wait. Harmless when it does 
 uint64_t server_cpu_ns(pid_t pid);
 uint64_t server_memory_size(pid_t pid);
 
-/* ---- Two clusters with a link -------------------------------------------------------------------- */
+/* ---- Two clusters with a link ---------------------------------------------------------------- */
 
 struct pair {
     struct cli *cli;
@@ -47,8 +49,8 @@ struct pair {
     uint32_t partition_count;
 };
 
-/* Two one-node clusters, a table of 'partition_count' partitions on both, duplicated from the first to
- * the second, both sides ready. On failure nothing is left behind. */
+/* Two one-node clusters, a table of 'partition_count' partitions on both, duplicated from the first
+ * to the second, both sides ready. On failure nothing is left behind. */
 int pair_open(struct pair *p, struct cli *cli, const char *sync, uint32_t partition_count,
               struct err *e) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* src/cli/shell.c: the interactive shell: the same commands, with history and completion. After "use TABLE"
- * commands on a table may leave its name out. */
+/* src/cli/shell.c: the interactive shell: the same commands, with history and completion. After
+ * "use TABLE" commands on a table may leave its name out. */
 #include <histedit.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +19,10 @@ struct shell {
     int code; /* Of the last command. */
 };
 
-/* ---- Words --------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
-/* Cut 'line' into words; quotes hold words together, a backslash takes the next character as it is. The
- * words lie in 'line'. Returns 0, E_INVALID (a quote is left open) or E_LIMIT. */
+/* Cut 'line' into words; quotes hold words together, a backslash takes the next character as it is.
+ * The words lie in 'line'. Returns 0, E_INVALID (a quote is left open) or E_LIMIT. */
 static int split(char *line, char **words, size_t *count)
 {
     char *from = line, *to = line;
@@ -45,7 +45,7 @@ static int split(char *line, char **words, size_t *count)
     }
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------ */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static void use(struct shell *s, size_t count, char **words)
 {
@@ -90,9 +90,10 @@ static void run_line(struct shell *s, char *line)
     }
 }
 
-/* ---- Completion ---------------------------------------------------------------------------------- */
+/* ---- Completion ------------------------------------------------------------------------------ */
 
-/* The words that may stand at the cursor: nouns, then verbs of the noun, then options of the command. */
+/* The words that may stand at the cursor: nouns, then verbs of the noun, then options of the
+ * command. */
 static const char *candidate(size_t index, size_t at, char **words, size_t count)
 {
     size_t taken = 0, seen = 0;
@@ -162,7 +163,7 @@ static unsigned char on_tab(EditLine *edit, int key)
     return CC_REDISPLAY;
 }
 
-/* ---- The loop ------------------------------------------------------------------------------------ */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static char *prompt(EditLine *edit)
 {
@@ -222,7 +223,8 @@ static void run_typed(struct shell *s)
     }
 }
 
-/* Lines from a file or a pipe: no prompt, and it ends with the code of the last command that failed. */
+/* Lines from a file or a pipe: no prompt, and it ends with the code of the last command that
+ * failed. */
 static void run_piped(struct shell *s)
 {
     char line[LINE_SIZE_MAX];

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Hex ----------------------------------------------------------------------------------------- */
+/* ---- Hex ------------------------------------------------------------------------------------- */
 
 static int digit_of(char c)
 {
@@ -31,7 +31,7 @@ static void hex_write(struct slice bytes, struct buf *to)
     for (size_t i = 0; i < bytes.size; i++) buf_printf(to, "%02x", bytes.data[i]);
 }
 
-/* ---- Base64 -------------------------------------------------------------------------------------- */
+/* ---- Base64 ---------------------------------------------------------------------------------- */
 
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -76,7 +76,7 @@ static void base64_write(struct slice bytes, struct buf *to)
     }
 }
 
-/* ---- Plain --------------------------------------------------------------------------------------- */
+/* ---- Plain ----------------------------------------------------------------------------------- */
 
 /* Bytes of the well-formed UTF-8 character at the front; 0: there is none. */
 static size_t utf8_size(struct slice s)
@@ -102,7 +102,7 @@ static void plain_write(struct slice bytes, struct buf *to)
     }
 }
 
-/* ---- Any ----------------------------------------------------------------------------------------- */
+/* ---- Any ------------------------------------------------------------------------------------- */
 
 int text_read(enum text_form form, const char *text, struct buf *to, struct err *e)
 {

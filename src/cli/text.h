@@ -4,8 +4,8 @@
 #include "base/err.h"
 
 enum text_form {
-    TEXT_PLAIN, /* In: as typed. Out: printable bytes (UTF-8 included) as they are, others as \xNN. */
-    TEXT_HEX,   /* Two digits a byte. */
+    TEXT_PLAIN,  /* In: as typed. Out: what prints (UTF-8 too) as it is, the rest as \xNN. */
+    TEXT_HEX,    /* Two digits a byte. */
     TEXT_BASE64, /* RFC 4648, with padding. */
 };
 

@@ -73,7 +73,7 @@ static uint32_t first_difference(const struct sums *a, const struct sums *b, uin
     return begin;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 static int compare_rows(const void *a, const void *b)
 {
@@ -105,31 +105,39 @@ static int ask_rows(const struct verify_side *side, uint32_t bucket, struct aren
     return 0;
 }
 
+/* How the two rows of one key differ. */
+static const char *difference(const struct digest_row *source, const struct digest_row *remote)
+{
+    if (source->timetag > remote->timetag) return "is newer at the source";
+    if (source->timetag < remote->timetag) return "is newer at the remote";
+    return "has the same timetag but another value or expiry";
+}
+
 /* Walk both lists side by side to the first key where they part. */
 static void compare_lists(const struct digest_row_list *source,
                           const struct digest_row_list *remote, struct verify_result *out)
 {
-    uint32_t i = 0, k = 0;
-    while (i < source->count || k < remote->count) {
-        const struct digest_row *s = i < source->count ? &source->items[i] : NULL;
-        const struct digest_row *r = k < remote->count ? &remote->items[k] : NULL;
-        int order = s == NULL ? 1 : r == NULL ? -1 : slice_compare(s->key, r->key);
-        if (order == 0 && s->digest == r->digest && s->timetag == r->timetag) {
-            i++, k++;
-            continue;
-        }
+    uint32_t i = 0;
+    for (; i < source->count && i < remote->count; i++) {
+        const struct digest_row *s = &source->items[i], *r = &remote->items[i];
+        int order = slice_compare(s->key, r->key);
+        if (order == 0 && s->digest == r->digest && s->timetag == r->timetag) continue;
         out->key = order <= 0 ? s->key : r->key;
-        out->how = order < 0                  ? "is missing at the remote"
-                   : order > 0                ? "is there only at the remote"
-                   : s->timetag == r->timetag ? "has the same timetag but another value or expiry"
-                   : s->timetag > r->timetag  ? "is newer at the source"
-                                              : "is newer at the remote";
+        out->how = order < 0   ? "is missing at the remote"
+                   : order > 0 ? "is there only at the remote"
+                               : difference(s, r);
+        return;
+    }
+    if (i < source->count || i < remote->count) {
+        bool is_missing = i < source->count;
+        out->key = is_missing ? source->items[i].key : remote->items[i].key;
+        out->how = is_missing ? "is missing at the remote" : "is there only at the remote";
         return;
     }
     out->how = "was gone when it was looked for: writes are in flight";
 }
 
-/* ---- Altogether ---------------------------------------------------------------------------------- */
+/* ---- Altogether ------------------------------------------------------------------------------ */
 
 /* The key that differs, somewhere in the coarse bucket. */
 static int find_key(const struct verify_side *source, const struct verify_side *remote,

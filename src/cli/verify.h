@@ -1,6 +1,6 @@
 /* src/cli/verify.h: are two tables equal, said by digests; and if not, the first key that differs.
  *
- *     256 sums over each side  ->  a bucket that differs  ->  its 256 parts  ->  the rows of one part
+ *     256 sums of each side -> a bucket that differs -> its 256 parts -> the rows of one part
  *
  * Sums are over all partitions of a side, so that partition counts may differ (src/kv/digest.h). */
 #pragma once

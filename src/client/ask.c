@@ -85,7 +85,7 @@ int client_table_shape(struct client *client, const char *name, uint32_t *partit
 {
     struct arena arena = {0};
     struct query_config_request args = {.app_name = slice_str(name)};
-    struct query_config_response result;
+    struct query_config_response result = {0};
     struct client_question question = {.to = CLIENT_META, .rpc = RPC_QUERY_CONFIG, .args = &args};
     int rc = client_ask(client, &question, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
@@ -101,7 +101,7 @@ int client_table_shape(struct client *client, const char *name, uint32_t *partit
     return rc;
 }
 
-/* ---- In words ------------------------------------------------------------------------------------ */
+/* ---- In words -------------------------------------------------------------------------------- */
 
 /* What a caller can do about an error, where there is something. */
 static const struct {

@@ -41,7 +41,7 @@ static int run_errand(struct errand *errand, void (*run)(struct io_post *post))
     return errand->rc;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static void open_on_loop(struct io_post *post)
 {
@@ -104,7 +104,7 @@ const char *client_metas(const struct client *client)
     return client->metas;
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static struct client_table *table_find(const struct client *c, const char *name)
 {
@@ -153,7 +153,7 @@ const char *client_table_name(const struct client_table *table)
     return table->name;
 }
 
-/* ---- Calls --------------------------------------------------------------------------------------- */
+/* ---- Calls ----------------------------------------------------------------------------------- */
 
 static void on_done(struct cluster_call *inner, const struct rpc_answer *answer)
 {

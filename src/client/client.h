@@ -4,9 +4,9 @@
  *                        -- client_ask  -->  the same, and waits for the answer
  *
  * rpc/cluster.h finds servers, follows routes and tries again; it lives on one loop and knows no
- * threads. This file is what lies between: it carries calls to that loop, and lets a thread wait. On the
- * loop itself client_call() costs nothing more, so that a program which works in callbacks is as fast
- * as the cluster is.
+ * threads. This file is what lies between: it carries calls to that loop, and lets a thread wait.
+ * On the loop itself client_call() costs nothing more, so that a program which works in callbacks
+ * is as fast as the cluster is.
  *
  * Threads: any, unless a function says otherwise. */
 #pragma once
@@ -18,13 +18,13 @@ struct client_table;
 
 enum { CLIENT_TIMEOUT_MS_DEFAULT = 10000 };
 
-/* Open the cluster behind 'metas' ("host:port,host:port") on 'loop', which outlives it. Nothing is asked
- * before the first call. Returns 0 and gives '*out', to be closed with client_close(); E_INVALID ('metas'
- * is no such list), E_NOMEM. Not on the loop. */
+/* Open the cluster behind 'metas' ("host:port,host:port") on 'loop', which outlives it. Nothing is
+ * asked before the first call. Returns 0 and gives '*out', to be closed with client_close();
+ * E_INVALID ('metas' is no such list), E_NOMEM. Not on the loop. */
 int client_open(struct io_loop *loop, const char *metas, struct client **out) MUST_CHECK;
 
-/* End all calls with E_CANCELED and free the client and its tables. Waits for that: not on the loop.
- * Accepts NULL. */
+/* End all calls with E_CANCELED and free the client and its tables. Waits for that: not on the
+ * loop. Accepts NULL. */
 void client_close(struct client *client);
 
 struct io_loop *client_loop(const struct client *client);
@@ -32,13 +32,13 @@ struct io_loop *client_loop(const struct client *client);
 /* The addresses it was opened with. */
 const char *client_metas(const struct client *client);
 
-/* The table of that name, whether it exists or not; it is the client's, and lives as long. Asking twice
- * gives the same one. Returns 0, E_INVALID (the name's length), E_NOMEM. Not on the loop. */
+/* The table of that name, whether it exists or not; it is the client's, and lives as long. Asking
+ * twice gives the same one. Returns 0, E_INVALID (the name's length), E_NOMEM. Not on the loop. */
 int client_table(struct client *client, const char *name, struct client_table **out) MUST_CHECK;
 
 const char *client_table_name(const struct client_table *table);
 
-/* ---- Calls that come back ------------------------------------------------------------------------ */
+/* ---- Calls that come back -------------------------------------------------------------------- */
 
 enum client_target { CLIENT_META, CLIENT_KEY, CLIENT_PARTITION };
 
@@ -64,7 +64,7 @@ struct client_call {
 
 void client_call(struct client *client, struct client_call *call);
 
-/* ---- Calls that are waited for: not on the loop -------------------------------------------------- */
+/* ---- Calls that are waited for: not on the loop ---------------------------------------------- */
 
 /* One question. */
 struct client_question {
@@ -87,8 +87,8 @@ struct client_question {
 int client_ask(struct client *client, const struct client_question *question, struct arena *arena,
                void *result, struct err *e) MUST_CHECK;
 
-/* Ask all 'count' questions at the same time and wait for all. 'results[i]' is filled if rcs[i] is 0.
- * Returns 0, or the first rc that is not; 'e' is about that one. */
+/* Ask all 'count' questions at the same time and wait for all. 'results[i]' is filled if rcs[i] is
+ * 0. Returns 0, or the first rc that is not; 'e' is about that one. */
 int client_ask_all(struct client *client, const struct client_question *questions, size_t count,
                    struct arena *arena, void *const *results, int *rcs, struct err *e) MUST_CHECK;
 
@@ -96,16 +96,18 @@ int client_ask_all(struct client *client, const struct client_question *question
 int client_table_shape(struct client *client, const char *name, uint32_t *partition_count,
                        int32_t *app_id, struct err *e) MUST_CHECK;
 
-/* What an 'err' field of a result says: 0 for ERR_OK, otherwise a code and, in 'e', the error's name,
- * the hint, and what to do about it. */
+/* What an 'err' field of a result says: 0 for ERR_OK, otherwise a code and, in 'e', the error's
+ * name, the hint, and what to do about it. */
 int client_check(struct slice err, struct slice hint, struct err *e) MUST_CHECK;
 
-/* How a call to 'where' ended, in words. Returns a code as client_ask() does; 0 when it was answered. */
+/* How a call to 'where' ended, in words. Returns a code as client_ask() does; 0 when it was
+ * answered. */
 int client_verdict(const struct rpc_answer *answer, const char *where, struct err *e) MUST_CHECK;
 
-/* ---- Waiting ----------------------------------------------------------------------------------------
+/* ---- Waiting ------------------------------------------------------------------------------------
  *
- * A gate holds a thread until somebody on another thread has said 'pass' as often as was announced. */
+ * A gate holds a thread until somebody on another thread has said 'pass' as often as was
+ * announced. */
 struct gate;
 
 int gate_new(size_t passes, struct gate **out) MUST_CHECK;

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "wire/key.h"
 
-/* ---- Memory -------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 struct op *op_new(struct pirene *db, pirene_done *done, void *context)
 {
@@ -54,7 +54,7 @@ int op_copy_key(struct op *op, struct pirene_key key, struct slice *to, uint64_t
     return 0;
 }
 
-/* ---- What went wrong ----------------------------------------------------------------------------- */
+/* ---- What went wrong ------------------------------------------------------------------------- */
 
 const char *pirene_error_text(int error)
 {
@@ -113,7 +113,7 @@ int op_error_of_status(int32_t status)
     }
 }
 
-/* ---- Results ------------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static struct pirene_bytes bytes_of(struct slice s)
 {
@@ -136,6 +136,12 @@ int op_set_records(struct op *op, const struct key_value_list *kvs, bool is_raw)
     return 0;
 }
 
+static void set_value(struct op *op, const struct read_response *response)
+{
+    op->result.error = op_error_of_status(response->error);
+    op->result.value = bytes_of(response->value);
+}
+
 static int set_multi_get(struct op *op, const struct multi_get_response *response)
 {
     op->result.error = op_error_of_status(response->error);
@@ -150,40 +156,32 @@ static void set_check_and_set(struct op *op, const struct check_and_set_response
     op->result.value = bytes_of(response->check_value);
 }
 
-static void set_number(struct op *op, int32_t status, int64_t number)
-{
-    op->result.error = op_error_of_status(status);
-    op->result.number = number;
-}
+/* 'type' is that of the answer, 'member' the number in it. */
+#define SET_NUMBER(type, member)                                                                   \
+    do {                                                                                           \
+        const struct type *r = response;                                                           \
+        op->result.error = op_error_of_status(r->error);                                           \
+        op->result.number = r->member;                                                             \
+    } while (0)
 
 /* An answer of this rpc as a result. */
 static int set_result(struct op *op, const void *response)
 {
-    const union {
-        const void *any;
-        const struct read_response *read;
-        const struct update_response *update;
-        const struct incr_response *incr;
-        const struct ttl_response *ttl;
-        const struct count_response *count;
-        const struct multi_remove_response *multi_remove;
-    } r = {.any = response};
     switch (op->call.rpc) {
-    case RPC_GET:
-        op->result.error = op_error_of_status(r.read->error);
-        op->result.value = bytes_of(r.read->value);
-        return 0;
-    case RPC_INCR: set_number(op, r.incr->error, r.incr->new_value); return 0;
-    case RPC_TTL: set_number(op, r.ttl->error, r.ttl->ttl_seconds); return 0;
-    case RPC_SORTKEY_COUNT: set_number(op, r.count->error, r.count->count); return 0;
-    case RPC_MULTI_REMOVE: set_number(op, r.multi_remove->error, r.multi_remove->count); return 0;
+    case RPC_GET: set_value(op, response); return 0;
+    case RPC_INCR: SET_NUMBER(incr_response, new_value); return 0;
+    case RPC_TTL: SET_NUMBER(ttl_response, ttl_seconds); return 0;
+    case RPC_SORTKEY_COUNT: SET_NUMBER(count_response, count); return 0;
+    case RPC_MULTI_REMOVE: SET_NUMBER(multi_remove_response, count); return 0;
     case RPC_CHECK_AND_SET: set_check_and_set(op, response); return 0;
     case RPC_MULTI_GET: return set_multi_get(op, response);
-    default: op->result.error = op_error_of_status(r.update->error); return 0;
+    default:
+        op->result.error = op_error_of_status(((const struct update_response *)response)->error);
+        return 0;
     }
 }
 
-/* ---- The way of a call --------------------------------------------------------------------------- */
+/* ---- The way of a call ----------------------------------------------------------------------- */
 
 static void end(struct op *op)
 {
@@ -227,7 +225,7 @@ void op_start(struct op *op, int rc, pirene_done *done, void *context)
     client_call(op->db->client, &op->call);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 int op_wait_begin(struct op_wait *wait, const struct pirene *db)
 {

@@ -1,7 +1,7 @@
 /* src/client/op.h: one call of pirene.h from its start to its callback. Used inside the room only.
  *
- * An op lies in its own arena, together with copies of what it was given and with the records of its
- * result; so it is one piece of memory, freed at once. */
+ * An op lies in its own arena, together with copies of what it was given and with the records of
+ * its result; so it is one piece of memory, freed at once. */
 #pragma once
 #include <pthread.h>
 
@@ -42,8 +42,8 @@ struct op {
     struct pirene_result result;
     pirene_done *done;
     void *context;
-    /* Between the answer and 'done', for calls that have more to do: returns true when 'done' is to be called.
-     * NULL: always. */
+    /* Between the answer and 'done', for calls that have more to do: returns true when 'done' is to
+     * be called. NULL: always. */
     bool (*on_answer)(struct op *op, const void *response);
     void *owner;
 };
@@ -55,7 +55,8 @@ void op_free(struct op *op);
 /* A copy in the op's arena. Returns 0 or E_NOMEM. */
 int op_copy(struct op *op, struct pirene_bytes from, struct slice *to) MUST_CHECK;
 
-/* The raw key of a hash key and a sort key, likewise; '*hash' is that of the key. E_INVALID: too long. */
+/* The raw key of a hash key and a sort key, likewise; '*hash' is that of the key. E_INVALID: too
+ * long. */
 int op_copy_key(struct op *op, struct pirene_key key, struct slice *to, uint64_t *hash) MUST_CHECK;
 
 /* Go, with rc 0; otherwise call 'done' at once with what rc means. 'op' may be NULL then. */
@@ -68,7 +69,7 @@ int op_set_records(struct op *op, const struct key_value_list *kvs, bool is_raw)
 int op_error_of_rc(int rc);
 int op_error_of_status(int32_t status);
 
-/* ---- Waiting ------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 struct op_wait {
     struct gate *gate;
@@ -81,7 +82,8 @@ int op_wait_begin(struct op_wait *wait, const struct pirene *db) MUST_CHECK;
 /* Nothing was begun: an empty result with the error, which is returned. */
 int op_wait_refused(int error, struct pirene_result *result);
 
-/* The callback that ends the wait; its context is the op_wait, which takes the op with the result. */
+/* The callback that ends the wait; its context is the op_wait, which takes the op with the
+ * result. */
 void op_wait_done(void *context, const struct pirene_result *result);
 
 /* Wait, and give the result, or free it with 'result' NULL. Returns its error. */

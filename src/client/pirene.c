@@ -1,5 +1,5 @@
-/* src/client/pirene.c: libpirene: handles, and the calls on records. Each call builds an op and starts it; its
- * waiting form does that and waits. */
+/* src/client/pirene.c: libpirene: handles, and the calls on records. Each call builds an op and
+ * starts it; its waiting form does that and waits. */
 #include "base/check.h"
 #include "base/mem.h"
 #include "client/op.h"
@@ -8,7 +8,7 @@
 #include "wire/key.h"
 #include "wire/value.h"
 
-/* ---- Handles ------------------------------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------------------------------- */
 
 enum { TIMEOUT_MS_DEFAULT = 10000 };
 
@@ -68,7 +68,7 @@ int pirene_table_open(struct pirene *db, const char *name, struct pirene_table *
     return PIRENE_OK;
 }
 
-/* ---- Building ------------------------------------------------------------------------------------ */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 /* An op on the partition of a key, still without the key; NULL: no memory. */
 static struct op *op_on(struct pirene_table *table, enum rpc_code rpc, pirene_done *done,
@@ -111,7 +111,7 @@ static int copy_list(struct op *op, const struct pirene_bytes *from, size_t coun
     return rc;
 }
 
-/* ---- One record ---------------------------------------------------------------------------------- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 void pirene_put_start(struct pirene_table *table, struct pirene_key key, struct pirene_bytes value,
                       uint32_t ttl_s, pirene_done *done, void *context)
@@ -189,7 +189,7 @@ void pirene_check_and_set_start(struct pirene_table *table, const struct pirene_
     op_start(op, op != NULL ? set_check(op, what) : E_NOMEM, done, context);
 }
 
-/* ---- Many records -------------------------------------------------------------------------------- */
+/* ---- Many records ---------------------------------------------------------------------------- */
 
 static int set_pairs(struct op *op, struct pirene_bytes hash_key, const struct pirene_pair *pairs,
                      size_t count)
@@ -247,7 +247,7 @@ void pirene_sortkey_count_start(struct pirene_table *table, struct pirene_bytes 
     op_start(op, rc, done, context);
 }
 
-/* ---- The waiting forms --------------------------------------------------------------------------- */
+/* ---- The waiting forms ----------------------------------------------------------------------- */
 
 /* Start with op_wait_done and wait; 'result' NULL: nobody wants it. */
 #define WAIT(table, result, start)                                                                 \
@@ -325,7 +325,7 @@ int pirene_sortkey_count(struct pirene_table *table, struct pirene_bytes hash_ke
     WAIT(table, result, pirene_sortkey_count_start(table, hash_key, op_wait_done, &wait));
 }
 
-/* ---- Duplication --------------------------------------------------------------------------------- */
+/* ---- Duplication ----------------------------------------------------------------------------- */
 
 int pirene_dup_wait(struct pirene_table *table, uint32_t timeout_ms)
 {

@@ -35,7 +35,7 @@ int client_round_ask(struct client_round *r, struct client *client, struct arena
     return client_ask_all(client, r->questions, r->count, arena, r->results, r->rcs, e);
 }
 
-/* ---- dup wait ------------------------------------------------------------------------------------ */
+/* ---- dup wait -------------------------------------------------------------------------------- */
 
 static void late_add(struct client_dup_wait *out, uint32_t partition)
 {
@@ -73,10 +73,9 @@ int client_dup_wait(struct client *client, const char *table, int32_t dup_id, ui
     *out = (struct client_dup_wait){0};
     int rc = client_round_init(&r, client, table, RPC_DUP_WAIT, timeout_ms + ANSWER_MS, &arena, e);
     if (rc == 0) args = arena_array(&arena, r.count, sizeof *args);
-    if (rc == 0 && args == NULL) rc = err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-    if (rc != 0) {
+    if (args == NULL) {
         arena_fini(&arena);
-        return rc;
+        return rc != 0 ? rc : err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
     }
     for (uint32_t i = 0; i < r.count; i++) {
         args[i] = (struct dup_wait_request){
@@ -85,7 +84,8 @@ int client_dup_wait(struct client *client, const char *table, int32_t dup_id, ui
     }
     out->partition_count = r.count;
     rc = client_round_ask(&r, client, &arena, e);
-    rc = verdict_of(&r, out, e);
+    int verdict = verdict_of(&r, out, e);
+    if (verdict != 0) rc = verdict;
     if (rc == E_TIMEOUT)
         err_set(e, rc, "after %.1f s still behind: partition %s of table %s", timeout_ms / 1000.0,
                 out->late, table);

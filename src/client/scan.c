@@ -3,8 +3,8 @@
  *     partition 0: GET_SCANNER -> batch, context -> SCAN -> batch, context -> ... -> batch, done
  *     partition 1: GET_SCANNER -> ...                            end: the last partition is done
  *
- * A context lives on the server only: when it is lost (the server was restarted, or nobody asked for long),
- * the scan begins again behind the last key that it has seen. */
+ * A context lives on the server only: when it is lost (the server was restarted, or nobody asked
+ * for long), the scan begins again behind the last key that it has seen. */
 #include "base/mem.h"
 #include "client/op.h"
 #include "wire/key.h"
@@ -28,14 +28,15 @@ struct pirene_scan {
 
 static void ask(struct pirene_scan *s);
 
-/* ---- Opening and closing ------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static struct slice slice_of_bytes(struct pirene_bytes bytes)
 {
     return slice_of(bytes.data, bytes.size);
 }
 
-/* From the first key to before the first one behind: of a hash key, of a prefix in it, or of all. */
+/* From the first key to before the first one behind: of a hash key, of a prefix in it, or of
+ * all. */
 static int set_range(struct pirene_scan *s, const struct pirene_scan_options *o)
 {
     static const uint8_t last[] = {0xff, 0xff};
@@ -98,7 +99,7 @@ void pirene_scan_close(struct pirene_scan *scan)
     if (scan != NULL) scan_free(scan);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 /* Behind the last key of the batch a scan would begin again. */
 static int remember(struct pirene_scan *s, const struct key_value_list *kvs)
@@ -161,7 +162,7 @@ static bool on_answer(struct op *op, const void *response)
     return false;
 }
 
-/* ---- Questions ----------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 static int set_begin(struct pirene_scan *s, struct op *op)
 {

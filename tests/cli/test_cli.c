@@ -1,5 +1,5 @@
-/* tests/cli/test_cli.c: the program pirene as people and scripts see it: what it prints, and its exit codes.
- * PIRENE is its path, by CMake. */
+/* tests/cli/test_cli.c: the program pirene as people and scripts see it: what it prints, and its
+ * exit codes. PIRENE is its path, by CMake. */
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ struct world {
     char output[OUTPUT_SIZE]; /* Of the last run, stderr included. */
 };
 
-/* ---- Running ------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 /* Run it with these arguments, as a shell would; returns the exit code. */
 static int run(struct world *w, const char *metas, const char *format, va_list list)
@@ -105,7 +105,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- Records ------------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 /* A record is written, read, counted, listed and deleted; what is not there is exit code 1. */
 static void test_records(void **state)
@@ -152,7 +152,7 @@ static void test_bytes(void **state)
     assert_int_equal(here(w, "get t --base64 'A---'"), 2);
 }
 
-/* ---- Tables -------------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* A table is made, shown, set up, renamed, dropped and recalled. */
 static void test_tables(void **state)
@@ -205,9 +205,10 @@ static void test_json(void **state)
     json_decref(error);
 }
 
-/* ---- Usage --------------------------------------------------------------------------------------- */
+/* ---- Usage ----------------------------------------------------------------------------------- */
 
-/* What is wrong is exit code 2 with a sentence; a cluster that is not there is 4, in the time given. */
+/* What is wrong is exit code 2 with a sentence; a cluster that is not there is 4, in the time
+ * given. */
 static void test_usage(void **state)
 {
     struct world *w = *state;
@@ -253,7 +254,7 @@ static void test_shell(void **state)
     says(w, "written\nv\n");
 }
 
-/* ---- Duplication --------------------------------------------------------------------------------- */
+/* ---- Duplication ----------------------------------------------------------------------------- */
 
 static int dup_id(struct world *w)
 {
@@ -264,8 +265,8 @@ static int dup_id(struct world *w)
     return id;
 }
 
-/* A table with data is duplicated: the remote table is made, everything arrives, wait and status agree, and
- * verify says equal. */
+/* A table with data is duplicated: the remote table is made, everything arrives, wait and status
+ * agree, and verify says equal. */
 static void test_dup(void **state)
 {
     struct world *w = *state;
@@ -288,7 +289,8 @@ static void test_dup(void **state)
     says(w, "dup verify: equal");
 }
 
-/* 4 partitions into 8: equal. A record is changed at the remote only: different, and its key is named. */
+/* 4 partitions into 8: equal. A record is changed at the remote only: different, and its key is
+ * named. */
 static void test_verify_names_the_difference(void **state)
 {
     struct world *w = *state;
@@ -309,7 +311,8 @@ static void test_verify_names_the_difference(void **state)
     json_decref(verdict);
 }
 
-/* While it is paused a wait ends in time with code 4 and names what lags; afterwards all arrives. */
+/* While it is paused a wait ends in time with code 4 and names what lags; afterwards all
+ * arrives. */
 static void test_pause(void **state)
 {
     struct world *w = *state;
@@ -330,7 +333,7 @@ static void test_pause(void **state)
     assert_int_equal(here(w, "dup pause t no-id"), 2);
 }
 
-/* ---- Benches and the demo: each starts its own servers ------------------------------------------- */
+/* ---- Benches and the demo: each starts its own servers --------------------------------------- */
 
 static void test_benches(void **state)
 {

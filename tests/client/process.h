@@ -1,4 +1,5 @@
-/* tests/client/process.h: a real pirened for tests: on a free port, in a directory that is removed. */
+/* tests/client/process.h: a real pirened for tests: on a free port, in a directory that is
+ * removed. */
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>

@@ -32,7 +32,7 @@ static void assert_bytes(struct pirene_bytes bytes, const char *text)
     if (bytes.size > 0) assert_memory_equal(bytes.data, text, bytes.size);
 }
 
-/* ---- The world ----------------------------------------------------------------------------------- */
+/* ---- The world ------------------------------------------------------------------------------- */
 
 /* Ask a meta something that pirene.h does not offer. */
 static void ask_meta(const char *metas, enum rpc_code rpc, const void *args, void *result)
@@ -86,7 +86,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- One record ---------------------------------------------------------------------------------- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 /* What was put is got, until it is deleted; deleting what is not there is fine. */
 static void test_put_get_del(void **state)
@@ -126,7 +126,8 @@ static void test_keys_are_bytes(void **state)
     assert_int_equal(pirene_exists(w->table, key("", "s")), PIRENE_OK);
 }
 
-/* A record with a time to live says how long it has; others live forever; absent ones are not found. */
+/* A record with a time to live says how long it has; others live forever; absent ones are not
+ * found. */
 static void test_ttl_and_exists(void **state)
 {
     struct world *w = *state;
@@ -161,7 +162,8 @@ static void test_incr(void **state)
     pirene_result_free(&r);
 }
 
-/* The first who claims a key gets it; the second is told the condition does not hold, and who was first. */
+/* The first who claims a key gets it; the second is told the condition does not hold, and who was
+ * first. */
 static void test_check_and_set(void **state)
 {
     struct world *w = *state;
@@ -190,9 +192,10 @@ static void test_check_and_set(void **state)
     pirene_result_free(&r);
 }
 
-/* ---- Many records -------------------------------------------------------------------------------- */
+/* ---- Many records ---------------------------------------------------------------------------- */
 
-/* Records of one hash key are written together, read together in order, counted, and deleted together. */
+/* Records of one hash key are written together, read together in order, counted, and deleted
+ * together. */
 static void test_multi(void **state)
 {
     struct world *w = *state;
@@ -222,7 +225,7 @@ static void test_multi(void **state)
     pirene_result_free(&r);
 }
 
-/* ---- Scans --------------------------------------------------------------------------------------- */
+/* ---- Scans ----------------------------------------------------------------------------------- */
 
 enum { HASH_KEYS = 20, SORT_KEYS = 30 };
 
@@ -259,8 +262,8 @@ static size_t walk(struct world *w, const struct pirene_scan_options *options, s
     return count;
 }
 
-/* A scan sees every record once: of the table, of a hash key, of a prefix, as counts; whatever its batches
- * are. */
+/* A scan sees every record once: of the table, of a hash key, of a prefix, as counts; whatever its
+ * batches are. */
 static void test_scan(void **state)
 {
     struct world *w = *state;
@@ -281,8 +284,8 @@ static void test_scan(void **state)
     assert_int_equal(walk(w, &counts, &batches), HASH_KEYS * SORT_KEYS);
 }
 
-/* The server forgets its contexts when it is restarted: the scan goes on behind the last key it has seen, and
- * still sees every record once, in order. */
+/* The server forgets its contexts when it is restarted: the scan goes on behind the last key it has
+ * seen, and still sees every record once, in order. */
 static void test_scan_outlives_a_restart(void **state)
 {
     struct world *w = *state;
@@ -315,7 +318,7 @@ static void test_scan_outlives_a_restart(void **state)
     pirene_scan_close(scan);
 }
 
-/* ---- Callbacks ----------------------------------------------------------------------------------- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 enum { STARTED = 2000 };
 
@@ -347,8 +350,9 @@ static void wait_until(struct tally *t, size_t ended)
     (void)pthread_mutex_unlock(&t->mutex);
 }
 
-/* Thousands of writes are under way at once, and all end with a callback. What they were given may be
- * overwritten as soon as they have been started. Waiting inside a callback is refused, not deadly. */
+/* Thousands of writes are under way at once, and all end with a callback. What they were given may
+ * be overwritten as soon as they have been started. Waiting inside a callback is refused, not
+ * deadly. */
 static void test_many_at_once(void **state)
 {
     struct world *w = *state;
@@ -382,7 +386,7 @@ static void test_close_ends_what_is_under_way(void **state)
     assert_int_equal(t.ended, STARTED);
 }
 
-/* ---- Errors -------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 /* What cannot work says so, at once where it can be known at once. */
 static void test_errors(void **state)
@@ -410,7 +414,7 @@ static void test_errors(void **state)
         assert_string_not_equal(pirene_error_text(error), "unnamed error");
 }
 
-/* ---- Duplication --------------------------------------------------------------------------------- */
+/* ---- Duplication ----------------------------------------------------------------------------- */
 
 /* dup wait says yes when the remote has everything, and not while the remote is dead. */
 static void test_dup_wait(void **state)
