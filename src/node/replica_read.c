@@ -99,6 +99,7 @@ static enum wire_error admit(const struct replica *r, const struct rpc_request *
 {
     const struct frame_request *f = &request->frame;
     if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    if (rpc_request_is_crowded(request)) return WIRE_ERR_BUSY;
     if (r->partition.validates_partition_hash && f->code != RPC_SCAN &&
         f->code != RPC_CLEAR_SCANNER &&
         f->partition_hash % r->partition.count != r->partition.index)

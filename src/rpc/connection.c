@@ -100,15 +100,38 @@ void connection_request_ended(struct rpc_connection *c, size_t size)
     free_if_gone(c);
 }
 
+void connection_replies_grow(struct rpc_connection *c, size_t size)
+{
+    atomic_fetch_add_explicit(&c->replies, size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->server->replies, size, memory_order_relaxed);
+}
+
+void connection_replies_shrink(struct rpc_connection *c, size_t size)
+{
+    atomic_fetch_sub_explicit(&c->replies, size, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->server->replies, size, memory_order_relaxed);
+}
+
+/* Looked at with each reply and when the output has drained: between these it only shrinks. */
+static void count_unsent(struct rpc_connection *c, size_t unsent)
+{
+    if (unsent > c->unsent) connection_replies_grow(c, unsent - c->unsent);
+    else if (unsent < c->unsent) connection_replies_shrink(c, c->unsent - unsent);
+    c->unsent = unsent;
+}
+
 void connection_replied(struct rpc_connection *c, size_t size)
 {
     c->server->counters.bytes_out += size;
-    if (io_tcp_unsent(c->tcp) > OUT_SIZE_MAX) connection_pause(c, PAUSED_BY_OUTPUT);
+    count_unsent(c, io_tcp_unsent(c->tcp));
+    if (c->unsent > OUT_SIZE_MAX) connection_pause(c, PAUSED_BY_OUTPUT);
 }
 
 static void on_drained(void *context)
 {
-    connection_resume(context, PAUSED_BY_OUTPUT);
+    struct rpc_connection *c = context;
+    count_unsent(c, io_tcp_unsent(c->tcp));
+    connection_resume(c, PAUSED_BY_OUTPUT);
 }
 
 /* ---- Bytes ----------------------------------------------------------------------------------- */
@@ -194,6 +217,7 @@ static void on_closed(void *context, int why)
     (void)why;
     struct rpc_connection *c = context;
     c->tcp = NULL;
+    count_unsent(c, 0);
     (void)set_awaited(c, 0);
     c->server->counters.connections--;
     free_if_gone(c);

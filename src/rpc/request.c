@@ -12,8 +12,9 @@
 #include "rpc/server_impl.h"
 
 enum {
-    SPARE_COUNT_MAX = 2048,     /* Requests kept for reuse. */
-    SPARE_REPLY_SIZE_MAX = 4096 /* Bytes: a larger reply buffer is not kept. */
+    SPARE_COUNT_MAX = 2048,      /* Requests kept for reuse. */
+    SPARE_REPLY_SIZE_MAX = 4096, /* Bytes: a larger reply buffer is not kept. */
+    REPLIES_SIZE_MIN = 256 << 10 /* Bytes not taken that anybody may have, however crowded it is. */
 };
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -114,6 +115,7 @@ static void run_finished(struct io_post *post)
     struct rpc_request *r = LIST_ENTRY(post, struct rpc_request, finished);
     struct rpc_connection *c = r->connection;
     size_t size = r->reply.size;
+    connection_replies_shrink(c, size); /* Counted again by where it goes. */
     if ((size > 0 || r->reply.failed) && is_heard(c)) {
         struct buf *out = io_tcp_out(c->tcp);
         if (!r->reply.failed) buf_append_slice(out, buf_slice(&r->reply));
@@ -144,6 +146,7 @@ static void encode_reply(struct rpc_request *r, bool is_home, enum wire_error er
     struct rpc_connection *c = r->connection;
     if (!is_home) {
         if (encode(r, &r->reply, error, schema, result) != 0) r->reply.failed = true;
+        connection_replies_grow(c, r->reply.size);
     } else if (is_heard(c)) {
         struct buf *out = io_tcp_out(c->tcp);
         size_t before = out->size;
@@ -177,6 +180,14 @@ void rpc_drop(struct rpc_request *request)
 {
     if (take_back(request)) finish(request);
     else go_home(request);
+}
+
+bool rpc_request_is_crowded(const struct rpc_request *request)
+{
+    const struct rpc_connection *c = request->connection;
+    return atomic_load_explicit(&c->replies, memory_order_relaxed) > REPLIES_SIZE_MIN &&
+           atomic_load_explicit(&c->server->replies, memory_order_relaxed) >
+               c->server->options.server_bytes_max;
 }
 
 struct io_address rpc_request_peer(const struct rpc_request *request)

@@ -55,7 +55,8 @@ struct rpc_server_options {
     size_t requests_max;         /* Under way per connection; 0: 1024. */
     size_t connection_bytes_max; /* Under way per connection; 0: 32 MiB. */
     size_t server_bytes_max;     /* Under way in all; 0: 256 MiB. Frames not yet whole may take half
-                                  * as much again: above that the connection is closed. */
+                                  * as much again: above that the connection is closed. Replies
+                                  * may take as much again: rpc_request_is_crowded(). */
     uint32_t body_size_max;      /* Of one request, in bytes; 0: FRAME_BODY_SIZE_MAX. */
 };
 
@@ -104,6 +105,11 @@ void rpc_reply_error(struct rpc_request *request, enum wire_error error);
 void rpc_drop(struct rpc_request *request);
 
 /* ---- Looking --------------------------------------------------------------------------------- */
+
+/* True while the replies that no socket has taken yet fill the server's limit, and this peer has its
+ * part in that: answer ERR_BUSY rather than make another. (Requests are small, and were let in before it
+ * was known how large their answers would be.) Any thread. */
+bool rpc_request_is_crowded(const struct rpc_request *request);
 
 /* Who asks. Good until the request is ended. Any thread. */
 struct io_address rpc_request_peer(const struct rpc_request *request);

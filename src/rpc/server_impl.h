@@ -32,6 +32,8 @@ struct rpc_connection {
     size_t request_count;         /* Under way. */
     size_t bytes;                 /* Of their frames. */
     size_t awaited;               /* Bytes of a frame that has begun and is not yet whole. */
+    size_t unsent;                /* Bytes of replies in its output, when last looked at. */
+    atomic_size_t replies;        /* ... and of those on their way there from other loops. */
 };
 
 struct rpc_server {
@@ -48,6 +50,7 @@ struct rpc_server {
     struct rpc_server_counters counters;
 
     atomic_size_t arriving; /* Accepted on some thread and not yet here. */
+    atomic_size_t replies;  /* Of all connections. */
     bool is_closing;
     struct io_post closed;
     void (*on_closed)(void *context);
@@ -73,6 +76,10 @@ void connection_request_ended(struct rpc_connection *c, size_t size);
 
 /* A reply was appended to the output. */
 void connection_replied(struct rpc_connection *c, size_t size);
+
+/* So many bytes more, or less, of replies that its socket has not taken. Any thread. */
+void connection_replies_grow(struct rpc_connection *c, size_t size);
+void connection_replies_shrink(struct rpc_connection *c, size_t size);
 
 /* Close it from our side. */
 void connection_leave(struct rpc_connection *c);

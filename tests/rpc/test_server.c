@@ -33,6 +33,7 @@ struct story {
     struct rpc_request *held[HELD_MAX];
     size_t held_count;
     size_t request_count;
+    size_t crowded_count; /* Of these, those that came while it was crowded. */
 };
 
 /* ---- The owner of the requests --------------------------------------------------------------- */
@@ -60,6 +61,7 @@ static void on_request(void *context, struct rpc_request *r)
 {
     struct story *s = context;
     s->request_count++;
+    s->crowded_count += rpc_request_is_crowded(r);
     switch (s->manner) {
     case ECHO: echo(r); break;
     case HOLD: s->held[s->held_count++] = r; break;
@@ -430,6 +432,31 @@ static void test_slow_reader(void **state)
     buf_fini(&in);
 }
 
+/* Replies that nobody takes fill the server's limit: the owner is told so, for as long as that is so. */
+static void test_replies_not_taken_are_known(void **state)
+{
+    struct story *s = *state;
+    enum { COUNT = 64 };
+    struct buf out = {0}, in = {0};
+    s->manner = FILL;
+    s->fill_size = 1 << 20;
+    s->server.options.server_bytes_max = 2 << 20;
+    begin(s);
+    for (uint64_t i = 0; i < COUNT; i++) append_get(&out, FRAME_RDSN, i);
+    peer_send(s, out.data, out.size);
+    wait_until(&s->world, has_paused, s);
+    assert_true(s->crowded_count > 0 && s->crowded_count < s->request_count);
+    for (size_t i = 0; i < COUNT; i++) (void)recv_reply(s, FRAME_RDSN, &in);
+
+    size_t before = s->crowded_count;
+    s->manner = ECHO;
+    peer_send(s, out.data, out.size / COUNT);
+    (void)recv_reply(s, FRAME_RDSN, &in);
+    assert_int_equal(s->crowded_count, before);
+    buf_fini(&out);
+    buf_fini(&in);
+}
+
 /* ---- What clients rely on -------------------------------------------------------------------- */
 
 /* CLEAR_SCANNER is never answered over THFT, not even with an error. */
@@ -589,6 +616,7 @@ int main(void)
         STORY(test_many_requests_stop_reading),
         STORY(test_many_bytes_stop_all_reading),
         STORY(test_slow_reader),
+        STORY(test_replies_not_taken_are_known),
         STORY(test_clear_scanner_is_not_answered_over_thft),
         STORY(test_clear_scanner_is_answered_over_rdsn),
         STORY(test_unknown_rpc),
