@@ -10,6 +10,7 @@
 #include "node/node_dir.h"
 #include "node/node_impl.h"
 #include "node/replica_state.h"
+#include "node/replica_throttle.h"
 #include "node/stream.h"
 #include "node/worker.h"
 #include "obs/logger.h"
@@ -33,6 +34,19 @@ static const struct metric_row replica_rows[] = {
                        "Reads that needed the disk"),
     METRIC_COUNTER_ROW(struct replica_metrics, writes_stalled, "replica_writes_stalled", "requests",
                        "Writes that waited for a value from the disk"),
+    METRIC_COUNTER_ROW(struct replica_metrics, writes_delayed, "replica_writes_delayed", "requests",
+                       "Writes that the table's throttling made wait"),
+    METRIC_COUNTER_ROW(struct replica_metrics, writes_rejected, "replica_writes_rejected",
+                       "requests", "Writes that the table's throttling refused"),
+    METRIC_COUNTER_ROW(struct replica_metrics, reads_delayed, "replica_reads_delayed", "requests",
+                       "Reads that the table's throttling made wait"),
+    METRIC_COUNTER_ROW(struct replica_metrics, reads_rejected, "replica_reads_rejected", "requests",
+                       "Reads that the table's throttling refused"),
+    METRIC_COUNTER_ROW(struct replica_metrics, backup_reads_delayed, "replica_backup_reads_delayed",
+                       "requests", "Backup reads that the table's throttling made wait"),
+    METRIC_COUNTER_ROW(struct replica_metrics, backup_reads_rejected,
+                       "replica_backup_reads_rejected", "requests",
+                       "Backup reads that the table's throttling dropped"),
     METRIC_HISTOGRAM_ROW(struct replica_metrics, write_us, "replica_write", "us",
                          "Time of a write from its evaluation to its answer"),
     METRIC_GAUGE_ROW(struct replica_metrics, committed, "replica_committed", "decree",
@@ -57,6 +71,7 @@ static void replica_init(struct replica *r, struct gpid gpid)
     list_init(&r->early);
     list_init(&r->waiting);
     list_init(&r->stalled);
+    list_init(&r->delayed);
     list_init(&r->streams);
     list_init(&r->dup_waits);
 }
@@ -119,6 +134,7 @@ void replica_free(struct replica *r)
     kv_scans_fini(&r->scans);
     (void)store_close(r->store); /* A failed flush costs a replay, nothing else. */
     overlay_fini(&r->overlay);
+    replica_throttle_free(r);
     repl_fini(&r->repl);
     assignment_free(r->assigned);
     assignment_free(r->again);
@@ -242,6 +258,7 @@ void replica_assign(struct replica *r, struct assignment *a)
     assignment_free(r->assigned);
     r->assigned = a;
     partition_assign(&r->partition, a);
+    replica_throttle_assign(r);
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
     if (!r->is_damaged) replica_step(r, &event);
     replica_sync_streams(r);
@@ -307,7 +324,11 @@ static void perform(struct replica *r, const struct repl_effect *effect)
         break;
     case REPL_DO_COMMIT: do_commit(r, effect->last); break;
     case REPL_DO_REPLY: replica_reply(r, effect->last); break;
-    case REPL_DO_FAIL: replica_fail_all(r, WIRE_ERR_INVALID_STATE); break;
+    case REPL_DO_FAIL:
+        overlay_clear(
+            &r->overlay); /* Nothing is decided before all of it is applied, or gave way. */
+        replica_fail_all(r, WIRE_ERR_INVALID_STATE);
+        break;
     case REPL_DO_STOP: do_stop(r, effect->rc); break;
     case REPL_DO_PREPARE:
     case REPL_DO_COMMIT_POINT:
@@ -554,6 +575,7 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     r->is_closing = true;
     r->on_closed = on_closed;
     replica_serve_early(r);
+    replica_throttle_end(r);
     replica_fail_all(r, WIRE_ERR_INVALID_STATE);
     close_gone_streams(r, NULL);
     replica_release(r);

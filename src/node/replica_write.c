@@ -13,6 +13,7 @@
 #include "node/dup_wait.h"
 #include "node/node_impl.h"
 #include "node/replica.h"
+#include "node/replica_throttle.h"
 #include "node/stream.h"
 #include "node/worker.h"
 
@@ -166,15 +167,15 @@ static int submit(struct replica *r, struct rpc_request *request)
         struct write_state *state = state_of(request);
         state->wait_decree = next.decree;
         state->reply_decree = (int64_t)next.decree;
-        overlay_add(&r->overlay, &m);
         list_push_back(&r->waiting, &request->node);
         struct repl_event event = {.type = REPL_SUBMITTED, .submitted.mutation = bytes};
         uint64_t before = r->repl.prepared;
         replica_step(r, &event);
         if (r->repl.prepared == before) { /* No memory in there: nothing happened. */
             list_remove(&request->node);
-            overlay_remove(&r->overlay, &m);
             rc = E_NOMEM;
+        } else {
+            overlay_add(&r->overlay, &m);
         }
     }
     chunk_unref(bytes);
@@ -287,13 +288,14 @@ static bool is_only_position(const struct kv_write *write)
     return write->rpc == RPC_DUPLICATE && write->args.duplicate.entries.count == 0;
 }
 
-void replica_on_write(struct replica *r, struct rpc_request *request)
+void replica_on_write(struct replica *r, struct rpc_request *request, bool has_waited)
 {
     enum wire_error error = admit(r, request);
     if (error != WIRE_ERR_OK) {
         refuse(r, request, error);
         return;
     }
+    if (r->throttle != NULL && !has_waited && replica_throttle_write(r, request)) return;
     struct write_state *state = state_of(request);
     state->write = arena_alloc(&request->arena, sizeof *state->write);
     int rc = state->write == NULL ? E_NOMEM
