@@ -32,6 +32,28 @@ static unsigned env_deny(const struct meta_table *table)
     return deny;
 }
 
+/* Checked when they were set; a table that was created with bad ones goes unthrottled. */
+static struct throttle_rule env_throttle(const struct meta_table *table, const char *key)
+{
+    struct throttle_rule rule = {0};
+    const char *text = meta_env_get(table, key);
+    if (text != NULL) throttle_rule_read(slice_str(text), &rule);
+    return rule;
+}
+
+static struct assignment_throttles env_throttles(const struct meta_table *table)
+{
+    struct assignment_throttles throttles = {
+        .writes = env_throttle(table, "replica.write_throttling"),
+        .write_bytes = env_throttle(table, "replica.write_throttling_by_size"),
+        .reads = env_throttle(table, "replica.read_throttling"),
+        .backup_reads = env_throttle(table, "replica.backup_request_throttling"),
+    };
+    const char *rate = meta_env_get(table, "replica.read_throttling_by_size");
+    if (rate != NULL) throttle_rate_read(slice_str(rate), &throttles.read_bytes);
+    return throttles;
+}
+
 static void config_fill(struct repl_config *c, const struct meta_partition *p)
 {
     *c = (struct repl_config){.ballot = p->ballot, .primary = p->primary};
@@ -71,6 +93,7 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
     a->iteration_time_ms_max = env_u32(table, iteration_key, 0);
     a->validates_partition_hash = env_bool(table, "replica.split.validate_partition_hash");
     a->deny = env_deny(table);
+    a->throttles = env_throttles(table);
     a->dup_count = (uint32_t)table->dup_count;
     for (uint32_t i = 0; i < a->dup_count; i++) dup_fill(&a->dups[i], &table->dups[i], index);
     return a;

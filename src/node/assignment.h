@@ -5,6 +5,7 @@
 
 #include "core/meta/meta.h"
 #include "core/repl/repl.h"
+#include "core/throttle/throttle.h"
 #include "wire/thrift.h"
 
 enum assignment_deny { /* Environment replica.deny_client_request. */
@@ -25,6 +26,12 @@ struct assignment_dup { /* One duplication of the table, as it concerns this par
     char remote_table[META_NAME_SIZE_MAX + 1];
 };
 
+/* Environments replica.*_throttling: of the whole table, to be shared out by its partitions. */
+struct assignment_throttles {
+    struct throttle_rule writes, write_bytes, reads, backup_reads;
+    uint64_t read_bytes; /* Per second; 0: no limit. */
+};
+
 struct assignment {
     struct gpid gpid;
     uint8_t cluster_id; /* Ours. */
@@ -37,6 +44,7 @@ struct assignment {
     bool has_iteration_time;
     bool validates_partition_hash;
     unsigned deny; /* enum assignment_deny */
+    struct assignment_throttles throttles;
 
     uint32_t dup_count;
     struct assignment_dup dups[];

@@ -23,10 +23,14 @@
 
 struct worker;
 struct replica_fetch;
+struct replica_throttle;
 
 struct replica_metrics {
     struct metric_counter reads, writes, read_errors, write_errors;
     struct metric_counter reads_off_loop, writes_stalled;
+    struct metric_counter writes_delayed, writes_rejected; /* By the table's throttling. */
+    struct metric_counter reads_delayed, reads_rejected;
+    struct metric_counter backup_reads_delayed, backup_reads_rejected;
     struct metric_histogram write_us; /* From arrival at the owner to the answer. */
     struct metric_gauge committed;
 };
@@ -51,6 +55,10 @@ struct replica {
     struct list_node waiting;    /* Writes by decree, until they are applied. */
     struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
     struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
+
+    struct replica_throttle *throttle; /* NULL: the table has no such limits. */
+    struct list_node delayed;          /* Requests that they make wait, each with its timer. */
+    uint32_t delayed_count;
 
     uint64_t durable;   /* Decree that the store is known to hold durably. */
     uint64_t apply_to;  /* Decree that the store was asked to reach. */
@@ -128,8 +136,9 @@ void replica_step(struct replica *r, const struct repl_event *event);
 
 /* ---- Inside the replica's files ---- */
 
-void replica_on_write(struct replica *r, struct rpc_request *request);
-void replica_on_read(struct replica *r, struct rpc_request *request);
+/* 'has_waited': throttling has been asked about it. */
+void replica_on_write(struct replica *r, struct rpc_request *request, bool has_waited);
+void replica_on_read(struct replica *r, struct rpc_request *request, bool has_waited);
 void replica_on_digest(struct replica *r, struct rpc_request *request);
 
 /* Answer the writes that wait for decrees up to 'applied'. */

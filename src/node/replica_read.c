@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "node/node_impl.h"
 #include "node/replica.h"
+#include "node/replica_throttle.h"
 #include "node/worker.h"
 
 /* What a read keeps in its request. */
@@ -55,6 +56,7 @@ static void finish(struct read_state *state)
         refuse(r, request, state->rc == E_LIMIT ? WIRE_ERR_INVALID_DATA : WIRE_ERR_BUSY);
         return;
     }
+    if (r->throttle != NULL) replica_throttle_took(r, kv_read_size(read));
     struct kv_reply reply = kv_read_end(read, &r->partition, &r->scans, replica_now(r).boot_ms);
     metric_counter_add(&r->metrics.reads, 1);
     if (r->scans.count > 0) worker_scan_waits(r->worker);
@@ -107,13 +109,14 @@ static enum wire_error admit(const struct replica *r, const struct rpc_request *
     return WIRE_ERR_OK;
 }
 
-void replica_on_read(struct replica *r, struct rpc_request *request)
+void replica_on_read(struct replica *r, struct rpc_request *request, bool has_waited)
 {
     enum wire_error error = admit(r, request);
     if (error != WIRE_ERR_OK) {
         refuse(r, request, error);
         return;
     }
+    if (r->throttle != NULL && !has_waited && replica_throttle_read(r, request)) return;
     struct read_state *state = state_of(request);
     struct io *io = io_of(r->worker->loop);
     *state = (struct read_state){

@@ -199,8 +199,8 @@ void replica_on_request(struct replica *r, struct rpc_request *request)
     case RPC_DUP_WAIT: dup_wait_on_request(r, request); break;
     case RPC_DIGEST: replica_on_digest(r, request); break;
     default:
-        if (kind == RPC_KIND_WRITE) replica_on_write(r, request);
-        else replica_on_read(r, request);
+        if (kind == RPC_KIND_WRITE) replica_on_write(r, request, false);
+        else replica_on_read(r, request, false);
         break;
     }
 }
