@@ -84,8 +84,10 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->is_routed = false;
     d->reason[0] = '\0';
     d->save_at_ms = 0;
-    dup_lag_start(&d->lag, d->confirmed, d->committed, e->started.pending_size, e->now_ms,
-                  e->started.age_ms);
+    /* After a pause the lag is still known exactly. */
+    if (d->lag.confirmed != d->confirmed || d->lag.committed != d->committed)
+        dup_lag_start(&d->lag, d->confirmed, d->committed, e->started.pending_size, e->now_ms,
+                      e->started.age_ms);
     d->state = e->started.is_paused        ? DUP_PAUSED
                : e->started.needs_snapshot ? DUP_RESYNC
                                            : DUP_CONNECTING;
