@@ -238,7 +238,8 @@ static void check_confirmed(struct invariants *v, struct invariant_side *side,
     }
 }
 
-static void check_lag(struct invariants *v, struct invariant_side *side, const struct stream *s)
+static void check_lag(struct invariants *v, struct invariant_side *side, const struct stream *s,
+                      const struct invariant_stream *seen)
 {
     uint32_t partition = (uint32_t)s->replica->gpid.partition_index;
     const struct ghost_partition *p = &side->ghost.partitions[partition];
@@ -255,12 +256,17 @@ static void check_lag(struct invariants *v, struct invariant_side *side, const s
             name_of(side), partition, lag.ms, lag.bytes);
     if (lag.mutations == 0 || v->is_broken) return;
     const struct ghost_mutation *oldest = ghost_mutation(&side->ghost, partition, confirmed + 1);
-    if (oldest->commit_run != run_of(side)) return; /* Its time is known by the wall clock only. */
+    if (oldest->commit_run != run_of(side) || oldest->commit_ms <= seen->since_ms)
+        return; /* Its time is known by the wall clock only. */
     uint64_t truth_ms = now_ms > oldest->commit_ms ? now_ms - oldest->commit_ms : 0;
     bool is_merged = s->machine.lag.count > DUP_LAG_SAMPLES_MAX / 4;
     if (lag.ms + LAG_SLACK_MS < truth_ms || (lag.ms > truth_ms + LAG_SLACK_MS && !is_merged))
-        invariants_break(v, "I17: %s: partition %u is %" PRIu64 " ms behind and says %" PRIu64,
-                         name_of(side), partition, truth_ms, lag.ms);
+        invariants_break(
+            v,
+            "I17: %s: partition %u is %" PRIu64 " ms behind and says %" PRIu64
+            " (%s, confirmed %" PRIu64 " of %" PRIu64 ", %u samples, the first of %" PRIu64 ")",
+            name_of(side), partition, truth_ms, lag.ms, dup_state_name(s->machine.state), confirmed,
+            s->machine.committed, s->machine.lag.count, s->machine.lag.samples[0].decree);
 }
 
 static void look_at_stream(struct invariants *v, struct invariant_side *side, struct stream *s,
@@ -269,10 +275,15 @@ static void look_at_stream(struct invariants *v, struct invariant_side *side, st
     uint32_t partition = (uint32_t)s->replica->gpid.partition_index;
     struct invariant_stream *seen = &side->streams[partition];
     if (seen->dup_id != s->dup.id) *seen = (struct invariant_stream){.dup_id = s->dup.id};
+    if (seen->stream != s || seen->run != run_of(side)) {
+        seen->stream = s;
+        seen->run = run_of(side);
+        seen->since_ms = io_now(side->cluster->node->io).boot_ms;
+    }
     while (seen->checked < s->machine.confirmed && !v->is_broken)
         check_confirmed(v, side, s, ++seen->checked);
     if (!is_seldom) return;
-    check_lag(v, side, s);
+    check_lag(v, side, s, seen);
     if (s->machine.window_size > DUP_WINDOW_SIZE_MAX + MUTATION_SIZE_MAX ||
         s->machine.slot_count > DUP_WINDOW_COUNT_MAX + STREAM_RUN_MAX)
         invariants_break(v, "I20: %s: partition %u has %zu bytes, %u mutations in its window",
@@ -402,6 +413,60 @@ bool invariants_is_quiet(const struct invariants *v)
     return true;
 }
 
+/* What a log may hold when nobody needs more. */
+static uint64_t log_bound(const struct node *n)
+{
+    const struct node_config *c = &n->config;
+    return c->log_flush_size + c->log_ship_size + 4 * (uint64_t)c->segment_size;
+}
+
+static const char *explain_stream(const struct stream *s, char *text, size_t size)
+{
+    const struct dup *d = &s->machine;
+    (void)snprintf(text, size,
+                   "stream %s (%s), confirmed %" PRIu64 " of %" PRIu64 ", saved %" PRIu64
+                   ", %u in its window%s",
+                   dup_state_name(d->state), d->reason, d->confirmed, d->committed, d->saved,
+                   d->slot_count, d->owes_snapshot ? ", owes a snapshot" : "");
+    return text;
+}
+
+static bool explain_replica(const struct invariant_side *side, const struct replica *r, char *text,
+                            size_t size)
+{
+    char why[256] = "";
+    if (!repl_is_serving(&r->repl)) (void)snprintf(why, sizeof why, "does not serve");
+    else if (r->repl.applied != r->repl.prepared)
+        (void)snprintf(why, sizeof why, "has applied %" PRIu64 " of %" PRIu64, r->repl.applied,
+                       r->repl.prepared);
+    LIST_EACH (it, &r->streams)
+        if (why[0] == '\0' && !is_stream_quiet(LIST_ENTRY(it, struct stream, node)))
+            (void)explain_stream(LIST_ENTRY(it, struct stream, node), why, sizeof why);
+    if (why[0] == '\0') return false;
+    (void)snprintf(text, size, "%s: partition %d: %s", name_of(side), r->gpid.partition_index, why);
+    return true;
+}
+
+void invariants_explain(const struct invariants *v, char *text, size_t size)
+{
+    (void)snprintf(text, size, "all is quiet");
+    for (size_t i = 0; i < INVARIANT_SIDES_MAX; i++) {
+        const struct invariant_side *side = &v->sides[i];
+        if (side->cluster == NULL) continue;
+        if (!side->cluster->is_ready) {
+            (void)snprintf(text, size, "%s is not ready: %s", name_of(side),
+                           side->cluster->failure.text);
+            return;
+        }
+        for (size_t k = 0; k < side->replica_count; k++)
+            if (explain_replica(side, side->replicas[k], text, size)) return;
+        const struct log *log = side->cluster->node->log;
+        if (log->space.size > log_bound(side->cluster->node) || log->backlog_size > 0)
+            (void)snprintf(text, size, "%s: the log holds %" PRIu64 " bytes, the backlog %" PRIu64,
+                           name_of(side), log->space.size, log->backlog_size);
+    }
+}
+
 static bool has_all_of(const struct ghost *has, const struct ghost *of)
 {
     for (size_t i = 0; i < of->keys.count; i++) {
@@ -452,9 +517,7 @@ bool invariants_logs_are_small(const struct invariants *v)
     for (size_t i = 0; i < INVARIANT_SIDES_MAX; i++) {
         if (v->sides[i].cluster == NULL) continue;
         const struct node *n = v->sides[i].cluster->node;
-        const struct node_config *c = &n->config;
-        uint64_t bound = c->log_flush_size + c->log_ship_size + 4 * (uint64_t)c->segment_size;
-        if (n->log->space.size > bound || n->log->backlog_size > 0) return false;
+        if (n->log->space.size > log_bound(n) || n->log->backlog_size > 0) return false;
     }
     return true;
 }

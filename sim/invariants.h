@@ -25,6 +25,8 @@ enum { INVARIANT_REPLICAS_MAX = 2 * GHOST_PARTITIONS_MAX, INVARIANT_SIDES_MAX = 
 struct invariant_stream { /* What was last seen of a stream. */
     uint64_t checked;     /* Decrees up to here were found at the remote. */
     int32_t dup_id;
+    const struct stream *stream; /* Seen first in this run of the process, at this boot time. */
+    uint64_t run, since_ms;
 };
 
 struct invariants;
@@ -59,6 +61,9 @@ void invariants_break(struct invariants *v, const char *format, ...)
 
 /* Is everything that was committed on either side confirmed by the other, and nothing on its way? */
 bool invariants_is_quiet(const struct invariants *v);
+
+/* What keeps it from being quiet, or the logs from being small, in a line. */
+void invariants_explain(const struct invariants *v, char *text, size_t size);
 
 /* Has each side applied every write of the other that counts? */
 bool invariants_are_equal(const struct invariants *v);

@@ -64,7 +64,7 @@ static bool create_table(struct linked *l, int side, uint32_t partitions)
                     .app_type = slice_str("pegasus"),
                     .is_stateful = true},
     };
-    struct create_app_response response;
+    struct create_app_response response = {0};
     l->partitions[side] = partitions;
     return ask_meta(l, side, RPC_CREATE_APP, &args, &response, &response.err);
 }
@@ -85,7 +85,7 @@ bool linked_add_dup(struct linked *l, int side, bool with_snapshot)
         .remote_cluster_name = slice_str(metas[1 - side]),
         .is_duplicating_checkpoint = with_snapshot,
     };
-    struct add_duplication_response response;
+    struct add_duplication_response response = {0};
     if (!ask_meta(l, side, RPC_ADD_DUPLICATION, &args, &response, &response.err)) return false;
     l->dup_ids[side] = response.dupid;
     return true;
@@ -99,7 +99,7 @@ bool linked_set_dup(struct linked *l, int side, bool is_paused)
         .dupid = l->dup_ids[side],
         .status = is_paused ? DS_PAUSE : DS_LOG,
     };
-    struct modify_duplication_response response;
+    struct modify_duplication_response response = {0};
     return ask_meta(l, side, RPC_MODIFY_DUPLICATION, &args, &response, &response.err);
 }
 

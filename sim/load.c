@@ -208,7 +208,7 @@ static void draw_insert(struct load_session *s)
     s->slot = NULL;
     key_set(s, "", "insert%u.%" PRId64, l->options.side, l->next_number++);
     value_set_bytes(s);
-    sets_attempt(&l->inserts, buf_slice(&s->key));
+    sets_attempt(&l->inserts, buf_slice(&s->hash_key));
     ask_put(s, 0);
 }
 
@@ -355,7 +355,7 @@ static void on_answer(struct sim_call *call)
         end_without_answer(s);
     } else if (call->rpc == RPC_PUT || call->rpc == RPC_REMOVE || call->rpc == RPC_MULTI_PUT) {
         bool is_done = r.update.error == RRDB_OK;
-        if (is_done && s->kind == INSERT) sets_ack(&s->load->inserts, buf_slice(&s->key));
+        if (is_done && s->kind == INSERT) sets_ack(&s->load->inserts, buf_slice(&s->hash_key));
         end(s, is_done ? HISTORY_DONE : HISTORY_UNKNOWN, 0, r.update.decree,
             r.update.partition_index);
     } else if (call->rpc == RPC_GET) {
