@@ -1,0 +1,137 @@
+"""test_restart.py: stopping and starting: nothing that was acknowledged is lost, and who may not start is
+told why."""
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+from servers import LONG, World, note, tell
+from wire import Gone, Refused, Table, create_table, raw_key
+
+TABLE = "t"
+
+
+def fill(table, count, name=b"k"):
+    """So many puts under way at once."""
+    rows = {}
+    for i in range(count):
+        key, value = b"%s-%d" % (name, i), random.randbytes(random.randrange(300))
+        table.send_put(key, value)
+        rows[raw_key(key)] = value
+    for _ in range(count):
+        assert table.connection.receive()[1]["error"] == 0
+    return rows
+
+
+def stopped_and_killed():
+    """Thousands of records, the server stopped or killed after each few thousand: every start finds
+    exactly what there was."""
+    with World() as world:
+        server = world.server().start()
+        create_table(server.address, TABLE, 8)
+        rows, times = {}, []
+        for r in range(12 if LONG else 4):
+            rows.update(fill(Table(server.address, TABLE), 3000, b"k%d" % (r % 3)))
+            server.kill() if r % 2 else server.stop()
+            began = time.monotonic()
+            server.start()
+            times.append(time.monotonic() - began)
+            assert Table(server.address, TABLE).scan() == rows, "round %d" % r
+        note("   %d records; started again in %s s" % (len(rows), ", ".join("%.2f" % t for t in times)))
+
+
+class Writer(threading.Thread):
+    """Puts until its connection ends."""
+
+    def __init__(self, address, name):
+        super().__init__(daemon=True)
+        self.table, self.name_, self.rows = Table(address, TABLE), name, {}
+        self.maybe, self.failure = None, None
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                key = b"%s-%d" % (self.name_, len(self.rows))
+                self.maybe = raw_key(key)
+                self.table.put(key, b"v")
+                self.rows[self.maybe] = b"v"
+        except (Gone, Refused):
+            pass
+        except Exception as e:
+            self.failure = e
+
+
+def stopped_under_load():
+    """A server that is stopped while clients write ends soon and well, and has all that it
+    acknowledged."""
+    with World() as world:
+        server = world.server().start()
+        create_table(server.address, TABLE, 8)
+        rows, maybe, slowest = {}, set(), 0
+        for r in range(10 if LONG else 3):
+            writers = [Writer(server.address, b"r%d-%d" % (r, i)) for i in range(8)]
+            time.sleep(random.uniform(0.2, 0.6))
+            began = time.monotonic()
+            server.stop()
+            slowest = max(slowest, time.monotonic() - began)
+            for writer in writers:
+                writer.join(15)
+                assert not writer.is_alive(), "a client was left waiting"
+                if writer.failure is not None:
+                    raise writer.failure
+                rows.update(writer.rows)
+                maybe.add(writer.maybe)
+            server.start()
+            found = Table(server.address, TABLE).scan()
+            lost = [k for k in rows if k not in found]
+            assert not lost, "round %d lost %r" % (r, lost[:5])
+            assert all(k in rows or k in maybe for k in found), "something was made up"
+            rows.update((k, v) for k, v in found.items() if k in maybe)
+        note("   %d records; stopping took at most %.2f s" % (len(rows), slowest))
+
+
+def one_directory_one_server():
+    """A second server on the same data says so, and ends; the first doesn't notice."""
+    with World() as world:
+        first = world.server().start()
+        create_table(first.address, TABLE, 4)
+        second = world.server(directory=first.directory)
+        expect_refusal(second, "another server uses it")
+        fill(Table(first.address, TABLE), 100)
+
+
+def one_port_one_server():
+    """A second server on the same port says so, and what to do."""
+    with World() as world:
+        first = world.server().start()
+        second = world.server()
+        second.address = first.address
+        expect_refusal(second, "the port is taken")
+        create_table(first.address, TABLE, 4)
+        fill(Table(first.address, TABLE), 100)
+
+
+def expect_refusal(server, why):
+    done = subprocess.run(server.command(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1, "ended with %d" % done.returncode
+    lines = [line for line in done.stderr.splitlines() if line.startswith("pirened: ")]
+    assert len(lines) == 1 and why in lines[0], done.stderr
+    note("   it says: " + lines[0])
+
+
+def bad_arguments():
+    """What can't be understood is said before anything is touched."""
+    with World() as world:
+        for arguments in (["--no-such"], ["-i", "0"], ["-i", "128"], ["-s", "never"], ["-l", "nowhere"],
+                          ["-c", "/no/such/file"], ["more"]):
+            directory = os.path.join(world.directory, "d")
+            done = subprocess.run([sys.argv[1], "-d", directory] + arguments, capture_output=True, text=True,
+                                  timeout=20)
+            assert done.returncode != 0 and done.stderr, arguments
+            assert not os.path.exists(os.path.join(directory, "meta")), arguments
+
+
+tell(stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, bad_arguments)
