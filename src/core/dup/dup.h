@@ -16,11 +16,12 @@
  * effects with timetags, and the remote keeps the larger timetag: sending again is always harmless, so
  * after any doubt the stream sends again.
  *
- *     PAUSED --> CONNECTING --> SNAPSHOT --> LIVE        (a new duplication of a table with data)
- *                    |  ^                     ^ |
- *                    |  +---- table gone -----|-+
- *                    +------------------------+         (one that goes on from a confirmed decree)
- *     any --> RESYNC --> SNAPSHOT                       (the log no longer holds what it needs)
+ *     PAUSED --> CONNECTING --> LIVE                  (one that goes on from a confirmed decree)
+ *        |                        |
+ *        |                        | the log no longer holds what it needs
+ *        v                        v
+ *        +--------------------> RESYNC --> SNAPSHOT --> LIVE    (a new one of a table with data)
+ *     any --> PAUSED                                  (a person said so)
  *
  * A lane whose request failed waits and sends the same again; the other lanes go on. */
 #pragma once
