@@ -161,8 +161,8 @@ static void join(struct node *n)
         .type = META_NODE_JOIN,
         .now_ms = io_now(n->io).wall_us / 1000,
         .node_join = {.id = (int64_t)n->node_id,
-                      .ipv4 = (int32_t)n->address.ipv4,
-                      .port = n->address.port},
+                      .ipv4 = (int32_t)n->told.ipv4,
+                      .port = n->told.port},
     };
     control_propose(n, &command, on_joined, n);
 }
@@ -196,7 +196,7 @@ static int start_group(struct node *n, struct err *e)
 {
     char dir[CONFIG_TEXT_SIZE + 16];
     (void)snprintf(dir, sizeof dir, "%s/meta", n->config.data_dir);
-    struct group_member self = {n->node_id, n->address};
+    struct group_member self = {n->node_id, n->told};
     struct group_options options = {
         .dir = dir,
         .self_id = n->node_id,
@@ -274,7 +274,6 @@ void control_start(struct io_post *post)
     struct node *n = LIST_ENTRY(post, struct node, start_post);
     struct err e = {0};
     note_recovered(n);
-    io_address_print(n->address, n->advertised);
     n->started_us = io_now(n->io).wall_us;
     int rc = start_log(n, &e);
     if (rc == 0) rc = start_workers(n, &e);

@@ -23,6 +23,7 @@ static const char usage[] =
     "  -c, --config FILE      read the configuration\n"
     "  -d, --data-dir DIR     where everything is kept\n"
     "  -l, --listen HOST:PORT where clients, other servers and browsers come in\n"
+    "  -a, --advertise H:P    what clients and other servers are told to come to, if not that\n"
     "  -n, --cluster-name N   name of the cluster, when it is made\n"
     "  -i, --cluster-id N     1 to 127: tells clusters that duplicate to each other apart\n"
     "  -s, --sync group|os    when a write is acknowledged: synced (default), or taken by the "
@@ -114,6 +115,7 @@ static const char *set_option(struct options *o, int option, const char *text)
     switch (option) {
     case 'd': return set_text(c->data_dir, text) ? NULL : "--data-dir: too long";
     case 'l': return set_text(c->listen, text) ? NULL : "--listen: too long";
+    case 'a': return set_text(c->advertise, text) ? NULL : "--advertise: too long";
     case 'n': return set_text(c->cluster_name, text) ? NULL : "--cluster-name: too long";
     case 'i':
         c->cluster_id = (uint8_t)strtoul(text, NULL, 10);
@@ -133,6 +135,7 @@ static int parse_options(struct options *o, int argc, char **argv)
         {"config", required_argument, NULL, 'c'},
         {"data-dir", required_argument, NULL, 'd'},
         {"listen", required_argument, NULL, 'l'},
+        {"advertise", required_argument, NULL, 'a'},
         {"cluster-name", required_argument, NULL, 'n'},
         {"cluster-id", required_argument, NULL, 'i'},
         {"sync", required_argument, NULL, 's'},
@@ -140,7 +143,7 @@ static int parse_options(struct options *o, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static const char letters[] = "c:d:l:n:i:s:vh";
+    static const char letters[] = "c:d:l:a:n:i:s:vh";
     struct err e = {0};
     int option;
     /* The file first, whatever the order, so that options win over it. */

@@ -23,7 +23,10 @@
 
 static const struct logger logger = {.room = "node"};
 
-enum { TAIL_SIZE_MIN = 64 << 10 }; /* Bytes that every replica may keep, however many there are. */
+enum {
+    TAIL_SIZE_MIN = 64 << 10, /* Bytes that every replica may keep, however many there are. */
+    LOOPBACK = 0x7f000001,    /* 127.0.0.1 */
+};
 
 void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size)
 {
@@ -212,13 +215,36 @@ static void node_init(struct node *n, struct io *io, const struct node_config *c
     note_sources(n);
 }
 
+static int find_address(struct io *io, const char *key, const char *text, struct io_address *out,
+                        struct err *e)
+{
+    int rc = io_resolve(io, text, out);
+    return rc == 0 ? 0 : err_set(e, E_INVALID, "%s = %s: that is no address host:port", key, text);
+}
+
+/* Where to listen, and where others are told to come. Everywhere is no place to come to. */
+static int find_addresses(struct node *n, struct err *e)
+{
+    const struct node_config *c = &n->config;
+    int rc = find_address(n->io, "listen", c->listen, &n->address, e);
+    if (rc != 0) return rc;
+    n->told = n->address;
+    if (c->advertise[0] != '\0') rc = find_address(n->io, "advertise", c->advertise, &n->told, e);
+    else if (n->address.ipv4 == 0) {
+        n->told.ipv4 = LOOPBACK;
+        LOG_WARN(&logger, "listening on all addresses, and clients are told 127.0.0.1: "
+                          "set 'advertise' for those on other machines");
+    }
+    io_address_print(n->told, n->advertised);
+    return rc;
+}
+
 static int open_parts(struct node *n, struct err *e)
 {
     struct recovery rec = {.node = n, .e = e};
     n->meta = meta_new();
     int rc = n->meta == NULL ? err_set(e, E_NOMEM, "meta state") : open_data_dir(n, e);
-    if (rc == 0 && io_resolve(n->io, n->config.listen, &n->address) != 0)
-        rc = err_set(e, E_INVALID, "listen = %s: that is no address host:port", n->config.listen);
+    if (rc == 0) rc = find_addresses(n, e);
     if (rc == 0) rc = open_store_env(n, e);
     if (rc == 0) rc = open_replicas(n, &rec);
     if (rc == 0) rc = open_log(n, &rec);

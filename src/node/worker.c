@@ -446,7 +446,7 @@ int worker_open(struct worker *w, struct node *n, uint32_t index)
     if (rc != 0) return rc;
     disk_guard_init(&w->guard, w->loop, n->config.data_dir, n->config.disk_reserve_size,
                     on_disk_low);
-    struct rpc_server_options options = {.self = n->address};
+    struct rpc_server_options options = {.self = n->told};
     return rpc_server_open(w->loop, &options, worker_on_request, w, &w->server);
 }
 

@@ -8,7 +8,7 @@ import threading
 import time
 
 from servers import LONG, World, note, tell
-from wire import Gone, Refused, Table, create_table, raw_key
+from wire import Connection, Gone, Refused, Table, create_table, raw_key
 
 TABLE = "t"
 
@@ -122,6 +122,28 @@ def expect_refusal(server, why):
     note("   it says: " + lines[0])
 
 
+def told_where_to_come():
+    """A server that listens on all addresses tells clients the one that it was given for them."""
+    with World() as world:
+        server = world.server()
+        port = server.address.split(":")[1]
+        server.options = ["-l", "0.0.0.0:" + port, "-a", "127.0.0.9:" + port]
+        server.start()
+        create_table(server.address, TABLE, 4)
+        connection = Connection(server.address)
+        config = connection.ask_meta("RPC_CM_QUERY_PARTITION_CONFIG_BY_INDEX", table=TABLE, indices=[])
+        told = {p["primary"] for p in config["partitions"]}
+        assert told == {"127.0.0.9:" + port}, told
+        fill(Table(told.pop(), TABLE), 10)
+        server.stop()
+        server.options = ["-l", "0.0.0.0:" + port]  # Not told: at least those on this machine come in.
+        server.start()
+        connection = Connection(server.address)
+        config = connection.ask_meta("RPC_CM_QUERY_PARTITION_CONFIG_BY_INDEX", table=TABLE, indices=[])
+        assert {p["primary"] for p in config["partitions"]} == {server.address}
+        assert "advertise" in server.log_end()
+
+
 def bad_arguments():
     """What can't be understood is said before anything is touched."""
     with World() as world:
@@ -134,4 +156,4 @@ def bad_arguments():
             assert not os.path.exists(os.path.join(directory, "meta")), arguments
 
 
-tell(stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, bad_arguments)
+tell(stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)
