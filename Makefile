@@ -26,7 +26,7 @@ format: ## Put the sources into our shape
 	@tools/packages.sh lint
 	@tools/format.sh
 
-lint: ## Shape, clang-tidy, and the layering of the rooms
+lint: build ## Shape, clang-tidy, and the layering of the rooms
 	@tools/packages.sh lint
 	@tools/lint.sh $(BUILD)
 

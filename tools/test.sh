@@ -152,7 +152,7 @@ stage_fuzz() {
 stage_sweep() {
     begin sweep "the simulator, $SWEEP_SECONDS s of new seeds"
     local sweep
-    sweep=$(find build -name sim_sweep -type f -perm -u+x 2>/dev/null | head -1)
+    sweep=$(find build -name sim[_-]sweep -type f -perm -u+x 2>/dev/null | head -n 1)
     if [ -z "$sweep" ]; then
         loud_skip "there is no sim_sweep in build/"
         return
