@@ -116,7 +116,7 @@ bool linked_put(struct linked *l, int side, const char *key, const char *value)
     struct update_request args = {.key = raw_key(&raw, key), .value = slice_str(value)};
     struct sim_call call = {
         .rpc = RPC_PUT, .args = &args, .hash = key_hash(args.key), .timeout_ms = ASK_MS};
-    struct update_response response;
+    struct update_response response = {0};
     bool is_done = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK;
     sim_call_fini(&call);
     buf_fini(&raw);
@@ -130,7 +130,7 @@ const char *linked_get(struct linked *l, int side, const char *key)
     struct bare_blob args = {.value = raw_key(&raw, key)};
     struct sim_call call = {
         .rpc = RPC_GET, .args = &args, .hash = key_hash(args.value), .timeout_ms = ASK_MS};
-    struct read_response response;
+    struct read_response response = {0};
     bool is_there = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK &&
                     response.value.size < sizeof text;
     if (is_there) memcpy(text, response.value.data, response.value.size);
@@ -148,7 +148,7 @@ static bool lag_add(struct linked *l, int side, int32_t partition, struct linked
                             .partition = partition,
                             .is_to_partition = true,
                             .timeout_ms = ASK_MS};
-    struct dup_status_response response;
+    struct dup_status_response response = {0};
     bool is_done = sim_ask(l->clients[side], &call, &response) == 0;
     for (uint32_t i = 0; is_done && i < response.partitions.count; i++) {
         const struct dup_status *status = &response.partitions.items[i];

@@ -16,7 +16,9 @@
 #include "base/mark.h"
 #include "wire/key.h"
 
-#define TIMESTAMP_END (INT64_C(1) << 56) /* A timetag has 56 bits for it. */
+/* A timetag has 56 bits for it. Half of them (until the year 3111) may come from elsewhere: then our own
+ * clock, which never goes below what it has seen, always has times left to give out. */
+#define TIMESTAMP_END (INT64_C(1) << 55)
 
 /* ---- Reading ---- */
 

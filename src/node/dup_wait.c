@@ -5,7 +5,10 @@
 #include "node/stream.h"
 #include "node/worker.h"
 
-enum { DUP_WAIT_MS_MAX = 24 * 3600 * 1000 };
+enum {
+    DUP_WAIT_MS_MAX = 24 * 3600 * 1000,
+    DUP_WAITS_MAX = 1024, /* Held at once, by one replica. */
+};
 
 /* A DUP_WAIT that is being held. Lives in its request. */
 struct dup_waiter {
@@ -61,6 +64,7 @@ static void end(struct dup_waiter *w, enum wire_error error, const char *hint, u
     uint64_t decree = w->decree;
     io_timer_stop(&w->timer);
     list_remove(&request->node);
+    w->replica->dup_wait_count--;
     answer(request, error, hint, decree, confirmed);
 }
 
@@ -90,6 +94,7 @@ void dup_wait_fail_all(struct replica *r, enum wire_error error)
     for (struct list_node *n; (n = list_pop_front(&r->dup_waits)) != NULL;) {
         struct rpc_request *request = LIST_ENTRY(n, struct rpc_request, node);
         io_timer_stop(&waiter_of(request)->timer);
+        r->dup_wait_count--;
         rpc_reply_error(request, error);
     }
 }
@@ -106,6 +111,10 @@ void dup_wait_on_request(struct replica *r, struct rpc_request *request)
         rpc_reply_error(request, WIRE_ERR_INVALID_STATE);
         return;
     }
+    if (r->dup_wait_count >= DUP_WAITS_MAX) {
+        rpc_reply_error(request, WIRE_ERR_BUSY);
+        return;
+    }
     uint64_t confirmed = 0;
     /* Everything that was acknowledged before this arrived is applied, and so committed. */
     uint64_t decree = r->repl.committed;
@@ -120,6 +129,7 @@ void dup_wait_on_request(struct replica *r, struct rpc_request *request)
                              .decree = decree,
                              .timer = {.run = on_patience_over}};
     list_push_back(&r->dup_waits, &request->node);
+    r->dup_wait_count++;
     uint64_t patience_ms = args.timeout_ms > 0 && args.timeout_ms < DUP_WAIT_MS_MAX
                                ? (uint64_t)args.timeout_ms
                                : DUP_WAIT_MS_MAX;

@@ -160,6 +160,21 @@ static int open_log(struct node *n, struct recovery *rec)
                     rec->e);
 }
 
+/* A replica whose store refuses stays as it is: its partition does not serve, the others do (P9). */
+static int apply_replayed(struct node *n, struct err *e)
+{
+    LIST_EACH (it, &n->recovered) {
+        struct replica *r = LIST_ENTRY(it, struct replica, node);
+        int rc = replica_replayed(r);
+        if (rc == E_NOMEM) return err_set(e, rc, "replay into %s", r->dir);
+        if (rc == 0) continue;
+        LOG_ERROR(&logger, "what the log holds cannot be applied", field_str("dir", r->dir),
+                  field_code(rc));
+        r->is_damaged = true;
+    }
+    return 0;
+}
+
 /* ---- Opening -------------------------------------------------------------------------------------------------- */
 
 static uint64_t wall_us(void *context)
@@ -248,6 +263,7 @@ static int open_parts(struct node *n, struct err *e)
     if (rc == 0) rc = open_store_env(n, e);
     if (rc == 0) rc = open_replicas(n, &rec);
     if (rc == 0) rc = open_log(n, &rec);
+    if (rc == 0) rc = apply_replayed(n, e);
     mem_free(rec.replicas);
     if (rc != 0) return rc;
     rc = io_loop_open(n->io, IO_LOOP_EVENTS, "control", &n->control);

@@ -127,6 +127,29 @@ int replica_recover(struct replica *r, struct slice mutation)
     return rc;
 }
 
+static uint64_t collect(struct replica *r, struct store_batch *changes);
+
+int replica_replayed(struct replica *r)
+{
+    struct repl_effects effects;
+    struct repl_event replayed = {.type = REPL_REPLAYED};
+    int rc = r->is_damaged ? 0 : repl_step(&r->repl, &replayed, &effects);
+    if (r->is_damaged || rc != 0 || effects.count == 0) return rc;
+    struct store_batch *changes;
+    rc = store_batch_new(&changes);
+    if (rc != 0) return rc;
+    r->apply_to = effects.items[0].last;
+    while (rc == 0 && r->repl.applied < r->apply_to) {
+        struct repl_event applied = {.type = REPL_APPLIED};
+        applied.applied.decree = collect(r, changes);
+        while ((rc = store_write(r->store, changes, applied.applied.decree)) == E_BUSY)
+            store_wait_writable(r->store);
+        if (rc == 0) rc = repl_step(&r->repl, &applied, &effects);
+    }
+    store_batch_free(changes);
+    return rc;
+}
+
 void replica_free(struct replica *r)
 {
     CHECK(list_is_empty(&r->early) && list_is_empty(&r->streams) && list_is_empty(&r->waiting) &&

@@ -67,6 +67,7 @@ struct replica {
 
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */
+    uint32_t dup_wait_count;
 
     uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
     uint64_t busy;      /* Things under way that point here. */
@@ -94,6 +95,10 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
 
 /* Recovery: the log holds this mutation. Returns 0, E_NOMEM, E_PROTO (a gap: it is damaged now). */
 int replica_recover(struct replica *r, struct slice mutation) MUST_CHECK;
+
+/* Recovery: that was all. What is certain is applied to the store. Blocking. Returns 0, or the store's
+ * failure; its records stay in the log then. */
+int replica_replayed(struct replica *r) MUST_CHECK;
 
 /* Free without ceremony: before it was given to a worker, or after replica_close(). Blocking. */
 void replica_free(struct replica *r);

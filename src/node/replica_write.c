@@ -277,6 +277,7 @@ static enum wire_error admit(struct replica *r, const struct rpc_request *reques
         f->partition_hash % r->partition.count != r->partition.index)
         return WIRE_ERR_PARENT_PARTITION_MISUSED;
     if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    if (worker_is_behind(w)) return WIRE_ERR_BUSY;
     if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))
         return WIRE_ERR_DISK_INSUFFICIENT;
     return WIRE_ERR_OK;

@@ -470,8 +470,8 @@ static bool save_failed(struct dup_event *next)
 
 static bool do_save(struct stream *s, uint64_t decree, struct dup_event *next)
 {
-    struct stream_save *ss = mem_zalloc(sizeof *ss);
-    if (ss == NULL) return save_failed(next);
+    struct stream_save *ss = s->save == NULL ? mem_zalloc(sizeof *ss) : NULL;
+    if (ss == NULL) return save_failed(next); /* No memory, or one is on its way: later. */
     ss->stream = s;
     ss->save.loop = s->replica->worker->loop;
     ss->save.on_saved = on_saved;
@@ -607,7 +607,7 @@ void stream_give_up_log(struct stream *s)
     event.failed.rc = E_NOTFOUND;
     event.failed.why = "the backlog passed its budget";
     s->dup.needs_snapshot = true;
-    stream_step(s, event);
+    if (s->machine.state != DUP_PAUSED) stream_step(s, event); /* Else when it is resumed. */
 }
 
 static void calls_free(struct list_node *list)
@@ -655,6 +655,7 @@ void stream_close(struct stream *s)
 
 uint64_t stream_hold_decree(const struct stream *s)
 {
+    if (s->machine.state == DUP_PAUSED && s->dup.needs_snapshot) return UINT64_MAX;
     return dup_hold_decree(&s->machine);
 }
 

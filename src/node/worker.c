@@ -15,8 +15,9 @@ static const struct logger logger = {.room = "worker"};
 
 enum {
     BATCH_CAPACITY_MIN = 64,
-    FLUSH_SIZE_MIN = 1 << 20, /* Bytes that even an empty store's flush may take. */
-    DISK_RETRY_MS = 500,      /* A full disk is tried again this often. */
+    BATCH_SIZE_MAX = 64 << 20, /* Bytes that wait for the log: above, writes are refused. */
+    FLUSH_SIZE_MIN = 1 << 20,  /* Bytes that even an empty store's flush may take. */
+    DISK_RETRY_MS = 500,       /* A full disk is tried again this often. */
     SCAN_EXPIRE_MS =
         60 * 1000, /* Forgotten scans are looked for this often, while there are any. */
 };
@@ -69,6 +70,11 @@ int worker_append_reserve(struct worker *w)
     return 0;
 }
 
+bool worker_is_behind(const struct worker *w)
+{
+    return w->filling->size >= BATCH_SIZE_MAX;
+}
+
 void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, uint64_t decree,
                    uint64_t ballot)
 {
@@ -84,6 +90,7 @@ void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, 
     b->replicas[b->count] = r;
     r->busy++;
     b->count++;
+    b->size += mutation->capacity;
     disk_guard_wrote(&w->guard, mutation->capacity);
 }
 
@@ -125,14 +132,14 @@ static void release_batch(struct worker_batch *b)
         chunk_unref(b->chunks[i]);
         replica_release(b->replicas[i]);
     }
-    b->count = 0;
+    b->count = b->size = 0;
 }
 
 static void on_batch_done(struct log_batch *log_batch, int rc)
 {
     struct worker_batch *b = LIST_ENTRY(log_batch, struct worker_batch, log);
     struct worker *w = b->owner;
-    if (rc == E_NOSPACE || rc == E_NOMEM) {
+    if ((rc == E_NOSPACE || rc == E_NOMEM) && !w->is_closing) {
         MARK("log batch waits for disk space");
         if (!w->is_disk_full)
             LOG_ERROR(&logger, "no space for the log: writes are refused until there is",
@@ -151,7 +158,8 @@ static void on_batch_done(struct log_batch *log_batch, int rc)
     release_batch(b);
 }
 
-/* The same batch again, before anything that came after it. */
+/* The same batch again, before anything that came after it; once more when the worker stops, and then its
+ * end is final. */
 static void on_disk_timer(struct io_timer *timer)
 {
     struct worker *w = LIST_ENTRY(timer, struct worker, disk_timer);
@@ -509,6 +517,7 @@ void worker_stop(struct worker *w, void (*on_closed)(struct worker *w))
 {
     w->is_closing = true;
     w->on_closed = on_closed;
+    if (w->disk_timer.loop != NULL) io_timer_start(w->loop, &w->disk_timer, 0); /* Now. */
     close_replicas(w); /* Ends their requests, which the server waits for. */
     rpc_server_close(w->server, on_server_closed, w);
 }

@@ -26,6 +26,7 @@ struct worker_batch {
     struct chunk **chunks;     /* The entries' mutations, one reference each. */
     struct replica **replicas; /* The entries' replicas. */
     size_t count, capacity;
+    size_t size; /* Bytes of the entries' mutations. */
 };
 
 struct worker {
@@ -82,6 +83,9 @@ void worker_remove(struct worker *w, struct replica *r);
 
 /* Make room for one more entry in the next batch, so that worker_append() cannot fail. */
 int worker_append_reserve(struct worker *w) MUST_CHECK;
+
+/* True: so much waits for the log that nothing more should be taken. */
+bool worker_is_behind(const struct worker *w);
 void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, uint64_t decree,
                    uint64_t ballot);
 

@@ -9,7 +9,7 @@
 
 /* ---- Effects ---- */
 
-/* True while there is room for one effect besides the final DUP_DO_STEP. */
+/* True while there is room for one effect besides those that follow the lanes'. */
 bool effects_have_room(const struct dup_effects *out);
 void effects_push(struct dup_effects *out, struct dup_effect effect);
 

@@ -171,7 +171,10 @@ static bool lane_pump(struct dup *d, uint32_t index, uint64_t now_ms, struct dup
             d->resent_ops += r->op_count;
         } else {
             r = lane_pack(d, index);
-            if (r == NULL) return false;
+            if (r == NULL) {
+                lane->retry_at_ms = now_ms + DUP_RETRY_MS_MIN; /* No memory: later. */
+                return true;
+            }
         }
         lane_send(d, r, out);
     }

@@ -22,9 +22,12 @@ const char *dup_state_name(enum dup_state state)
 
 /* ---- Effects ---- */
 
+/* A read, a save, an announcement and DUP_DO_STEP may follow what the lanes send. */
+enum { EFFECTS_RESERVED = 4 };
+
 bool effects_have_room(const struct dup_effects *out)
 {
-    return out->count < DUP_EFFECTS_MAX - 1;
+    return out->count < DUP_EFFECTS_MAX - EFFECTS_RESERVED;
 }
 
 void effects_push(struct dup_effects *out, struct dup_effect effect)
@@ -212,7 +215,8 @@ static void on_snapshot_sent(struct dup *d)
 {
     d->is_scan_open = false;
     d->state = DUP_LIVE;
-    d->read = d->snapshot_decree;
+    /* What was confirmed before may lie behind it: the store applies later than the log commits. */
+    d->read = d->snapshot_decree > d->confirmed ? d->snapshot_decree : d->confirmed;
 }
 
 static int on_scanned(struct dup *d, const struct dup_event *e, struct dup_effects *out)

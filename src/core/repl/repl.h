@@ -54,6 +54,7 @@ struct repl_tail {
 
 enum repl_event_type {
     REPL_RECOVERED,   /* At start: the log holds this mutation, above what the store has applied. */
+    REPL_REPLAYED,    /* At start: the log was read to its end. */
     REPL_CONFIGURED,  /* The meta group's decision reached us. */
     REPL_STATE_SAVED, /* The configuration of REPL_DO_SAVE_STATE is durable. */
     REPL_SUBMITTED,   /* The next mutation, made with repl_next(). Primary only. */

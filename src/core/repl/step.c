@@ -254,6 +254,15 @@ static int on_recovered(struct repl *r, struct chunk *bytes)
     return rc;
 }
 
+/* What the sole member of a configuration holds is committed: nobody else can know otherwise. It is applied
+ * at once, so that no later decision (the table was dropped) finds it only in the log. */
+static void on_replayed(struct repl *r, struct repl_effects *out)
+{
+    if (r->config.member_count != 1 || r->config.primary != r->self) return;
+    r->committed = r->logged;
+    apply_committed(r, out);
+}
+
 static int on_submitted(struct repl *r, struct chunk *bytes, struct repl_effects *out)
 {
     struct mutation m;
@@ -393,6 +402,7 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     out->count = 0;
     switch (event->type) {
     case REPL_RECOVERED: rc = on_recovered(r, event->recovered.mutation); break;
+    case REPL_REPLAYED: on_replayed(r, out); break;
     case REPL_CONFIGURED: rc = on_configured(r, &event->configured, out); break;
     case REPL_STATE_SAVED: rc = on_state_saved(r, event->ballot, out); break;
     case REPL_SUBMITTED: rc = on_submitted(r, event->submitted.mutation, out); break;

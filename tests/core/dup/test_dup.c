@@ -197,6 +197,20 @@ static void test_remote_splits(void **state)
     assert_memory_equal(w->remote, w->source, sizeof w->remote);
 }
 
+/* A remote with more partitions than one step has effects for: the step says that there is more to do. */
+static void test_many_lanes_take_several_steps(void **state)
+{
+    struct world *w = *state;
+    w->remote_partitions = 256;
+    world_start(w, 0, false);
+    int keys[WORLD_KEYS];
+    for (int key = 0; key < WORLD_KEYS; key++) keys[key] = key;
+    for (int i = 0; i < 20; i++) world_put_many(w, keys, WORLD_KEYS);
+    world_settle(w);
+    assert_int_equal(w->dup.confirmed, 20);
+    assert_memory_equal(w->remote, w->source, sizeof w->remote);
+}
+
 /* Any order of commits, answers, failures, route changes and pauses: when all is well again, the remote
  * has everything. */
 static void random_life(uint64_t seed)
@@ -310,6 +324,7 @@ int main(void)
         STORY(test_empty_snapshot_is_told),
         STORY(test_lost_log_is_repaired),
         STORY(test_remote_splits),
+        STORY(test_many_lanes_take_several_steps),
         cmocka_unit_test(test_any_order_converges),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_merged_samples_never_understate),
