@@ -8,7 +8,7 @@ set -euo pipefail
 
 what=${1:?usage: packages.sh build|test|lint|bench}
 
-compiler="gcc g++ libc6-dev cmake ninja-build pkg-config"
+compiler="gcc g++ libc6-dev cmake ninja-build pkg-config python3"
 libraries="librocksdb-dev libuv1-dev libraft-dev libmicrohttpd-dev libjansson-dev libinih-dev
            libisal-dev libedit-dev libcmocka-dev"
 analysers="clang clang-format clang-tidy"
@@ -17,19 +17,19 @@ analysers="clang clang-format clang-tidy"
 case $what in
 build)
     packages="$compiler $libraries"
-    programs="cc c++ cmake ninja pkg-config" ;;
+    programs="cc c++ cmake ninja pkg-config python3" ;;
 lint)
     packages="$compiler $libraries $analysers git binutils"
     programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm" ;;
 test)
     packages="$compiler $libraries $analysers libclang-rt-14-dev llvm git binutils procps
-              python3 python3-venv python3-pip ca-certificates"
+              python3-venv python3-pip ca-certificates"
     # Pegasus's Go client wants a Go, whoever packed it.
     command -v go >/dev/null || packages+=" golang-go"
     programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm python3 go" ;;
 bench)
     packages="$compiler $libraries procps redis-server redis-tools"
-    programs="cc c++ cmake ninja pkg-config redis-server redis-benchmark" ;;
+    programs="cc c++ cmake ninja pkg-config python3 redis-server redis-benchmark" ;;
 *)
     echo "packages.sh: nobody needs '$what'" >&2
     exit 2 ;;
