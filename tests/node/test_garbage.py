@@ -11,6 +11,7 @@ from servers import LONG, World, at_most, eventually, note, tell
 from wire import RPCS, Connection, Gone, Refused, Table, create_table, frame
 
 TABLE = "t"
+HTTP_MAX = 64  # Half an HTTP request is kept for a minute, even of those who have left; so many at most.
 
 
 class Client(threading.Thread):
@@ -72,11 +73,11 @@ def in_world(story):
         server = world.server(["-s", "os"]).start()
         create_table(server.address, TABLE, 4)
         client = Client(server.address)
-        time.sleep(0.3)
+        eventually("the good client is served", lambda: client.times)
         open_before, memory = sockets(server), server.resident_mb()
         done = story(server)
         assert server.is_alive(), "it is gone"
-        eventually("all connections are closed", lambda: sockets(server) <= open_before, 20, 0.1)
+        eventually("all connections are closed", lambda: sockets(server) <= open_before + HTTP_MAX, 20, 0.1)
         text = client.end()
         note("   %s; %s; %.0f MB before, %.0f MB after" % (done, text, memory, server.resident_mb()))
         server.stop()
