@@ -26,7 +26,7 @@ test)
               python3-venv python3-pip ca-certificates"
     # Pegasus's Go client wants a Go, whoever packed it.
     command -v go >/dev/null || packages+=" golang-go"
-    programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm python3 go" ;;
+    programs="cc c++ cmake ninja pkg-config clang clang-format clang-tidy git nm python3" ;;
 bench)
     packages="$compiler $libraries procps redis-server redis-tools"
     programs="cc c++ cmake ninja pkg-config python3 redis-server redis-benchmark" ;;
