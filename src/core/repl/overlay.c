@@ -1,5 +1,5 @@
-/* src/core/repl/overlay.c: a hash table with backward-shift deletion (Knuth, TAOCP 6.4, algorithm R),
- * so that no grave stones pile up in a table that is filled and emptied all day. */
+/* src/core/repl/overlay.c: a hash table with backward-shift deletion (Knuth, TAOCP 6.4, algorithm
+ * R), so that no grave stones pile up in a table that is filled and emptied all day. */
 #include "core/repl/overlay.h"
 
 #include "base/check.h"

@@ -1,8 +1,8 @@
 /* src/core/repl/overlay.h: what the mutations on their way will have done to the store.
  *
- * A primary decides increments, checks and last-writer-wins against the applied state overlaid with its
- * own mutations that are ordered but not applied yet; so a hot counter pipelines. The overlay maps a raw
- * key to the newest such op. Pure. Source: docs/replication.md, rule R8. */
+ * A primary decides increments, checks and last-writer-wins against the applied state overlaid with
+ * its own mutations that are ordered but not applied yet; so a hot counter pipelines. The overlay
+ * maps a raw key to the newest such op. Pure. Source: docs/replication.md, rule R8. */
 #pragma once
 #include "base/err.h"
 #include "wire/mutation.h"

@@ -10,9 +10,9 @@
  *
  *     applied <= committed <= prepared; on a primary committed = min(logged of every member)
  *
- * Mutations travel as 'struct chunk' holding the bytes of wire/mutation.h. The replica keeps the newest
- * of them in its tail: those not yet applied always, older ones while a byte budget lasts, so that
- * shippers and learners are served from memory. */
+ * Mutations travel as 'struct chunk' holding the bytes of wire/mutation.h. The replica keeps the
+ * newest of them in its tail: those not yet applied always, older ones while a byte budget lasts,
+ * so that shippers and learners are served from memory. */
 #pragma once
 #include <stdbool.h>
 
@@ -98,7 +98,7 @@ enum repl_effect_type {
     REPL_DO_SAVE_STATE, /* Make the configuration durable, then say REPL_STATE_SAVED. */
     REPL_DO_APPEND,  /* Give [first, last] of the tail to the log; REPL_LOGGED when it is held. */
     REPL_DO_PREPARE, /* Send [first, last] of the tail, and the commit point, to member 'to'. */
-    REPL_DO_COMMIT_POINT, /* Send the commit point 'last' to 'to': nothing else carries it this turn. */
+    REPL_DO_COMMIT_POINT, /* Send the commit point 'last' to 'to': nothing else carries it now. */
     REPL_DO_ACK,          /* Tell 'to' that our log holds everything up to 'last'. */
     REPL_DO_APPLY,        /* Write [first, last] of the tail to the store, then say REPL_APPLIED. */
     REPL_DO_COMMIT,       /* Everything up to 'last' is committed: wake the shippers. */
@@ -148,9 +148,9 @@ struct repl {
     uint64_t stale_messages; /* Of other ballots: counted, not obeyed. */
 };
 
-/* Start with the configuration that REPL_DO_SAVE_STATE last made durable (NULL: none) and with what the
- * store holds. 'tail_size_max' is in bytes. Returns 0; E_NOMEM, E_CORRUPT (impossible configuration), and
- * then nothing needs freeing. */
+/* Start with the configuration that REPL_DO_SAVE_STATE last made durable (NULL: none) and with what
+ * the store holds. 'tail_size_max' is in bytes. Returns 0; E_NOMEM, E_CORRUPT (impossible
+ * configuration), and then nothing needs freeing. */
 int repl_init(struct repl *r, uint64_t self, const struct repl_config *saved, uint64_t applied,
               size_t tail_size_max) MUST_CHECK;
 void repl_fini(struct repl *r);
@@ -174,7 +174,7 @@ void repl_saw_timestamp(struct repl *r, uint64_t timestamp_us);
 /* May this replica take writes, and may an answer of a read leave? (R7) */
 bool repl_is_serving(const struct repl *r);
 
-/* The mutation with this decree, borrowed until the next step; NULL when the tail no longer has it. */
+/* The mutation with this decree, borrowed until the next step; NULL: the tail no longer has it. */
 struct chunk *repl_tail_get(const struct repl *r, uint64_t decree);
 
 /* CHECK the rules. Called at the end of every step, in production too. */

@@ -127,9 +127,9 @@ static void bring_up(const struct repl *r, const struct repl_member *m, struct r
                                    .last = r->prepared});
 }
 
-/* A new primary brings everybody to where it is itself: it takes its own uncommitted mutations under
- * its own ballot, and serves when they are applied (PacificA 2.3, "reconciliation"; R7). What it knows
- * to be committed, every member holds: that is what committed means. */
+/* A new primary brings everybody to where it is itself: it takes its own uncommitted mutations
+ * under its own ballot, and serves when they are applied (PacificA 2.3, "reconciliation"; R7). What
+ * it knows to be committed, every member holds: that is what committed means. */
 static void become_primary(struct repl *r, struct repl_effects *out)
 {
     r->role = REPL_PRIMARY;
@@ -144,8 +144,8 @@ static void become_primary(struct repl *r, struct repl_effects *out)
     commit_held_by_all(r, out);
 }
 
-/* A new secondary says where it is and asks for more: a primary that heard of the configuration earlier
- * has sent things that nobody took. */
+/* A new secondary says where it is and asks for more: a primary that heard of the configuration
+ * earlier has sent things that nobody took. */
 static void become_secondary(struct repl *r, struct repl_effects *out)
 {
     r->role = REPL_SECONDARY;
@@ -161,8 +161,8 @@ static bool is_restart_alone(const struct repl *r, const struct repl_config *c)
            r->config.member_count == 1 && r->config.primary == r->self;
 }
 
-/* Take up the coming configuration once it is durable and our own log is quiet: then no answer of the
- * log is left that could speak of a mutation which gave way under the new ballot (R4). */
+/* Take up the coming configuration once it is durable and our own log is quiet: then no answer of
+ * the log is left that could speak of a mutation which gave way under the new ballot (R4). */
 static void adopt(struct repl *r, struct repl_effects *out)
 {
     if (!r->is_coming_saved || r->logged < r->prepared) return;
@@ -217,8 +217,8 @@ static int take(struct repl *r, struct chunk *bytes, const struct mutation *m)
     return 0;
 }
 
-/* Another mutation takes this decree. What we hold behind it was ordered after the one that gives way,
- * by a primary that did not get its way either: it goes too. */
+/* Another mutation takes this decree. What we hold behind it was ordered after the one that gives
+ * way, by a primary that did not get its way either: it goes too. */
 static void give_way(struct repl *r, uint64_t decree)
 {
     if (decree > r->prepared) return;
@@ -235,9 +235,10 @@ static void append(struct repl *r, uint64_t decree, struct repl_effects *out)
              .type = REPL_DO_APPEND, .ballot = r->config.ballot, .first = decree, .last = decree});
 }
 
-/* What the log holds above the store, in the order in which it was appended. A decree that comes again
- * replaces what was there and behind it, as it did when it was appended; below the store's own decree,
- * where it cannot be replaced any more, it still shows that what is behind it gave way. */
+/* What the log holds above the store, in the order in which it was appended. A decree that comes
+ * again replaces what was there and behind it, as it did when it was appended; below the store's
+ * own decree, where it cannot be replaced any more, it still shows that what is behind it gave
+ * way. */
 static int on_recovered(struct repl *r, struct chunk *bytes)
 {
     struct mutation m;
@@ -254,8 +255,8 @@ static int on_recovered(struct repl *r, struct chunk *bytes)
     return rc;
 }
 
-/* What the sole member of a configuration holds is committed: nobody else can know otherwise. It is applied
- * at once, so that no later decision (the table was dropped) finds it only in the log. */
+/* What the sole member of a configuration holds is committed: nobody else can know otherwise. It is
+ * applied at once, so that no later decision (the table was dropped) finds it only in the log. */
 static void on_replayed(struct repl *r, struct repl_effects *out)
 {
     if (r->config.member_count != 1 || r->config.primary != r->self) return;
@@ -312,8 +313,8 @@ static bool is_from_our_primary(struct repl *r, uint64_t ballot)
     return false;
 }
 
-/* How far the primary has committed. Every member's log holds that, and the same mutations: so what we
- * hold up to there is in the primary's order, whoever gave it to us. */
+/* How far the primary has committed. Every member's log holds that, and the same mutations: so what
+ * we hold up to there is in the primary's order, whoever gave it to us. */
 static void follow(struct repl *r, uint64_t committed, struct repl_effects *out)
 {
     if (committed > r->logged) committed = r->logged; /* Peers err. */
@@ -330,8 +331,8 @@ static bool is_held(const struct repl *r, uint64_t decree, const struct chunk *b
                                        slice_of(bytes->data, bytes->capacity));
 }
 
-/* The primary of our ballot sends a mutation, and how far it has committed. It sends in order; where
- * something was lost on the way we take nothing behind the hole. */
+/* The primary of our ballot sends a mutation, and how far it has committed. It sends in order;
+ * where something was lost on the way we take nothing behind the hole. */
 static int on_prepared(struct repl *r, const struct repl_event *event, struct repl_effects *out)
 {
     struct mutation m;

@@ -1,16 +1,16 @@
-/* tests/core/repl/group.h: three replicas of one partition, their disks, the net between them and the
- * meta group, all in one value and in no time at all.
+/* tests/core/repl/group.h: three replicas of one partition, their disks, the net between them and
+ * the meta group, all in one value and in no time at all.
  *
  *     meta --configurations--> replica <--prepares, commit points, acks--> replica
  *                                 |
  *                        disk: log, saved configuration, store
  *
- * Faults it can make: messages late, out of order, twice or never; a log that takes its time; a crash
- * between any two effects, which loses what was not synced or only a part of it; a log that fails; a wall
- * clock that jumps; configurations that arrive late, twice or never.
+ * Faults it can make: messages late, out of order, twice or never; a log that takes its time; a
+ * crash between any two effects, which loses what was not synced or only a part of it; a log that
+ * fails; a wall clock that jumps; configurations that arrive late, twice or never.
  *
- * After every step group_check() compares the replicas with what an onlooker has seen (testing.md, I1, I3,
- * I4, I5, I15). A rule that is broken ends the program with its name and the seed. */
+ * After every step group_check() compares the replicas with what an onlooker has seen (I1, I3, I4,
+ * I5, I15). A rule that is broken ends the program with its name and the seed. */
 #pragma once
 #include "base/prng.h"
 #include "core/repl/repl.h"

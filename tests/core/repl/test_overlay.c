@@ -1,5 +1,5 @@
-/* tests/core/repl/test_overlay.c: the table of ops on their way, against a list that is too simple to be
- * wrong. */
+/* tests/core/repl/test_overlay.c: the table of ops on their way, against a list that is too simple
+ * to be wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,8 +110,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Writes take off and land in order, thousands of times over a table that is half full: what is found is
- * always the newest op of its key, and nothing is found of what has landed. */
+/* Writes take off and land in order, thousands of times over a table that is half full: what is
+ * found is always the newest op of its key, and nothing is found of what has landed. */
 static void test_agrees_with_a_list(void **state)
 {
     struct world *w = *state;
@@ -129,8 +129,8 @@ static void test_agrees_with_a_list(void **state)
     for (int key = 0; key < KEYS; key++) check_key(w, key);
 }
 
-/* Removing from a full neighbourhood leaves no hole that hides a key: every other mutation goes, and each
- * key of the others is still found. */
+/* Removing from a full neighbourhood leaves no hole that hides a key: every other mutation goes,
+ * and each key of the others is still found. */
 static void test_removal_hides_nobody(void **state)
 {
     struct world *w = *state;

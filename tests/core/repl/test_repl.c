@@ -1,5 +1,5 @@
-/* tests/core/repl/test_repl.c: one replica, told as stories: what happens, and which effects follow. Rules
- * that need several replicas and luck are in test_repl_group.c. */
+/* tests/core/repl/test_repl.c: one replica, told as stories: what happens, and which effects
+ * follow. Rules that need several replicas and luck are in test_repl_group.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -177,8 +177,8 @@ static void test_alone(void **state)
     expect(r, applied(2), "reply 2");
 }
 
-/* A restarted replica replays what its log has above the store. Alone, it goes on under the same ballot:
- * what it holds is committed at once, and it serves when that is applied. */
+/* A restarted replica replays what its log has above the store. Alone, it goes on under the same
+ * ballot: what it holds is committed at once, and it serves when that is applied. */
 static void test_restart_alone_keeps_its_ballot(void **state)
 {
     struct repl *r = *state;
@@ -194,7 +194,22 @@ static void test_restart_alone_keeps_its_ballot(void **state)
     submit(r, "append 6-6");
 }
 
-/* One of several does not go on under its old ballot: it may have forgotten what it acknowledged. */
+/* When the log was read to its end, one that was all there is applies it at once, before anything
+ * that it is told; one of several waits, for it does not know what of it is committed. */
+static void test_replay_ends(void **state)
+{
+    struct repl *r = *state;
+    struct repl_event end = {.type = REPL_REPLAYED};
+    restart(r, &(struct repl_config){4, US, {US}, 1}, 0);
+    recover(r, 1, 4, 0);
+    expect(r, end, "apply 1-1");
+    expect(r, applied(1), "reply 1");
+    restart(r, &(struct repl_config){4, US, {US, OTHER}, 2}, 0);
+    recover(r, 1, 4, 0);
+    expect(r, end, "");
+}
+
+/* One of several does not go on under its old ballot: it may not hold what it acknowledged. */
 static void test_restart_among_several_needs_a_ballot(void **state)
 {
     struct repl *r = *state;
@@ -208,7 +223,8 @@ static void test_restart_among_several_needs_a_ballot(void **state)
 
 /* ---- Ballots ---- */
 
-/* Nothing is done under a ballot before it is durable, and what a slow disk says of an older one is late. */
+/* Nothing is done under a ballot before it is durable, and what a slow disk says of an older one is
+ * late. */
 static void test_ballot_is_durable_first(void **state)
 {
     struct repl *r = *state;
@@ -226,8 +242,8 @@ static void test_ballot_is_durable_first(void **state)
     expect(r, saved(4), ""); /* Said twice. */
 }
 
-/* Appends of the old ballot are under way: until the log is quiet, none of its answers could be told from
- * an answer for a mutation that takes the same place under the new ballot. */
+/* Appends of the old ballot are under way: until the log is quiet, none of its answers could be
+ * told from an answer for a mutation that takes the same place under the new ballot. */
 static void test_new_ballot_waits_for_the_log(void **state)
 {
     struct repl *r = *state;
@@ -276,7 +292,8 @@ static void test_left_out(void **state)
 
 /* ---- A primary of three ---- */
 
-/* Committed when the last of the three holds it; the commit point leaves with that, and waits for nothing. */
+/* Committed when the last of the three holds it; the commit point leaves with that, and waits for
+ * nothing. */
 static void test_commit_is_held_by_all(void **state)
 {
     struct repl *r = *state;
@@ -305,8 +322,8 @@ static void test_wrong_acks(void **state)
     expect(r, acked(2, OTHER, 1), "");
 }
 
-/* A secondary that heard of the configuration later than its primary has let prepares pass. It says where
- * it is when it begins, and gets them again. */
+/* A secondary that heard of the configuration later than its primary has let prepares pass. It says
+ * where it is when it begins, and gets them again. */
 static void test_late_secondary_gets_it_again(void **state)
 {
     struct repl *r = *state;
@@ -321,8 +338,8 @@ static void test_late_secondary_gets_it_again(void **state)
     expect(r, hello, "commit_point 2 to 2");
 }
 
-/* A new primary sends its uncommitted mutations again under its own ballot, and takes no write before they
- * are applied. */
+/* A new primary sends its uncommitted mutations again under its own ballot, and takes no write
+ * before they are applied. */
 static void test_new_primary_reconciles(void **state)
 {
     struct repl *r = *state;
@@ -342,8 +359,8 @@ static void test_new_primary_reconciles(void **state)
 
 /* ---- A secondary ---- */
 
-/* What the primary's commit point says is applied, as far as it is held; a lost one is made good by the
- * next prepare. */
+/* What the primary's commit point says is applied, as far as it is held; a lost one is made good by
+ * the next prepare. */
 static void test_secondary_follows(void **state)
 {
     struct repl *r = *state;
@@ -379,9 +396,9 @@ static void test_secondary_refuses(void **state)
     assert_int_equal(r->prepared, 0);
 }
 
-/* A new primary orders something else where we hold what was never committed: ours gives way, and all
- * behind it. Where it sends what we hold, nothing is written again, and what is behind it stays: it may
- * be committed. Only what was compared is acknowledged. */
+/* A new primary orders something else where we hold what was never committed: ours gives way, and
+ * all behind it. Where it sends what we hold, nothing is written again, and what is behind it
+ * stays: it may be committed. Only what was compared is acknowledged. */
 static void test_uncommitted_gives_way(void **state)
 {
     struct repl *r = *state;
@@ -402,8 +419,8 @@ static void test_uncommitted_gives_way(void **state)
 
 /* ---- Recovery ---- */
 
-/* The log has a decree twice: the later one was prepared under a higher ballot, and it ended what came
- * behind the earlier, even where the store has it already. */
+/* The log has a decree twice: the later one was prepared under a higher ballot, and it ended what
+ * came behind the earlier, even where the store has it already. */
 static void test_recovery_replaces(void **state)
 {
     struct repl *r = *state;
@@ -434,8 +451,8 @@ static void test_recovery_refuses_a_gap(void **state)
     recover(r, 2, 1, E_STATE);
 }
 
-/* Time that was seen in the log or with a duplicated write is never given out again, whatever the wall
- * clock says. */
+/* Time that was seen in the log or with a duplicated write is never given out again, whatever the
+ * wall clock says. */
 static void test_time_never_goes_back(void **state)
 {
     struct repl *r = *state;
@@ -468,7 +485,8 @@ static void test_failed_disk_stops(void **state)
     assert_false(repl_is_serving(r));
 }
 
-/* Mutations stay in memory while they fit: above the budget the oldest go, but none that is not applied. */
+/* Mutations stay in memory while they fit: above the budget the oldest go, but none that is not
+ * applied. */
 static void test_tail_is_trimmed(void **state)
 {
     struct repl *r = *state;
@@ -494,8 +512,8 @@ static void test_tail_is_trimmed(void **state)
     assert_null(repl_tail_get(r, 201));
 }
 
-/* Every allocation of a growing tail fails once: the mutation is refused, nothing has changed, and the same
- * one is taken afterwards. */
+/* Every allocation of a growing tail fails once: the mutation is refused, nothing has changed, and
+ * the same one is taken afterwards. */
 static void test_no_memory_refuses_one(void **state)
 {
     struct repl *r = *state;
@@ -539,7 +557,8 @@ static struct group *group_of_three(void)
     return g;
 }
 
-/* The last write before silence is applied everywhere, without a later write and without a timer (I23). */
+/* The last write before silence is applied everywhere, without a later write and without a timer
+ * (I23). */
 static void test_quiet_commit(void **state)
 {
     (void)state;
@@ -553,8 +572,8 @@ static void test_quiet_commit(void **state)
     free(g);
 }
 
-/* A new primary sends prepares again; the secondary has taken the first of two when the primary dies and
- * the secondary is all that is left. It still holds the second, which was acknowledged. */
+/* A new primary sends prepares again; the secondary has taken the first of two when the primary
+ * dies and the secondary is all that is left. It still holds the second, which was acknowledged. */
 static void test_half_reconciled_keeps_the_acknowledged(void **state)
 {
     (void)state;
@@ -596,6 +615,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_alone_keeps_its_ballot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replay_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_among_several_needs_a_ballot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ballot_is_durable_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_ballot_waits_for_the_log, setup, teardown),

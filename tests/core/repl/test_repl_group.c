@@ -1,6 +1,7 @@
-/* tests/core/repl/test_repl_group.c: three replicas under every fault of group.h, thousands of lives of a
- * few hundred steps. The rules are checked after every step by the group itself; each life ends healed,
- * and then everything must come to an end by itself. PIRENE_SEED repeats one life. */
+/* tests/core/repl/test_repl_group.c: three replicas under every fault of group.h, thousands of
+ * lives of a few hundred steps. The rules are checked after every step by the group itself; each
+ * life ends healed, and then everything must come to an end by itself. PIRENE_SEED repeats one
+ * life. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,9 +37,10 @@ static void decide_smaller(struct group *g, uint32_t drop_percent)
     group_decide(g, members, count, members[prng_below(&g->prng, count)]);
 }
 
-/* The power fails everywhere, and nobody is left who could commit more without knowing of what comes now
- * (I6; how a learner joins a group that lives is another story). Then who was left out comes back, with
- * what it has when that is all that was committed, or else with a copy of a member's disk. */
+/* The power fails everywhere, and nobody is left who could commit more without knowing of what
+ * comes now (I6; how a learner joins a group that lives is another story). Then who was left out
+ * comes back, with what it has when that is all that was committed, or else with a copy of a
+ * member's disk. A sole member commits what its log holds when it restarts: there the copy it is. */
 static void power_cut(struct group *g)
 {
     uint64_t members[REPL_MEMBERS_MAX];
@@ -51,7 +53,8 @@ static void power_cut(struct group *g)
         bool is_member = false;
         for (uint32_t i = 0; i < c->member_count; i++) is_member |= c->members[i] == id;
         if (is_member) continue;
-        if (!group_holds_committed(g, id)) group_copy_disk(g, members[0], id);
+        if (c->member_count == 1 || !group_holds_committed(g, id))
+            group_copy_disk(g, members[0], id);
         members[count++] = id;
     }
     group_decide(g, members, count, members[prng_below(&g->prng, count)]);
@@ -148,8 +151,8 @@ static void step_somehow(struct group *g, const struct faults *f)
     }
 }
 
-/* Heal: everybody up, the net and the clocks good, a configuration that all members hear of. Then writes
- * commit, and everybody has applied them without anybody writing more. */
+/* Heal: everybody up, the net and the clocks good, a configuration that all members hear of. Then
+ * writes commit, and everybody has applied them without anybody writing more. */
 static void heal(struct group *g)
 {
     g->crash_percent = 0;
@@ -179,8 +182,8 @@ static void live(struct group *g, uint64_t seed)
     heal(g);
 }
 
-/* Whatever happens, committed prefixes agree, what was acknowledged stays, a new primary serves only when
- * it has reconciled, and a healed group comes to rest with everything applied everywhere. */
+/* Whatever happens, committed prefixes agree, what was acknowledged stays, a new primary serves
+ * only when it has reconciled, and a healed group comes to rest with all applied everywhere. */
 static void test_lives_under_faults(void **state)
 {
     (void)state;
