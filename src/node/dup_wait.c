@@ -2,6 +2,7 @@
 #include "node/dup_wait.h"
 
 #include "base/check.h"
+#include "node/incoming.h"
 #include "node/stream.h"
 #include "node/worker.h"
 
@@ -165,7 +166,8 @@ void dup_status_on_request(struct replica *r, struct rpc_request *request)
     size_t count = 0;
     LIST_EACH (it, &r->streams) count++;
     struct dup_status *rows = arena_array(&request->arena, count, sizeof *rows);
-    if (rows == NULL) {
+    struct dup_incoming_status_list incoming;
+    if (rows == NULL || incoming_status(r, &request->arena, &incoming) != 0) {
         rpc_reply_error(request, WIRE_ERR_BUSY);
         return;
     }
@@ -178,6 +180,7 @@ void dup_status_on_request(struct replica *r, struct rpc_request *request)
     struct dup_status_response response = {
         .err = wire_error_name(WIRE_ERR_OK),
         .partitions = {rows, used},
+        .incoming = incoming,
     };
     rpc_reply(request, WIRE_ERR_OK, &dup_status_response_schema, &response);
 }

@@ -51,6 +51,12 @@ static const struct metric_row replica_rows[] = {
                          "Time of a write from its evaluation to its answer"),
     METRIC_GAUGE_ROW(struct replica_metrics, committed, "replica_committed", "decree",
                      "Last committed decree"),
+    METRIC_GAUGE_ROW(struct replica_metrics, incoming_sources, "replica_incoming_sources",
+                     "partitions", "Partitions of other clusters that duplicate into this one"),
+    METRIC_COUNTER_ROW(struct replica_metrics, incoming_heard, "replica_incoming_positions",
+                       "positions", "How often one of them said how far it is"),
+    METRIC_GAUGE_ROW(struct replica_metrics, incoming_closed_us, "replica_incoming_closed", "us",
+                     "Hybrid time up to which the last one to say so is applied here"),
 };
 static const struct metric_table replica_table = METRIC_TABLE(METRIC_OF_PARTITION, replica_rows);
 
@@ -158,6 +164,7 @@ void replica_free(struct replica *r)
     (void)store_close(r->store); /* A failed flush costs a replay, nothing else. */
     overlay_fini(&r->overlay);
     replica_throttle_free(r);
+    dup_incoming_fini(&r->incoming);
     repl_fini(&r->repl);
     assignment_free(r->assigned);
     assignment_free(r->again);

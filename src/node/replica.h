@@ -9,6 +9,7 @@
  * values must be decided in order. An answer that says what is not applied yet (a check that failed
  * against a write on its way) waits for it as well: what is lost must not have been told. */
 #pragma once
+#include "core/dup/incoming.h"
 #include "core/repl/overlay.h"
 #include "core/repl/repl.h"
 #include "io/io.h"
@@ -33,6 +34,8 @@ struct replica_metrics {
     struct metric_counter backup_reads_delayed, backup_reads_rejected;
     struct metric_histogram write_us; /* From arrival at the owner to the answer. */
     struct metric_gauge committed;
+    struct metric_gauge incoming_sources, incoming_closed_us;
+    struct metric_counter incoming_heard;
 };
 
 struct replica {
@@ -65,6 +68,7 @@ struct replica {
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;
 
+    struct dup_incoming incoming; /* How far other clusters' partitions are in here. */
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */
     uint32_t dup_wait_count;

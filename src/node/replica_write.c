@@ -11,6 +11,7 @@
 #include "base/mark.h"
 #include "base/mem.h"
 #include "node/dup_wait.h"
+#include "node/incoming.h"
 #include "node/node_impl.h"
 #include "node/replica.h"
 #include "node/replica_throttle.h"
@@ -132,6 +133,7 @@ static void answer(struct replica *r, struct rpc_request *request)
     struct write_state *state = state_of(request);
     struct kv_reply reply = kv_write_reply(state->write, &r->partition, state->reply_decree);
     metric_counter_add(&r->metrics.writes, 1);
+    if (state->write->rpc == RPC_DUPLICATE) incoming_applied(r, state->write);
     rpc_reply(request, WIRE_ERR_OK, reply.schema, reply.body);
 }
 
@@ -308,9 +310,7 @@ void replica_on_write(struct replica *r, struct rpc_request *request, bool has_w
     }
     state->begin_us = replica_now(r).wall_us;
     if (is_only_position(state->write)) {
-        state->reply_decree = -1;
-        struct duplicate_response done = {.set = DUPLICATE_RESPONSE_HAS_ERROR};
-        rpc_reply(request, WIRE_ERR_OK, &duplicate_response_schema, &done);
+        incoming_on_position(r, request, state->write);
         return;
     }
     bool must_wait = !list_is_empty(&r->stalled);

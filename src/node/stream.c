@@ -201,6 +201,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
         .source_decree_last = (int64_t)decree,
         .closed_timestamp_us = (int64_t)s->machine.confirmed_timestamp_us,
         .version = DUPLICATE_VERSION,
+        .source_cluster_id = s->replica->partition.cluster_id,
     };
 }
 

@@ -26,6 +26,8 @@ static const struct field duplicate_request_fields[] = {
     OPTIONAL(duplicate_request, 104, I64, closed_timestamp_us,
              DUPLICATE_REQUEST_HAS_CLOSED_TIMESTAMP_US),
     OPTIONAL(duplicate_request, 105, I32, version, DUPLICATE_REQUEST_HAS_VERSION),
+    OPTIONAL(duplicate_request, 106, I32, source_cluster_id,
+             DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID),
 };
 SCHEMA(duplicate_request);
 

@@ -41,7 +41,8 @@ enum {
     DUPLICATE_REQUEST_HAS_SOURCE_DECREE_LAST = 1 << 3,
     DUPLICATE_REQUEST_HAS_CLOSED_TIMESTAMP_US = 1 << 4,
     DUPLICATE_REQUEST_HAS_VERSION = 1 << 5,
-    DUPLICATE_REQUEST_HAS_PIRENE = 0x3f, /* All of them. */
+    DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID = 1 << 6,
+    DUPLICATE_REQUEST_HAS_PIRENE = 0x7f, /* All of them. */
 };
 
 struct duplicate_request {
@@ -53,6 +54,7 @@ struct duplicate_request {
     int64_t source_decree_last;  /* both included. */
     int64_t closed_timestamp_us; /* The source will send nothing older any more; 0: not known. */
     int32_t version;             /* DUPLICATE_VERSION of the sender. */
+    int32_t source_cluster_id;   /* Of the sender, whoever made the writes. */
 };
 
 enum {
@@ -69,8 +71,8 @@ struct duplicate_response {
     int32_t error; /* enum rrdb_status; absent means RRDB_OK. */
     struct slice error_hint;
     int32_t version;
-    int64_t closed_timestamp_us; /* The remote's own. */
-    int64_t applied_decree;      /* Of the remote: where the entries are. */
+    int64_t closed_timestamp_us; /* The remote's own: what it has not applied yet is newer. */
+    int64_t applied_decree;      /* Of the remote: the entries are at or below it. */
     int32_t refused_index;       /* The entry that was refused; -1: none. */
 };
 

@@ -39,10 +39,21 @@ static const struct field dup_status_fields[] = {
 };
 SCHEMA(dup_status);
 
+static const struct field dup_incoming_status_fields[] = {
+    FIELD(dup_incoming_status, 1, I32, source_cluster_id),
+    FIELD(dup_incoming_status, 2, I32, source_app_id),
+    FIELD(dup_incoming_status, 3, I32, source_partition_index),
+    FIELD(dup_incoming_status, 4, I64, decree),
+    FIELD(dup_incoming_status, 5, I64, closed_timestamp_us),
+    FIELD(dup_incoming_status, 6, I64, heard_ms_ago),
+};
+SCHEMA(dup_incoming_status);
+
 static const struct field dup_status_response_fields[] = {
     FIELD(dup_status_response, 1, ERROR_CODE, err),
     FIELD(dup_status_response, 2, STRING, hint),
     FIELD_STRUCTS(dup_status_response, 3, dup_status, partitions),
+    FIELD_STRUCTS(dup_status_response, 4, dup_incoming_status, incoming),
 };
 SCHEMA(dup_status_response);
 
@@ -62,12 +73,9 @@ static const struct field dup_wait_response_fields[] = {
 SCHEMA(dup_wait_response);
 
 static const struct field digest_request_fields[] = {
-    FIELD(digest_request, 1, GPID, pid),
-    FIELD(digest_request, 2, I32, bucket_bits),
-    FIELD(digest_request, 3, I32, bucket),
-    FIELD(digest_request, 4, I32, max_rows),
-    FIELD(digest_request, 5, I64, now_s),
-    FIELD(digest_request, 6, BLOB, after),
+    FIELD(digest_request, 1, GPID, pid),   FIELD(digest_request, 2, I32, bucket_bits),
+    FIELD(digest_request, 3, I32, bucket), FIELD(digest_request, 4, I32, max_rows),
+    FIELD(digest_request, 5, I64, now_s),  FIELD(digest_request, 6, BLOB, after),
 };
 SCHEMA(digest_request);
 

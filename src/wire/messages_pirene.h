@@ -51,11 +51,28 @@ struct dup_status_list {
     uint32_t count;
 };
 
+/* How far a partition of another cluster has come here, as it says itself with what it sends. */
+struct dup_incoming_status {
+    uint64_t set;
+    int32_t source_cluster_id;
+    int32_t source_app_id;
+    int32_t source_partition_index;
+    int64_t decree;              /* Of the source: the last that is applied here. */
+    int64_t closed_timestamp_us; /* All that the source made up to then is applied; 0: not known. */
+    int64_t heard_ms_ago;
+};
+
+struct dup_incoming_status_list {
+    struct dup_incoming_status *items;
+    uint32_t count;
+};
+
 struct dup_status_response {
     uint64_t set;
     struct slice err;
     struct slice hint;
     struct dup_status_list partitions;
+    struct dup_incoming_status_list incoming;
 };
 
 /* Answered when everything that the partition had committed on arrival is confirmed by the remote.
@@ -113,6 +130,7 @@ extern const struct schema hello_request_schema;
 extern const struct schema hello_response_schema;
 extern const struct schema dup_status_request_schema;
 extern const struct schema dup_status_schema;
+extern const struct schema dup_incoming_status_schema;
 extern const struct schema dup_status_response_schema;
 extern const struct schema dup_wait_request_schema;
 extern const struct schema dup_wait_response_schema;

@@ -1,0 +1,82 @@
+/* src/core/dup/incoming.c: a sorted array: heard of all the time, grown once per source. */
+#include "core/dup/incoming.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { CAPACITY_MIN = 8 };
+
+void dup_incoming_fini(struct dup_incoming *in)
+{
+    mem_free(in->rows);
+    *in = (struct dup_incoming){0};
+}
+
+static int compare(const struct dup_source *a, const struct dup_source *b)
+{
+    if (a->cluster_id != b->cluster_id) return a->cluster_id < b->cluster_id ? -1 : 1;
+    if (a->app_id != b->app_id) return a->app_id < b->app_id ? -1 : 1;
+    if (a->partition_index != b->partition_index)
+        return a->partition_index < b->partition_index ? -1 : 1;
+    return 0;
+}
+
+/* The first row that is not before 'source'. */
+static uint32_t place_of(const struct dup_incoming *in, const struct dup_source *source)
+{
+    uint32_t low = 0, high = in->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (compare(&in->rows[middle].source, source) < 0) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static void forget_oldest(struct dup_incoming *in)
+{
+    uint32_t oldest = 0;
+    for (uint32_t i = 1; i < in->count; i++)
+        if (in->rows[i].position.heard_ms < in->rows[oldest].position.heard_ms) oldest = i;
+    in->count--;
+    memmove(&in->rows[oldest], &in->rows[oldest + 1], (in->count - oldest) * sizeof in->rows[0]);
+}
+
+static int make_room(struct dup_incoming *in)
+{
+    if (in->count == DUP_INCOMING_MAX) forget_oldest(in);
+    if (in->count < in->capacity) return 0;
+    uint32_t capacity = in->capacity == 0 ? CAPACITY_MIN : 2 * in->capacity;
+    struct dup_incoming_row *rows = mem_realloc(in->rows, capacity * sizeof *rows);
+    if (rows == NULL) return E_NOMEM;
+    in->rows = rows;
+    in->capacity = capacity;
+    return 0;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+int dup_incoming_heard(struct dup_incoming *in, const struct dup_source *source,
+                       const struct dup_position *position)
+{
+    uint32_t at = place_of(in, source);
+    if (at < in->count && compare(&in->rows[at].source, source) == 0) {
+        struct dup_position *known = &in->rows[at].position;
+        known->decree = later(known->decree, position->decree);
+        known->closed_timestamp_us =
+            later(known->closed_timestamp_us, position->closed_timestamp_us);
+        known->heard_ms = position->heard_ms;
+        return 0;
+    }
+    int rc = make_room(in);
+    if (rc != 0) return rc;
+    at = place_of(in, source); /* The oldest may have gone from before it. */
+    memmove(&in->rows[at + 1], &in->rows[at], (in->count - at) * sizeof in->rows[0]);
+    in->rows[at] = (struct dup_incoming_row){*source, *position};
+    in->count++;
+    return 0;
+}

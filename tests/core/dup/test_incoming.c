@@ -1,0 +1,106 @@
+/* tests/core/dup/test_incoming.c: what the receiving side knows of its sources. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "core/dup/incoming.h"
+
+static int heard(struct dup_incoming *in, int32_t cluster, int32_t app, int32_t partition,
+                 uint64_t decree, uint64_t ms)
+{
+    return dup_incoming_heard(in, &(struct dup_source){cluster, app, partition},
+                              &(struct dup_position){decree, 1000 * decree, ms});
+}
+
+static const struct dup_position *find(const struct dup_incoming *in, int32_t cluster, int32_t app,
+                                       int32_t partition)
+{
+    for (uint32_t i = 0; i < in->count; i++) {
+        const struct dup_source *s = &in->rows[i].source;
+        if (s->cluster_id == cluster && s->app_id == app && s->partition_index == partition)
+            return &in->rows[i].position;
+    }
+    return NULL;
+}
+
+/* Each source is known by all three of its names, and the rows are in their order. */
+static void test_sources_are_told_apart(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    const int32_t names[][3] = {{2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {1, 1, 1}, {2, 1, 0}, {1, 2, 0}};
+    for (uint32_t i = 0; i < 6; i++)
+        assert_int_equal(heard(&in, names[i][0], names[i][1], names[i][2], 10 + i, i), 0);
+    assert_int_equal(in.count, 6);
+    for (uint32_t i = 0; i < 6; i++)
+        assert_int_equal(find(&in, names[i][0], names[i][1], names[i][2])->decree, 10 + i);
+    assert_int_equal(in.rows[0].position.decree, 13);
+    assert_int_equal(in.rows[5].position.decree, 10);
+    dup_incoming_fini(&in);
+}
+
+/* What is sent again after a doubt does not move a source back, but it was heard. */
+static void test_repeats_do_not_go_back(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    assert_int_equal(heard(&in, 1, 1, 0, 9, 100), 0);
+    assert_int_equal(heard(&in, 1, 1, 0, 4, 200), 0);
+    assert_int_equal(in.count, 1);
+    assert_int_equal(in.rows[0].position.decree, 9);
+    assert_int_equal(in.rows[0].position.closed_timestamp_us, 9000);
+    assert_int_equal(in.rows[0].position.heard_ms, 200);
+    dup_incoming_fini(&in);
+}
+
+/* Invented sources push out what was heard of longest ago, and memory stays bounded. */
+static void test_oldest_makes_room(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    for (int32_t i = 0; i < DUP_INCOMING_MAX; i++)
+        assert_int_equal(heard(&in, 1, 7, i, 1, 1000 + (uint64_t)i), 0);
+    assert_int_equal(heard(&in, 1, 7, 0, 2, 9000), 0); /* The oldest speaks up. */
+    assert_int_equal(heard(&in, 2, 7, 0, 1, 9001), 0); /* Behind all others. */
+    assert_int_equal(heard(&in, 1, 6, 0, 1, 9002), 0); /* Before them. */
+    assert_int_equal(in.count, DUP_INCOMING_MAX);
+    assert_int_equal(in.capacity, DUP_INCOMING_MAX);
+    assert_non_null(find(&in, 1, 7, 0));
+    assert_null(find(&in, 1, 7, 1));
+    assert_null(find(&in, 1, 7, 2));
+    assert_non_null(find(&in, 1, 7, 3));
+    assert_non_null(find(&in, 2, 7, 0));
+    assert_int_equal(in.rows[0].source.app_id, 6);
+    dup_incoming_fini(&in);
+}
+
+/* Without memory a new source is not noted; the known ones still are. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    mem_fail_nth(1);
+    assert_int_equal(heard(&in, 1, 1, 0, 1, 1), E_NOMEM);
+    for (int32_t i = 0; i < 8; i++) assert_int_equal(heard(&in, 1, 1, i, 1, 1), 0);
+    mem_fail_nth(1);
+    assert_int_equal(heard(&in, 1, 1, 9, 1, 1), E_NOMEM);
+    assert_int_equal(heard(&in, 1, 1, 7, 5, 2), 0);
+    assert_int_equal(in.count, 8);
+    assert_int_equal(find(&in, 1, 1, 7)->decree, 5);
+    mem_fail_nth(0);
+    dup_incoming_fini(&in);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sources_are_told_apart),
+        cmocka_unit_test(test_repeats_do_not_go_back),
+        cmocka_unit_test(test_oldest_makes_room),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
