@@ -27,7 +27,8 @@ struct delay {
 };
 _Static_assert(sizeof(struct delay) <= RPC_OWNER_SIZE, "fits into the request");
 
-/* ---- Limits -------------------------------------------------------------------------------------------- */
+/* ---- Limits
+ * -------------------------------------------------------------------------------------------- */
 
 static bool is_limit(const struct throttle_rule *rule)
 {
@@ -67,7 +68,8 @@ void replica_throttle_free(struct replica *r)
     r->throttle = NULL;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------- */
+/* ---- Waiting
+ * ------------------------------------------------------------------------------------------- */
 
 static bool is_write(const struct rpc_request *request)
 {
@@ -121,7 +123,8 @@ void replica_throttle_end(struct replica *r)
     }
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------- */
+/* ---- Asking
+ * -------------------------------------------------------------------------------------------- */
 
 static enum throttle_verdict ask(struct replica *r, struct throttle *t, size_t units,
                                  const struct rpc_request *request, uint32_t *ms)
@@ -144,7 +147,7 @@ bool replica_throttle_write(struct replica *r, struct rpc_request *request)
     return true;
 }
 
-/* A client that asks two servers at once has another answer coming: it hears nothing of a refusal. */
+/* A client that asks two servers at once has another answer coming: it hears of no refusal. */
 static bool throttle_backup_read(struct replica *r, struct rpc_request *request)
 {
     uint32_t ms = 0;

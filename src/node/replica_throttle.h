@@ -1,11 +1,13 @@
-/* src/node/replica_throttle.h: a table's limits, obeyed by one of its replicas (core/throttle/throttle.h
- * counts; here requests wait). A table without limits has no 'struct replica_throttle'.
+/* src/node/replica_throttle.h: a table's limits, obeyed by one of its replicas
+ * (core/throttle/throttle.h counts; here requests wait). A table without limits has no 'struct
+ * replica_throttle'.
  *
  *     admitted --> asked --> passes
  *                    |--> waits with its timer --> admitted again, passes unasked
  *                    '--> waits with its timer --> ERR_BUSY       (a backup read: dropped at once)
  *
- * Nothing else waits for a request that waits, and no more than a bound do. On the replica's worker. */
+ * Nothing else waits for a request that waits, and no more than a bound do. On the replica's
+ * worker. */
 #pragma once
 #include "node/replica.h"
 

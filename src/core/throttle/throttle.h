@@ -1,7 +1,8 @@
-/* src/core/throttle/throttle.h: how many requests, or bytes, one partition takes in a second. Pure: the
- * time is an input, and who waits, waits elsewhere.
+/* src/core/throttle/throttle.h: how many requests, or bytes, one partition takes in a second. Pure:
+ * the time is an input, and who waits, waits elsewhere.
  *
- * A table's rule is shared out evenly: each partition counts for itself. Two kinds, as Pegasus has them:
+ * A table's rule is shared out evenly: each partition counts for itself. Two kinds, as Pegasus has
+ * them:
  *
  *     throttle   "10000*delay*100,20K*reject*100": counts within the calendar second; above the one
  *                limit a request waits, above the other it is refused after a wait
@@ -24,9 +25,9 @@ struct throttle_rule {
     uint32_t delay_ms, reject_ms;
 };
 
-/* Read a rule, or a bucket's rate in bytes per second ('0': there is none). A number may end in K (1024) or
- * M (1048576). A list in place of a rate means its reject part. Returns 0; or E_PROTO and then '*out' is
- * "no limit": Pegasus, too, serves a table with a bad rule unthrottled. */
+/* Read a rule, or a bucket's rate in bytes per second ('0': there is none). A number may end in K
+ * (1024) or M (1048576). A list in place of a rate means its reject part. Returns 0; or E_PROTO and
+ * then '*out' is "no limit": Pegasus, too, serves a table with a bad rule unthrottled. */
 int throttle_rule_read(struct slice text, struct throttle_rule *out);
 int throttle_rate_read(struct slice text, uint64_t *out);
 
@@ -52,8 +53,8 @@ static inline bool throttle_is_on(const struct throttle *t)
     return t->share.delay_units > 0 || t->share.reject_units > 0;
 }
 
-/* May 'units' more be used in the second 'wall_s' (since 1970)? The wait is at most half of what the client
- * gives us ('timeout_ms'; 0 or less: it does not say), so that it hears the answer. */
+/* May 'units' more be used in the second 'wall_s' (since 1970)? The wait is at most half of what
+ * the client gives us ('timeout_ms'; 0 or less: it does not say), so that it hears the answer. */
 enum throttle_verdict throttle_ask(struct throttle *t, uint64_t wall_s, uint32_t units,
                                    int32_t timeout_ms, uint32_t *wait_ms);
 

@@ -68,8 +68,8 @@ static void test_bad_rules_are_no_limit(void **state)
     }
 }
 
-/* Above the first limit requests wait, above the second they are refused and count for nothing; the next
- * second begins anew. */
+/* Above the first limit requests wait, above the second they are refused and count for nothing; the
+ * next second begins anew. */
 static void test_delays_then_rejects(void **state)
 {
     (void)state;
@@ -145,7 +145,8 @@ static void test_bucket_pays_its_debt(void **state)
     assert_true(throttle_bucket_ask(&b, 1000000));
 }
 
-/* Very slow and very fast: a byte per second comes in time, however often one asks; and nothing overflows. */
+/* Very slow and very fast: a byte per second comes in time, however often one asks; and nothing
+ * overflows. */
 static void test_bucket_extremes(void **state)
 {
     (void)state;
