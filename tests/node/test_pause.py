@@ -81,4 +81,31 @@ def remote_stands_still():
                  caught_up))
 
 
-tell(remote_stands_still)
+def one_write_and_silence():
+    """One write while the remote stands still, and nothing after it: the lag is one mutation, and older
+    from moment to moment; when the remote goes on it is nothing at once."""
+    with World() as world:
+        a, b = world.pair(TABLE)
+        table = Table(a.address, TABLE)
+        table.put(b"before", b"v")
+        assert table.dup_wait(10)
+        b.pause()
+        table.put(b"last", b"v")
+        acknowledged = time.monotonic()
+        ages = []
+        for _ in range(10):
+            time.sleep(0.2)
+            mutations, size, ms = table.lag()
+            age = (time.monotonic() - acknowledged) * 1000
+            assert mutations == 1 and size > 0, (mutations, size)
+            assert age - 100 <= ms <= age + 100, "said %d ms, it is %d ms" % (ms, age)
+            ages.append(ms)
+        assert not table.dup_wait(0.1), "applied by nobody"
+        b.resume()
+        resumed = time.monotonic()
+        assert table.dup_wait(10) and table.lag() == (0, 0, 0)
+        note("   lag grew to %d ms; there %.1f ms after the remote went on" % (
+            ages[-1], (time.monotonic() - resumed) * 1000))
+
+
+tell(remote_stands_still, one_write_and_silence)
