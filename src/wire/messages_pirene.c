@@ -73,9 +73,12 @@ static const struct field dup_wait_response_fields[] = {
 SCHEMA(dup_wait_response);
 
 static const struct field digest_request_fields[] = {
-    FIELD(digest_request, 1, GPID, pid),   FIELD(digest_request, 2, I32, bucket_bits),
-    FIELD(digest_request, 3, I32, bucket), FIELD(digest_request, 4, I32, max_rows),
-    FIELD(digest_request, 5, I64, now_s),  FIELD(digest_request, 6, BLOB, after),
+    FIELD(digest_request, 1, GPID, pid),
+    FIELD(digest_request, 2, I32, bucket_bits), /* 0 to 16. */
+    FIELD(digest_request, 3, I32, bucket),      /* -1: all. */
+    FIELD(digest_request, 4, I32, max_rows),    /* 0 or less: the server's choice. */
+    FIELD(digest_request, 5, I64, now_s),       /* 0: the server's clock. */
+    FIELD(digest_request, 6, BLOB, after),
 };
 SCHEMA(digest_request);
 
