@@ -40,7 +40,7 @@ static void decide_smaller(struct group *g, uint32_t drop_percent)
 /* The power fails everywhere, and nobody is left who could commit more without knowing of what
  * comes now (I6; how a learner joins a group that lives is another story). Then who was left out
  * comes back, with what it has when that is all that was committed, or else with a copy of a
- * member's disk. A sole member commits what its log holds when it restarts: there the copy it is. */
+ * member's disk. A sole member commits what its log holds when it restarts: a copy then. */
 static void power_cut(struct group *g)
 {
     uint64_t members[REPL_MEMBERS_MAX];
