@@ -53,7 +53,7 @@ static uint32_t draw_partitions(struct swarm *s)
 static void draw_sizes(struct swarm *s, struct node_config *c)
 {
     c->workers = (uint32_t)prng_between(&s->prng, 1, 3);
-    c->segment_size = LOG_SEGMENT_SIZE_MIN << prng_below(&s->prng, 3);
+    c->segment_size = (uint32_t)LOG_SEGMENT_SIZE_MIN << prng_below(&s->prng, 3);
     c->log_flush_size = UINT64_C(16384) << prng_below(&s->prng, 4);
     c->log_ship_size = UINT64_C(16384) << prng_below(&s->prng, 4);
     c->backlog_size_max = prng_percent(&s->prng, 50) ? UINT64_C(64) << 20 : UINT64_C(64) << 10;
@@ -228,7 +228,7 @@ void swarm_run(const struct swarm_options *options, struct swarm_result *out)
     *out = (struct swarm_result){0};
     prng_init(&s.prng, options->seed ^ UINT64_C(0x5eed));
     s.linked = linked_new(options->seed);
-    s.faults = faults_new(s.linked, options->profile, prng_next(&s.prng));
+    s.faults = faults_new(s.linked, (int)options->profile, prng_next(&s.prng));
     sim_print_to(s.linked->sim, options->trace);
     if (begin(&s)) {
         if (options->profile == SWARM_QUIET) (void)run_quiet(&s);
