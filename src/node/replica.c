@@ -496,13 +496,24 @@ void replica_on_logged(struct replica *r, int rc)
 
 /* ---- The log asks ------------------------------------------------------------------------------------ */
 
+/* What is above this decree must stay for a duplication. Its stream knows best; while there is none (the
+ * replica has stopped, closes, or is no primary) it is what the meta group said: the next one begins
+ * there. */
+static uint64_t shipper_needs(struct replica *r, const struct assignment_dup *dup)
+{
+    const struct stream *s = stream_find(r, dup->id);
+    if (s != NULL) return stream_hold_decree(s);
+    if (dup->needs_snapshot) return LOG_NO_SHIPPER;
+    return dup->confirmed > 0 ? (uint64_t)dup->confirmed : 0;
+}
+
 void replica_hold(struct replica *r)
 {
     uint64_t confirmed = LOG_NO_SHIPPER;
     if (r->assigned == NULL || !r->is_held)
         return; /* Not told yet: a stream may want everything. */
-    LIST_EACH (it, &r->streams) {
-        uint64_t decree = stream_hold_decree(LIST_ENTRY(it, struct stream, node));
+    for (uint32_t i = 0; i < r->assigned->dup_count; i++) {
+        uint64_t decree = shipper_needs(r, &r->assigned->dups[i]);
         if (decree < confirmed) confirmed = decree;
     }
     log_hold_set(&r->hold, r->durable, confirmed);
