@@ -32,8 +32,8 @@ struct story {
     size_t fill_size;
     struct rpc_request *held[HELD_MAX];
     size_t held_count;
-    size_t request_count;
-    size_t crowded_count; /* Of these, those that came while it was crowded. */
+    _Atomic size_t request_count; /* Counted on the loop, read by the test. */
+    _Atomic size_t crowded_count; /* Of these, those that came while it was crowded. */
 };
 
 /* ---- The owner of the requests --------------------------------------------------------------- */
