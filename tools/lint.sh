@@ -3,7 +3,7 @@
 #
 #     layering   the arrows between the rooms (tools/layering.sh)
 #     format     clang-format has nothing to change
-#     tidy       clang-tidy has nothing to say about src, sim and fuzz; .clang-tidy has the questions
+#     tidy       clang-tidy has nothing to say about src and fuzz; .clang-tidy has the questions
 #
 # That results which can be failures aren't ignored is the compiler's to say: MUST_CHECK in base/err.h.
 set -uo pipefail
@@ -29,7 +29,7 @@ check_format() {
 check_tidy() {
     [ -f "$build/compile_commands.json" ] || cmake -S . -B "$build" -G Ninja >/dev/null || return 1
     local files
-    files=$(git ls-files 'src/*.c' 'sim/*.c' 'fuzz/*.c')
+    files=$(git ls-files 'src/*.c' 'fuzz/*.c')
     # What is not in the database isn't built with tests, and has no flags to be read with.
     files=$(for file in $files; do
         grep -q "/$file\"" "$build/compile_commands.json" && echo "$file"
