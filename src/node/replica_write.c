@@ -14,6 +14,7 @@
 #include "node/incoming.h"
 #include "node/node_impl.h"
 #include "node/replica.h"
+#include "node/replica_fetch.h"
 #include "node/replica_throttle.h"
 #include "node/stream.h"
 #include "node/worker.h"
@@ -40,31 +41,11 @@ static void refuse(struct replica *r, struct rpc_request *request, enum wire_err
 
 /* ---- Current values ----------------------------------------------------------------------------------- */
 
-/* Values that were fetched from the disk for the write at the head of 'stalled'. No write of this
- * partition was decided since the fetch began, so they still hold, unless the overlay knows better. */
-struct replica_fetch {
-    struct io_work work;
-    struct replica *replica;
-    size_t count;
-    struct fetched {
-        struct slice key;         /* Borrowed from the stalled request. */
-        struct store_value value; /* Pinned. */
-        int rc;
-    } items[];
-};
-
 struct replica_view {
     struct kv_view view;
     struct replica *replica;
     struct store_value pinned;
 };
-
-static const struct fetched *fetch_find(const struct replica_fetch *f, struct slice key)
-{
-    for (size_t i = 0; f != NULL && i < f->count; i++)
-        if (slice_equal(f->items[i].key, key)) return &f->items[i];
-    return NULL;
-}
 
 /* In-flight first, then what was fetched, then what the store has in memory. */
 static int view_lookup(struct kv_view *view, struct slice key, struct kv_row *out)
@@ -75,55 +56,12 @@ static int view_lookup(struct kv_view *view, struct slice key, struct kv_row *ou
         *out = (struct kv_row){op->expire_ts, op->timetag, op->data};
         return 0;
     }
-    const struct fetched *f = fetch_find(v->replica->fetch, key);
-    if (f != NULL) return f->rc != 0 ? f->rc : kv_row_read(f->value.bytes, out);
+    int rc = replica_fetch_find(v->replica, key, out);
+    if (rc != E_AGAIN) return rc;
 
     store_value_release(&v->pinned);
-    int rc = store_get(v->replica->store, key, STORE_CACHED, &v->pinned);
+    rc = store_get(v->replica->store, key, STORE_CACHED, &v->pinned);
     return rc != 0 ? rc : kv_row_read(v->pinned.bytes, out);
-}
-
-static void fetch_free(struct replica *r)
-{
-    for (size_t i = 0; i < r->fetch->count; i++) store_value_release(&r->fetch->items[i].value);
-    mem_free(r->fetch);
-    r->fetch = NULL;
-}
-
-static void fetch_run(struct io_work *work)
-{
-    struct replica_fetch *f = LIST_ENTRY(work, struct replica_fetch, work);
-    for (size_t i = 0; i < f->count; i++)
-        f->items[i].rc =
-            store_get(f->replica->store, f->items[i].key, STORE_ANY, &f->items[i].value);
-}
-
-static void stalled_go_on(struct replica *r);
-
-static void fetch_done(struct io_work *work)
-{
-    struct replica *r = LIST_ENTRY(work, struct replica_fetch, work)->replica;
-    stalled_go_on(r);
-    replica_release(r);
-}
-
-/* Fetch what 'write' misses. Returns 0 or E_NOMEM. */
-static int fetch_begin(struct replica *r, const struct kv_write *write)
-{
-    size_t count = 0, position = 0;
-    struct slice key;
-    while (kv_write_missing_key(write, &position, &key)) count++;
-    struct replica_fetch *f = mem_zalloc(sizeof *f + count * sizeof f->items[0]);
-    if (f == NULL) return E_NOMEM;
-    f->replica = r;
-    position = 0;
-    while (kv_write_missing_key(write, &position, &key)) f->items[f->count++].key = key;
-    f->work.run = fetch_run;
-    f->work.done = fetch_done;
-    r->fetch = f;
-    r->busy++;
-    io_work(r->worker->loop, &f->work);
-    return 0;
 }
 
 /* ---- Evaluate and submit ---------------------------------------------------------------------------------- */
@@ -251,20 +189,20 @@ static void stalled_go_on(struct replica *r)
     while (!list_is_empty(&r->stalled)) {
         struct rpc_request *request = request_of(list_pop_front(&r->stalled));
         if (r->is_closing || !repl_is_serving(&r->repl)) {
-            if (r->fetch != NULL) fetch_free(r);
+            replica_fetch_free(r);
             refuse(r, request, WIRE_ERR_INVALID_STATE);
             continue;
         }
-        int rc = evaluate(r, request);
-        if (r->fetch != NULL) fetch_free(r);
-        if (rc != E_AGAIN) continue;
-        struct list_node *head = r->stalled.next; /* Back to the front. */
-        list_push_back(head, &request->node);
-        if (fetch_begin(r, state_of(request)->write) == 0) return;
-        list_remove(&request->node);
-        refuse(r, request, WIRE_ERR_BUSY);
+        if (evaluate(r, request) == E_AGAIN) {
+            struct list_node *head = r->stalled.next; /* Back to the front. */
+            list_push_back(head, &request->node);
+            if (replica_fetch_begin(r, state_of(request)->write, stalled_go_on) == 0) return;
+            list_remove(&request->node);
+            refuse(r, request, WIRE_ERR_BUSY);
+        }
+        replica_fetch_free(r);
     }
-    if (r->fetch != NULL) fetch_free(r);
+    replica_fetch_free(r);
 }
 
 /* ---- Admission -------------------------------------------------------------------------------------------------- */
@@ -317,7 +255,7 @@ void replica_on_write(struct replica *r, struct rpc_request *request, bool has_w
     if (!must_wait && evaluate(r, request) == 0) return;
     stall(r, request);
     if (must_wait) return;
-    if (fetch_begin(r, state->write) == 0) return;
+    if (replica_fetch_begin(r, state->write, stalled_go_on) == 0) return;
     list_remove(&request->node);
     refuse(r, request, WIRE_ERR_BUSY);
 }
