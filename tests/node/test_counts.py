@@ -29,6 +29,10 @@ def compare(partitions, both_ways):
             write(tables[1], b"a", 1000)  # Over what came from the other side.
         for table in tables if both_ways else tables[:1]:
             assert table.dup_wait(60) and table.lag() == (0, 0, 0)
+        committed = {row["partition"]: row["committed"] for row in tables[0].dup_status()}
+        heard = tables[1].incoming()
+        assert heard.keys() == committed.keys(), "a source that was not noted: %r" % heard
+        assert all(0 < heard[i] <= committed[i] for i in heard), (heard, committed)
         rows = tables[0].scan()
         assert rows == tables[1].scan(), "they differ"
         assert tables[0].digest() == tables[1].digest()

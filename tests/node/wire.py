@@ -114,6 +114,8 @@ DUP_STATUS = {1: ("dupid", "i32"), 2: ("remote_cluster", "text"), 3: ("remote_ta
               4: ("partition", "i32"), 5: ("state", "text"), 6: ("reason", "text"), 7: ("committed", "i64"),
               8: ("sent", "i64"), 9: ("confirmed", "i64"), 10: ("lag_mutations", "i64"),
               11: ("lag_bytes", "i64"), 12: ("lag_ms", "i64"), 13: ("app_id", "i32")}
+DUP_INCOMING = {1: ("cluster_id", "i32"), 2: ("app_id", "i32"), 3: ("partition", "i32"), 4: ("decree", "i64"),
+                5: ("closed_us", "i64"), 6: ("heard_ms_ago", "i64")}
 
 RPCS = {  # name on the wire: (request, response)
     "RPC_RRDB_RRDB_PUT": ({1: ("key", "blob"), 2: ("value", "blob"), 3: ("expire", "i32")}, WRITTEN),
@@ -139,7 +141,8 @@ RPCS = {  # name on the wire: (request, response)
         {1: ("err", "error"), 2: ("app_id", "i32"), 3: ("dupid", "i32"), 4: ("hint", "text"),
          5: ("remote_table", "text"), 6: ("remote_replicas", "i32")}),
     "RPC_PIRENE_DUP_STATUS": ({1: ("table", "text")},
-                              {1: ("err", "error"), 2: ("hint", "text"), 3: ("partitions", [DUP_STATUS])}),
+                              {1: ("err", "error"), 2: ("hint", "text"), 3: ("partitions", [DUP_STATUS]),
+                               4: ("incoming", [DUP_INCOMING])}),
     "RPC_PIRENE_DUP_WAIT": ({1: ("pid", "gpid"), 2: ("dupid", "i32"), 3: ("timeout_ms", "i32")},
                             {1: ("err", "error"), 2: ("hint", "text"), 3: ("decree", "i64"),
                              4: ("confirmed", "i64")}),
@@ -326,6 +329,15 @@ class Table:
             answer = self.connection.call("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
             rows += answer["partitions"]
         return rows
+
+    def incoming(self):
+        """How far each partition of another cluster has come here: {its index: decree}."""
+        decrees = {}
+        for index in range(self.count):
+            answer = self.connection.call("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
+            for row in answer["incoming"]:
+                decrees[row["partition"]] = max(row["decree"], decrees.get(row["partition"], 0))
+        return decrees
 
     def lag(self):
         """(mutations, bytes, ms) of the whole table; None when a part of it is unknown."""
