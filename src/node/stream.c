@@ -376,6 +376,7 @@ static void read_from_log(struct stream *s, const struct dup_effect *effect)
         .on_done = on_log_read,
     };
     s->read_epoch = effect->epoch;
+    s->is_log_reading = true;
     s->busy++;
     log_read(s->replica->worker->node->log, &s->read);
 }
@@ -393,10 +394,9 @@ static bool do_read(struct stream *s, const struct dup_effect *effect, struct du
         size += mutation->capacity;
     }
     if (count == 0) {
-        if (!s->is_log_reading) {
-            s->is_log_reading = true;
-            read_from_log(s, effect);
-        }
+        s->is_read_wanted = s->is_log_reading; /* One that nobody waits for any more. */
+        s->read_wanted = *effect;
+        if (!s->is_log_reading) read_from_log(s, effect);
         return false;
     }
     *next = (struct dup_event){.type = DUP_READ, .epoch = effect->epoch};
@@ -419,6 +419,15 @@ static uint32_t copy_entries(struct stream *s, const struct log_read *read)
     return count;
 }
 
+/* The machine had begun anew and wanted to read while a read of before was under way. */
+static void read_wanted(struct stream *s)
+{
+    MARK("read waited for one that nobody wanted");
+    struct dup_event next;
+    s->is_read_wanted = false;
+    if (do_read(s, &s->read_wanted, &next)) stream_step(s, next);
+}
+
 static void on_log_read(struct log_read *read, int rc)
 {
     struct stream *s = LIST_ENTRY(read, struct stream, read);
@@ -436,6 +445,7 @@ static void on_log_read(struct log_read *read, int rc)
     memcpy(run, s->tail_run, count * sizeof run[0]);
     if (!s->is_closing) stream_step(s, event);
     for (uint32_t i = 0; i < count; i++) chunk_unref(run[i]);
+    if (s->is_read_wanted && !s->is_closing) read_wanted(s);
     stream_release(s);
 }
 

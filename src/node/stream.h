@@ -54,7 +54,8 @@ struct stream {
     struct chunk *tail_run[STREAM_RUN_MAX]; /* Borrowed during one step. */
     struct log_read read;
     uint64_t read_epoch;
-    bool is_log_reading;
+    bool is_log_reading, is_read_wanted;
+    struct dup_effect read_wanted; /* Asked for while 'read' was under way for an older epoch. */
 
     struct stream_scan *scan; /* A snapshot under way. */
     struct stream_save *save; /* Progress on its way into the meta group. */
