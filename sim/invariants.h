@@ -27,6 +27,7 @@ struct invariant_stream { /* What was last seen of a stream. */
     int32_t dup_id;
     const struct stream *stream; /* Seen first in this run of the process, at this boot time. */
     uint64_t run, since_ms;
+    uint64_t given_up; /* The log may lack decrees up to here: a snapshot stands for them. */
 };
 
 struct invariants;
