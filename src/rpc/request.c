@@ -187,7 +187,7 @@ bool rpc_request_is_crowded(const struct rpc_request *request)
     const struct rpc_connection *c = request->connection;
     return atomic_load_explicit(&c->replies, memory_order_relaxed) > REPLIES_SIZE_MIN &&
            atomic_load_explicit(&c->server->replies, memory_order_relaxed) >
-               c->server->options.server_bytes_max;
+               c->server->options.server_bytes_max / 2;
 }
 
 struct io_address rpc_request_peer(const struct rpc_request *request)

@@ -56,7 +56,7 @@ struct rpc_server_options {
     size_t connection_bytes_max; /* Under way per connection; 0: 32 MiB. */
     size_t server_bytes_max;     /* Under way in all; 0: 256 MiB. Frames not yet whole may take half
                                   * as much again: above that the connection is closed. Replies
-                                  * may take as much again: rpc_request_is_crowded(). */
+                                  * may take half as much, too: rpc_request_is_crowded(). */
     uint32_t body_size_max;      /* Of one request, in bytes; 0: FRAME_BODY_SIZE_MAX. */
 };
 

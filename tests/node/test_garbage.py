@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from servers import LONG, World, at_most, eventually, note, tell
+from servers import LONG, SANITIZED, World, at_most, eventually, note, tell
 from wire import RPCS, Connection, Gone, Refused, Table, create_table, frame
 
 TABLE = "t"
@@ -207,7 +207,7 @@ def deaf_connections():
         gpid, partition_hash = table.place(b"large")
         ask = frame("RPC_RRDB_RRDB_GET", b"\0\5larges", 1, gpid, partition_hash)
         deaf = []
-        for _ in range(20):
+        for _ in range(5 if SANITIZED else 20):
             connection = Connection(server.address, 1)
             deaf.append(connection)
             try:
@@ -221,7 +221,7 @@ def deaf_connections():
         table.close()
         most = server.resident_most_mb()
         at_most("MB", most, 800)
-        return "20 deaf ones that asked for 20 GB, at most %.0f MB" % most
+        return "%d deaf ones that asked for a GB each, at most %.0f MB" % (len(deaf), most)
     in_world(story)
 
 
