@@ -215,7 +215,8 @@ static void on_recalled(struct meta_service *s, struct rpc_request *request, con
     (void)args;
     struct recall_app_response response = {.err = wire_error_name(result->err)};
     const struct meta_table *t = meta_table_by_id(s->node->meta, result->table_id);
-    if (result->err == WIRE_ERR_OK && t != NULL && !meta_table_info(t, &request->arena, &response.info))
+    if (result->err == WIRE_ERR_OK && t != NULL &&
+        !meta_table_info(t, &request->arena, &response.info))
         response.info = (struct app_info){.app_id = t->id};
     meta_reply(request, &response);
 }

@@ -39,7 +39,7 @@ struct node {
     uint64_t node_id;
     uint8_t cluster_id;
     char advertised[IO_ADDRESS_TEXT_SIZE];
-    uint64_t started_us; /* Wall clock. */
+    uint64_t started_us;       /* Wall clock. */
     struct io_address address; /* Where it listens. */
     struct io_address told;    /* Where others are told to come; as text in 'advertised'. */
     struct kv_sources sources;
