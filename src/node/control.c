@@ -247,9 +247,13 @@ static void on_start_worker(struct io_post *post)
 static int hand_over_replicas(struct node *n, struct err *e)
 {
     struct start_worker *starts[NODE_WORKERS_MAX];
-    for (uint32_t i = 0; i < n->worker_count; i++) {
+    const uint32_t count = n->worker_count;
+    for (uint32_t i = 0; i < count; i++) {
         starts[i] = mem_zalloc(sizeof *starts[i]);
-        if (starts[i] == NULL) return err_set(e, E_NOMEM, "start workers");
+        if (starts[i] == NULL) {
+            while (i > 0) mem_free(starts[--i]);
+            return err_set(e, E_NOMEM, "start workers");
+        }
         starts[i]->worker = &n->workers[i];
         starts[i]->post.run = on_start_worker;
         list_init(&starts[i]->replicas);
@@ -258,7 +262,7 @@ static int hand_over_replicas(struct node *n, struct err *e)
         struct replica *r = LIST_ENTRY(it, struct replica, node);
         list_push_back(&starts[node_owner(n, r->gpid)->index]->replicas, &r->node);
     }
-    for (uint32_t i = 0; i < n->worker_count; i++) io_post(n->workers[i].loop, &starts[i]->post);
+    for (uint32_t i = 0; i < count; i++) io_post(starts[i]->worker->loop, &starts[i]->post);
     return 0;
 }
 

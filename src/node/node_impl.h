@@ -9,6 +9,7 @@
  *     survey.c       ... and what its workers know about that
  *     meta_*.c       the meta role's rpcs (on the control loop) */
 #pragma once
+#include "base/check.h"
 #include "core/meta/meta.h"
 #include "group/group.h"
 #include "node/config.h"
@@ -74,6 +75,7 @@ struct node {
 /* Which worker owns a partition. Neighbours go to different ones. */
 static inline struct worker *node_owner(struct node *n, struct gpid gpid)
 {
+    CHECK(n->worker_count > 0); /* Workers come before partitions. */
     uint32_t key = (uint32_t)gpid.app_id * 7919u + (uint32_t)gpid.partition_index;
     return &n->workers[key % n->worker_count];
 }

@@ -1,6 +1,7 @@
 /* src/node/survey.c: from worker to worker, then to the disk. */
 #include "node/survey.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,9 @@ static void note_dup(struct survey *s, struct stream *stream, uint64_t now_ms)
         .ship_rate = rate_of(&stream->sent_mark, d->sent_ops, now_ms),
     };
     bool is_named = stream->dup.remote_cluster[0] != '\0';
-    strcpy(row.remote_cluster, is_named ? stream->dup.remote_cluster : stream->dup.remote_metas);
-    strcpy(row.remote_table, stream->dup.remote_table);
+    (void)snprintf(row.remote_cluster, sizeof row.remote_cluster, "%s",
+                   is_named ? stream->dup.remote_cluster : stream->dup.remote_metas);
+    (void)snprintf(row.remote_table, sizeof row.remote_table, "%s", stream->dup.remote_table);
     memcpy(at, &row, sizeof row);
 }
 
