@@ -140,6 +140,28 @@ const char *linked_get(struct linked *l, int side, const char *key)
     return is_there ? text : NULL;
 }
 
+static bool wait_for(struct linked *l, int side, int32_t partition, uint32_t timeout_ms)
+{
+    struct dup_wait_request args = {.timeout_ms = (int32_t)timeout_ms};
+    struct sim_call call = {.rpc = RPC_DUP_WAIT,
+                            .args = &args,
+                            .partition = partition,
+                            .is_to_partition = true,
+                            .timeout_ms = timeout_ms + ASK_MS};
+    struct dup_wait_response response;
+    bool is_there =
+        sim_ask(l->clients[side], &call, &response) == 0 && slice_is(response.err, "ERR_OK");
+    sim_call_fini(&call);
+    return is_there;
+}
+
+bool linked_wait(struct linked *l, int side, uint32_t timeout_ms)
+{
+    for (uint32_t i = 0; i < l->partitions[side]; i++)
+        if (!wait_for(l, side, (int32_t)i, timeout_ms)) return false;
+    return true;
+}
+
 static bool lag_add(struct linked *l, int side, int32_t partition, struct linked_lag *to)
 {
     struct dup_status_request args = {.app_name = slice_str(table_name)};

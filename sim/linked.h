@@ -46,6 +46,10 @@ bool linked_put(struct linked *l, int side, const char *key, const char *value);
 /* Read it. NULL: it isn't there. Otherwise text that lives until the next call. */
 const char *linked_get(struct linked *l, int side, const char *key);
 
+/* Wait, for at most timeout_ms, until all that 'side' has acknowledged is at the other (DUP_WAIT of every
+ * partition). False: not in time, or it was refused. */
+bool linked_wait(struct linked *l, int side, uint32_t timeout_ms);
+
 /* The lag of all partitions of 'side' together, as DUP_STATUS states it. */
 struct linked_lag {
     uint64_t mutations, bytes, ms;

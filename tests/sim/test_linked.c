@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "sim/linked.h"
+#include "wire/key.h"
 
 enum { MS = 1000, S = 1000 * MS, ONE_WAY_MS = 10, MINUTE = 60 * S };
 
@@ -35,8 +36,23 @@ static int teardown(void **state)
 
 static void assert_whole(const struct linked *l)
 {
+    for (int i = 0; i < LINKED_SIDES; i++) {
+        if (l->loads[i] == NULL || !l->loads[i]->is_broken) continue;
+        print_error("%s\n", l->loads[i]->report.text);
+        fail();
+    }
     if (l->invariants->is_broken) print_error("%s\n", l->invariants->report.text);
     assert_false(l->invariants->is_broken);
+}
+
+/* What the remote has committed of a key; NULL: nothing. */
+static const struct ghost_key *ghost_of(struct linked *l, int side, const char *key)
+{
+    struct buf raw = {0};
+    key_append(&raw, slice_str(key), slice_str("k"));
+    const struct ghost_key *found = ghost_key(&l->invariants->sides[side].ghost, buf_slice(&raw));
+    buf_fini(&raw);
+    return found;
 }
 
 /* Whatever the idle gap was, the last write before silence is applied at the remote as soon as its
@@ -57,7 +73,6 @@ static void test_last_write_needs_no_timer(void **state)
             assert_int_equal(sim_timers_fired(l->clusters[s]->machine), 0);
             sim_timers_forbid(l->clusters[s]->machine, false);
         }
-        if (!invariants_are_equal(l->invariants)) sim_print_last(l->sim, stdout, 60);
         assert_true(invariants_are_equal(l->invariants));
     }
     assert_whole(l);
@@ -102,6 +117,91 @@ static void test_lag_grows_while_cut(void **state)
     assert_whole(l);
 }
 
+/* A wall clock that jumps bends no lag. */
+static void test_lag_heeds_no_wall_clock(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_lag(l, 0, &lag));
+    sim_clock_jump(l->clusters[0]->machine, 3600 * (int64_t)S);
+    assert_true(linked_lag(l, 0, &lag));
+    assert_true(lag.mutations == 1 && lag.ms < 1000);
+    sim_clock_jump(l->clusters[0]->machine, -7200 * (int64_t)S);
+    assert_true(linked_run(l, 10 * (uint64_t)S));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_true(lag.mutations == 1 && lag.ms > 10000 && lag.ms < 12000);
+    assert_whole(l);
+}
+
+/* A wait succeeds when all that was acknowledged before it is there, and not when it was only sent. */
+static void test_wait_is_true(void **state)
+{
+    struct linked *l = *state;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_wait(l, 0, 1000));
+    assert_non_null(ghost_of(l, 1, "a"));
+    sim_cut_one_way(l->clusters[1]->machine, l->clusters[0]->machine); /* No answer comes back. */
+    assert_true(linked_put(l, 0, "b", "2"));
+    assert_false(linked_wait(l, 0, 1000));
+    sim_heal_all(l->sim);
+    assert_true(linked_wait(l, 0, 60000));
+    assert_non_null(ghost_of(l, 1, "b"));
+    assert_whole(l);
+}
+
+/* What came from the other side is not sent back; what stands before it in the log still is. */
+static void test_echo_confirms_nothing_else(void **state)
+{
+    struct linked *l = *state;
+    char key[16];
+    sim_cut_one_way(l->clusters[0]->machine, l->clusters[1]->machine);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(key, sizeof key, "here%d", i);
+        assert_true(linked_put(l, 0, key, key));
+        (void)snprintf(key, sizeof key, "there%d", i);
+        assert_true(linked_put(l, 1, key, key));
+        (void)linked_run(l, 100 * MS);
+    }
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, MINUTE));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
+/* The store of the source fails and its partitions stop: the log still keeps what the remote lacks, and
+ * ships it when the source was started again. */
+static void test_stopped_replica_holds_the_log(void **state)
+{
+    struct linked *l = *state;
+    static char large[2000];
+    char key[16];
+    memset(large, 'v', sizeof large - 1);
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(key, sizeof key, "key%d", i);
+        assert_true(linked_put(l, 0, key, large));
+    }
+    assert_true(
+        linked_run(l, 2 * (uint64_t)S)); /* All is flushed, so only the remote needs the log. */
+    const struct store_sim_faults fail = {.flush_code = E_IO}, none = {0};
+    store_sim_faults_set(l->clusters[0]->stores, &fail);
+    for (int i = 0; i < 40; i++) { /* Until the stores have failed; then answers are refusals. */
+        (void)snprintf(key, sizeof key, "more%d", i);
+        (void)linked_put(l, 0, key, large);
+    }
+    assert_true(linked_run(l, S));
+    store_sim_faults_set(l->clusters[0]->stores, &none);
+    sim_cluster_crash(l->clusters[0], SIM_KILL);
+    sim_cluster_start(l->clusters[0]);
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, 2 * (uint64_t)MINUTE));
+    assert_non_null(ghost_of(l, 1, "key0"));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* The remote loses power with requests on their way: after its return everything arrives. */
 static void test_remote_loses_power(void **state)
 {
@@ -134,6 +234,40 @@ static void test_source_dies_after_ack(void **state)
         assert_true(linked_settle(l, MINUTE));
         assert_string_equal(linked_get(l, 1, key), key);
     }
+    assert_whole(l);
+}
+
+/* Killed again and again in the middle of writes to several keys, with stores that flush all the time: nobody
+ * ever sees half of a write, and what a store holds when it comes back is whole decrees. */
+static void test_no_half_decree_survives(void **state)
+{
+    struct linked *l = *state;
+    const struct load_options options = {.sessions = 16,
+                                         .own_keys = 4,
+                                         .groups = 2,
+                                         .shared_keys = 4,
+                                         .think_us = MS,
+                                         .timeout_ms = 500,
+                                         .write_percent = 50,
+                                         .value_size_max = 100};
+    const struct sim_link link = {.delay_us = MS};
+    struct sim_disk disk;
+    sim_disk_default(&disk);
+    disk.sync_us = 20 * MS; /* Writes wait in a row. */
+    sim_link_default(l->sim, &link);
+    sim_disk_set(l->clusters[0]->machine, &disk);
+    l->clusters[0]->flush_us = 500;
+    l->loads[0] = load_new(l->clients[0], &options, 5);
+    for (int round = 0; round < 40; round++) {
+        (void)linked_run(l, 300 * MS);
+        assert_whole(l);
+        sim_cluster_crash(l->clusters[0], SIM_KILL);
+        sim_cluster_start(l->clusters[0]);
+        assert_true(sim_cluster_wait_ready(l->clusters[0], 5 * (uint64_t)S));
+    }
+    load_stop(l->loads[0]);
+    assert_true(linked_settle(l, MINUTE));
+    invariants_check_end(l->invariants);
     assert_whole(l);
 }
 
@@ -180,8 +314,13 @@ int main(void)
         STORY(test_last_write_needs_no_timer),
         STORY(test_last_writer_wins_on_both_sides),
         STORY(test_lag_grows_while_cut),
+        STORY(test_lag_heeds_no_wall_clock),
+        STORY(test_wait_is_true),
+        STORY(test_echo_confirms_nothing_else),
+        STORY(test_stopped_replica_holds_the_log),
         STORY(test_remote_loses_power),
         STORY(test_source_dies_after_ack),
+        STORY(test_no_half_decree_survives),
         STORY(test_paused_lag_is_told),
         STORY(test_both_stop),
     };

@@ -163,6 +163,10 @@ static int take(struct dup *d, struct chunk *bytes, uint64_t confirms, uint64_t 
     };
     uint64_t sequence = d->slot_sequence + d->slot_count;
     int rc = lanes_push(d, bytes, &m, sequence, &slot.outstanding);
+#ifdef MUT_dup_skip_tail_of_batch
+    /* Known mistake: a mutation with nothing to send ends the batch, and all of it counts as sent. */
+    if (slot.outstanding == 0) window_clear(d);
+#endif
     return rc != 0 ? rc : window_push(d, &slot);
 }
 
@@ -305,13 +309,15 @@ static void pump_snapshot(struct dup *d, struct dup_effects *out)
 
 static void pump_read(struct dup *d, struct dup_effects *out)
 {
-    if (d->is_reading || d->read >= d->committed || !window_has_room(d)) return;
+    uint64_t last = d->committed;
+#ifdef MUT_dup_last_committed_only
+    if (last > 0) last--; /* Known mistake: the newest waits for the one after it. */
+#endif
+    if (d->is_reading || d->read >= last || !window_has_room(d)) return;
     d->is_reading = true;
     push(d, out,
-         (struct dup_effect){.type = DUP_DO_READ,
-                             .first = d->read + 1,
-                             .last = d->committed,
-                             .size = DUP_READ_SIZE_MAX});
+         (struct dup_effect){
+             .type = DUP_DO_READ, .first = d->read + 1, .last = last, .size = DUP_READ_SIZE_MAX});
 }
 
 /* The snapshot has arrived and nobody was told: also that of a partition where nothing was ever written,
