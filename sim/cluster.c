@@ -28,7 +28,7 @@ void sim_cluster_config(struct node_config *config, const char *name, uint8_t id
 static void forget_process(struct sim_cluster *c)
 {
     c->node = NULL;
-    c->is_ready = c->is_closed = false;
+    c->is_open = c->is_ready = c->is_closed = false;
 }
 
 static void on_end(void *context, enum sim_end how)
@@ -99,6 +99,17 @@ static void on_failed(void *context, const struct err *e)
 
 static const struct node_handler handler = {.on_ready = on_ready, .on_failed = on_failed};
 
+/* The code of node_open() runs in one go, but the disk takes its time: who looks before that has passed
+ * sees what a loss of power can still undo. */
+static void on_opened(void *context)
+{
+    struct sim_cluster *c = context;
+    bool is_its_time = sim_now_us(c->sim) >= c->opens_us; /* Else it was set for another life. */
+    if (c->node == NULL || c->is_open || !is_its_time) return;
+    c->is_open = true;
+    if (c->on_open != NULL) c->on_open(c->on_open_context);
+}
+
 static void program(struct sim_machine *m, void *context)
 {
     struct sim_cluster *c = context;
@@ -106,7 +117,8 @@ static void program(struct sim_machine *m, void *context)
     c->failure = (struct err){0};
     if (node_open(sim_machine_io(m), &c->config, &handler, c, &node, &c->failure) != 0) return;
     c->node = node;
-    if (c->on_open != NULL) c->on_open(c->on_open_context);
+    c->opens_us = sim_machine_busy_us(m) - 1; /* Before what it has posted arrives. */
+    sim_at(c->sim, c->opens_us, on_opened, c);
 }
 
 void sim_cluster_start(struct sim_cluster *c)
@@ -149,6 +161,7 @@ static void free_node(void *context)
     struct sim_cluster *c = context;
     node_free(c->node);
     c->node = NULL;
+    c->is_open = false;
 }
 
 static bool is_closed(void *context)

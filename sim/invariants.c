@@ -403,7 +403,7 @@ static void look(void *context)
     bool is_seldom = (++v->looks & (SELDOM - 1)) == 0;
     for (size_t i = 0; i < INVARIANT_SIDES_MAX; i++) {
         struct invariant_side *side = &v->sides[i];
-        side->is_looked_at = side->cluster != NULL && side->cluster->node != NULL;
+        side->is_looked_at = side->cluster != NULL && side->cluster->is_open;
         if (!side->is_looked_at) continue;
         walk(side);
         for (size_t k = 0; k < side->replica_count; k++)

@@ -123,6 +123,9 @@ void sim_machine_crash_at(struct sim_machine *m, uint64_t nth_output, enum sim_e
 /* Say that a process whose loops are all closed has ended well. Its memory must all be freed. */
 void sim_machine_exit(struct sim_machine *m);
 
+/* Until when its main thread has work, in the world's time: what it did by then takes so long. */
+uint64_t sim_machine_busy_us(const struct sim_machine *m);
+
 bool sim_machine_is_up(const struct sim_machine *m); /* A process runs (or is paused). */
 uint64_t sim_machine_starts(const struct sim_machine *m);
 

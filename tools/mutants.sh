@@ -20,9 +20,9 @@ build_with() {
 
 try() {
     local mistake=$1 target=$2 name=$3
-    if ! build_with "$mistake" "$target" >$dir.log 2>&1; then
+    if ! build_with "$mistake" "$target" >build-logs/mut-build.log 2>&1; then
         echo "BROKEN $mistake: does not build"
-        tail -n 15 $dir.log | sed 's/^/  | /'
+        tail -n 15 build-logs/mut-build.log | sed 's/^/  | /'
         return 1
     fi
     # A test that isn't there fails too: ask first.
@@ -30,7 +30,7 @@ try() {
         echo "BROKEN $mistake: ctest knows no $name"
         return 1
     fi
-    if ctest --test-dir $dir -R "^$name\$" --timeout 120 >$dir.log 2>&1; then
+    if ctest --test-dir $dir -R "^$name\$" --timeout 120 >build-logs/mut-build.log 2>&1; then
         echo "SURVIVED $mistake: $name is green with it"
         return 1
     fi

@@ -167,6 +167,11 @@ void sim_machine_restart(struct sim_machine *m)
     (void)sim_thread_run(&m->main, program_main, m);
 }
 
+uint64_t sim_machine_busy_us(const struct sim_machine *m)
+{
+    return m->main.local_us;
+}
+
 bool sim_machine_do(struct sim_machine *m, void (*run)(void *context), void *context)
 {
     CHECK(m->is_up);
