@@ -26,8 +26,8 @@ struct sim_cluster {
     struct sim_fake store_fake, group_fake;
 
     struct node *node; /* NULL: none runs. In the memory of its process. */
-    bool is_open;                   /* The time that node_open() took has passed. */
-    uint64_t opens_us;              /* When that is. */
+    bool is_open;      /* The time that node_open() took has passed. */
+    uint64_t opens_us; /* When that is. */
     bool is_ready;
     bool is_closed;                 /* node_close() has ended. */
     struct err failure;             /* Why it could not start; code 0: it could. */

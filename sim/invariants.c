@@ -265,7 +265,7 @@ static void check_lag(struct invariants *v, struct invariant_side *side, const s
     if (oldest->commit_run != run_of(side) || oldest->commit_ms <= seen->since_ms)
         return; /* Its time is known by the wall clock only. */
     uint64_t truth_ms = now_ms > oldest->commit_ms ? now_ms - oldest->commit_ms : 0;
-    bool is_merged = s->machine.lag.count > DUP_LAG_SAMPLES_MAX / 4;
+    bool is_merged = s->machine.lag.samples[0].decree <= s->machine.lag.merged;
     if (lag.ms + LAG_SLACK_MS < truth_ms || (lag.ms > truth_ms + LAG_SLACK_MS && !is_merged))
         invariants_break(
             v,

@@ -176,6 +176,10 @@ void sim_timers_forbid(struct sim_machine *m, bool is_forbidden);
 void sim_timers_allow(struct sim_machine *m, void (*run)(struct io_timer *timer));
 uint64_t sim_timers_fired(const struct sim_machine *m); /* Those that were forbidden. */
 
+/* While held no timer fires on this machine, as if their time did not come; then those that are due do. What
+ * arrives all the same needed none. */
+void sim_timers_hold(struct sim_machine *m, bool is_held);
+
 /* ---- The network ----------------------------------------------------------------------------- */
 
 /* One direction between two machines. All-zero: instant, whole, without limit. */

@@ -156,6 +156,7 @@ struct sim_machine {
     uint64_t boot_base_us, rate_since_us; /* boot = base + (t - since) * rate. */
     int64_t wall_offset_us;
 
+    bool are_timers_held;
     bool is_timer_forbidden;
     uint64_t timers_fired;
     void (*timers_allowed[SIM_TIMERS_ALLOWED_MAX])(struct io_timer *timer);

@@ -19,6 +19,7 @@ static struct io_timer *first_timer(const struct io_loop *loop)
 
 bool sim_timers_due(const struct io_loop *loop)
 {
+    if (loop->thread.machine->are_timers_held) return false;
     struct io_timer *first = first_timer(loop);
     return first != NULL && first->node.key <= boot_ms_now(loop);
 }
@@ -27,7 +28,7 @@ void sim_timers_rearm(struct io_loop *loop)
 {
     struct sim_machine *m = loop->thread.machine;
     struct io_timer *first = first_timer(loop);
-    if (first == NULL) {
+    if (first == NULL || m->are_timers_held) {
         sim_event_cancel(m->sim, &loop->alarm);
         loop->alarm_ms = 0;
         return;
@@ -87,6 +88,12 @@ void sim_timers_run(struct io_loop *loop)
 void sim_timers_forbid(struct sim_machine *m, bool is_forbidden)
 {
     m->is_timer_forbidden = is_forbidden;
+}
+
+void sim_timers_hold(struct sim_machine *m, bool is_held)
+{
+    m->are_timers_held = is_held;
+    for (size_t i = 0; i < m->loop_count; i++) sim_timers_rearm(m->loops[i]);
 }
 
 void sim_timers_allow(struct sim_machine *m, void (*run)(struct io_timer *timer))

@@ -196,6 +196,7 @@ void replica_start(struct replica *r, struct worker *w)
     r->partition.sources = w->node->sources;
     log_hold_init(&r->hold, w->node->log, r->gpid, w->loop, &hold_handler);
     r->is_held = true;
+    r->shippers_need = LOG_NO_SHIPPER;
     metric_entity_init(&r->entity, &replica_table, &r->metrics);
     metric_entity_label(&r->entity, "table", "%d", r->gpid.app_id);
     metric_entity_label(&r->entity, "partition", "%d", r->gpid.partition_index);
@@ -511,12 +512,13 @@ void replica_on_logged(struct replica *r, int rc)
 
 /* What is above this decree must stay for a duplication. Its stream knows best; while there is none (the
  * replica has stopped, closes, or is no primary) it is what the meta group said: the next one begins
- * there. */
+ * there. A snapshot that the group does not know of may have ended, with the news of it on the way: then
+ * what its stream needed last stays. */
 static uint64_t shipper_needs(struct replica *r, const struct assignment_dup *dup)
 {
     const struct stream *s = stream_find(r, dup->id);
     if (s != NULL) return stream_hold_decree(s);
-    if (dup->needs_snapshot) return LOG_NO_SHIPPER;
+    if (dup->needs_snapshot) return r->shippers_need;
     return dup->confirmed > 0 ? (uint64_t)dup->confirmed : 0;
 }
 
@@ -529,6 +531,7 @@ void replica_hold(struct replica *r)
         uint64_t decree = shipper_needs(r, &r->assigned->dups[i]);
         if (decree < confirmed) confirmed = decree;
     }
+    r->shippers_need = confirmed;
     log_hold_set(&r->hold, r->durable, confirmed);
 }
 

@@ -52,7 +52,8 @@ struct replica {
     struct kv_partition partition;
     struct kv_scans scans;
     struct log_hold hold;
-    bool is_held; /* 'hold' is joined to the log. */
+    bool is_held;           /* 'hold' is joined to the log. */
+    uint64_t shippers_need; /* What the log was told last; LOG_NO_SHIPPER: nothing, or not yet. */
 
     struct list_node early;      /* Requests that came before it served. */
     struct list_node waiting;    /* Writes by decree, until they are applied. */

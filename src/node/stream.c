@@ -25,6 +25,7 @@ static const struct logger logger = {.room = "dup"};
 enum {
     CALL_DEADLINE_MS = 10000, /* For one DUPLICATE request: then it counts as failed. */
     ROUTE_DEADLINE_MS = 5000,
+    REQUESTS_PER_LANE = 64, /* Over a long link a lane that is full makes the last write wait. */
 };
 
 static const struct metric_row stream_rows[] = {
@@ -281,7 +282,7 @@ static void route_found(struct stream *s, uint32_t partition_count)
         .cluster_id = s->remote_cluster_id,
         .request_size_max = s->is_pirene ? 512 << 10 : 64 << 10,
         /* Pegasus does not compare timetags: one at a time keeps the order of a key's writes. */
-        .requests_per_lane = s->is_pirene ? 4 : 1,
+        .requests_per_lane = s->is_pirene ? REQUESTS_PER_LANE : 1,
         .takes_positions = s->is_pirene,
     };
     stream_step(s, event);

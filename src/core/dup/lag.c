@@ -21,6 +21,7 @@ static void halve(struct dup_lag *l)
         l->samples[i] =
             (struct dup_lag_sample){l->samples[2 * i + 1].decree, l->samples[2 * i].commit_ms};
     l->count /= 2;
+    l->merged = l->samples[l->count - 1].decree;
 }
 
 void dup_lag_committed(struct dup_lag *l, uint64_t decree, uint64_t size, uint64_t now_ms)

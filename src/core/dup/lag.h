@@ -25,6 +25,7 @@ struct dup_lag {
     uint32_t count;
     uint64_t committed, confirmed; /* Decrees. */
     uint64_t size;                 /* Bytes of the mutations between them. */
+    uint64_t merged; /* Samples up to this decree were merged: their times may be a neighbour's. */
 };
 
 struct dup_lag_view {
