@@ -157,7 +157,8 @@ static const char *complaint(const struct job *j, int status)
 static void mark_add(struct sweep *w, const struct sweep_mark *more)
 {
     size_t i = 0;
-    while (i < MARKS_MAX && w->marks[i].name != NULL && strcmp(w->marks[i].name, more->name) != 0) i++;
+    while (i < MARKS_MAX && w->marks[i].name != NULL && strcmp(w->marks[i].name, more->name) != 0)
+        i++;
     if (i == MARKS_MAX) return;
     w->marks[i].name = more->name;
     w->marks[i].count += more->count;
@@ -225,7 +226,8 @@ static void print_sum(const struct sweep *w)
     double seconds = seconds_now() - w->began_s;
     for (size_t i = 0; w->has_marks && i < MARKS_MAX && w->marks[i].name != NULL; i++)
         (void)printf("mark %10" PRIu64 "  %s\n", w->marks[i].count, w->marks[i].name);
-    (void)printf("%" PRIu64 " seeds, %" PRIu64 " failed: %" PRIu64 " events, %.0f virtual seconds in "
+    (void)printf("%" PRIu64 " seeds, %" PRIu64 " failed: %" PRIu64
+                 " events, %.0f virtual seconds in "
                  "%.1f s: %.0f events a second and job\n",
                  w->done, w->failed, w->events, (double)w->virtual_us / 1e6, seconds,
                  (double)w->events / seconds / (double)w->jobs_max);

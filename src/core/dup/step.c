@@ -167,6 +167,7 @@ static int take(struct dup *d, struct chunk *bytes, uint64_t confirms, uint64_t 
     /* Known mistake: a mutation with nothing to send ends the batch, and all of it counts as sent. */
     if (slot.outstanding == 0) window_clear(d);
 #endif
+    slot.size += (size_t)slot.outstanding * DUP_OP_OVERHEAD; /* As it weighs in requests. */
     return rc != 0 ? rc : window_push(d, &slot);
 }
 
