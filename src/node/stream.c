@@ -25,6 +25,9 @@ static const struct logger logger = {.room = "dup"};
 enum {
     CALL_DEADLINE_MS = 10000, /* For one DUPLICATE request: then it counts as failed. */
     ROUTE_DEADLINE_MS = 5000,
+    FREE_CALLS_MAX = 16,
+    FREE_CALL_SIZE_MAX = 64 << 10,
+    REMOTE_BYTES_MAX = 32 << 20, /* To one server of a remote, from one worker. */
     REQUESTS_PER_LANE = 64, /* Over a long link a lane that is full makes the last write wait. */
 };
 
@@ -135,6 +138,7 @@ static struct stream_call *call_take(struct stream *s)
     struct stream_call *c =
         node != NULL ? LIST_ENTRY(node, struct stream_call, node) : mem_zalloc(sizeof *c);
     if (c == NULL) return NULL;
+    if (node != NULL) s->free_call_count--;
     c->stream = s;
     c->is_position = false;
     buf_clear(&c->body);
@@ -143,10 +147,18 @@ static struct stream_call *call_take(struct stream *s)
     return c;
 }
 
+/* Keep a few for the next requests. Those of a backlog were many and large: their memory goes back. */
 static void call_give_back(struct stream_call *c)
 {
+    struct stream *s = c->stream;
     list_remove(&c->node);
-    list_push_back(&c->stream->free_calls, &c->node);
+    if (s->free_call_count == FREE_CALLS_MAX || c->body.capacity > FREE_CALL_SIZE_MAX) {
+        buf_fini(&c->body);
+        mem_free(c);
+        return;
+    }
+    list_push_back(&s->free_calls, &c->node);
+    s->free_call_count++;
 }
 
 /* What a server's answer, or its absence, means to the machine. */
@@ -683,7 +695,8 @@ struct remote *remote_get(struct worker *w, const char *metas)
     }
     struct remote *remote = mem_zalloc(sizeof *remote);
     if (remote == NULL) return NULL;
-    struct cluster_options options = {.metas = metas, .framing = FRAME_RDSN};
+    struct cluster_options options = {
+        .metas = metas, .framing = FRAME_RDSN, .peer_bytes_max = REMOTE_BYTES_MAX};
     if (cluster_open(w->loop, &options, &remote->cluster) != 0) {
         mem_free(remote);
         return NULL;

@@ -43,6 +43,7 @@ struct stream {
     struct cluster_table *table;
     struct io_timer timer;
     struct list_node calls, free_calls;
+    uint32_t free_call_count;
 
     struct cluster_call hello_call, config_call;
     struct hello_request hello_args;

@@ -314,11 +314,18 @@ static int enlist(struct rpc_peer *p, struct rpc_call *call)
     return 0;
 }
 
+/* Requests under way, or left in the connection by calls that have ended since. */
+static bool is_full(const struct rpc_peer *p)
+{
+    if (p->view.bytes_now >= p->options.bytes_max) return true;
+    return p->state == PEER_UP && io_tcp_unsent(p->tcp) >= p->options.bytes_max;
+}
+
 int rpc_peer_call(struct rpc_peer *peer, struct rpc_call *call)
 {
     struct rpc_peer *p = peer;
     CHECK(!p->is_closing && call->peer == NULL);
-    if (p->view.bytes_now >= p->options.bytes_max) return E_BUSY;
+    if (is_full(p)) return E_BUSY;
     uint64_t now_ms = io_now(io_of(p->loop)).boot_ms;
     if (p->state == PEER_IDLE || (p->state == PEER_DOWN && now_ms >= p->retry_ms))
         connect_now(p, now_ms);
