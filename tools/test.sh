@@ -13,7 +13,8 @@
 # Every stage prints one line with its time; what a stage wrote is kept in build-logs/ and shown when
 # something failed. The last line is `N passed, N failed, N skipped`, and the exit status agrees.
 #
-# Environment: JOBS (2 or the processors, the smaller), FUZZ_SECONDS (6), SWEEP_SECONDS (60).
+# Environment: JOBS (2 or the processors, the smaller), FUZZ_SECONDS (6), SWEEP_SECONDS (60), SWEEP_FROM
+# (the first seed; drawn from the commit).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -151,13 +152,15 @@ stage_fuzz() {
 
 stage_sweep() {
     begin sweep "the simulator, $SWEEP_SECONDS s of new seeds"
-    local sweep
+    # Every commit draws seeds of its own, and the same ones again: a failure can be repeated.
+    local sweep from
+    from=${SWEEP_FROM:-$((16#$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1)))}
     sweep=$(find build -name sim[_-]sweep -type f -perm -u+x 2>/dev/null | head -n 1)
     if [ -z "$sweep" ]; then
         loud_skip "there is no sim_sweep in build/"
         return
     fi
-    if "$sweep" --from "$(date +%s)" --jobs "$JOBS" --budget "${SWEEP_SECONDS}s" >$logs/sweep.log 2>&1; then
+    if "$sweep" --from "$from" --jobs "$JOBS" --budget "${SWEEP_SECONDS}s" >$logs/sweep.log 2>&1; then
         tail -n 1 $logs/sweep.log | sed 's/^/   /'
         end 1 0 0
     else
