@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 dir=build-mut
 jobs=${JOBS:-$(nproc)}
 rc=0
+mkdir -p build-logs
 
 # Marks stay off and checks on: the mistake has to be caught by what the test claims.
 build_with() {

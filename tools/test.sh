@@ -6,7 +6,7 @@
 #     asan      clang, address and undefined sanitizers, marks counted: ctest   build-asan/
 #     tsan      clang, thread sanitizer: the tests that link the real world     build-tsan/
 #     fuzz      each libFuzzer target for a few seconds, from its corpus        build-fuzz/
-#     sweep     the simulator over new seeds                                    build/
+#     sweep     the simulator over many seeds                           build/
 #     mutants   known mistakes, each of which its test must catch               build-mut/
 #     lint      shape, layering, clang-tidy
 #
