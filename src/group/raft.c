@@ -12,7 +12,12 @@
  * one write for all of them; and libraft 0.15 does not survive that two writes fail together.
  *
  * A group of one elects itself inside raft_start(), which has also replayed its log by then; it
- * listens at no port, and its heart beats slowly, since nobody listens to it. */
+ * listens at no port, and its heart beats slowly, since nobody listens to it.
+ *
+ * Closing takes a detour. libraft's I/O may say that it has closed while a segment's handles still
+ * are closing, and says so again when they have, out of memory that its owner has freed by then
+ * (cowsql/raft, pull request 45; Debian 12 has the version before). So the first word is kept back
+ * until every handle that was closing then has closed, and the second is not heard. */
 #include <string.h>
 
 #include "base/bytes.h"
@@ -52,8 +57,12 @@ struct group {
     struct raft_fsm fsm;
     struct raft_uv_transport transport;
     int (*io_start)(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv);
+    void (*io_close)(struct raft_io *io, raft_io_close_cb closed);
     raft_io_tick_cb tick; /* libraft's own, between which and libuv ours stand. */
     raft_io_recv_cb recv;
+    raft_io_close_cb closed;
+    uv_timer_t last; /* Closed after all handles of the I/O: when it is gone, they are. */
+    struct io_post drained;
     struct raft_barrier barrier;
 
     struct batch *filling;    /* NULL: nobody waits. */
@@ -63,7 +72,7 @@ struct group {
     struct list_node refused; /* Of struct group_proposal: nothing happened. */
     struct io_post post;
     bool is_posted, is_ready, has_barrier;
-    bool is_closing, is_closed;
+    bool is_closing, is_io_closed, is_closed;
     raft_id leader_told, leader_seen;
     void (*on_closed)(void *context);
     void *closed_context;
@@ -229,6 +238,40 @@ static int start_between(struct raft_io *io, unsigned msecs, raft_io_tick_cb tic
     return g->io_start(io, msecs, on_tick, on_recv);
 }
 
+/* ---- The end of libraft's I/O ---------------------------------------------------------------- */
+
+static void on_drained(struct io_post *post)
+{
+    struct group *g = LIST_ENTRY(post, struct group, drained);
+    g->closed(&g->io);
+}
+
+/* Handles that began to close before 'last' did end in the same pass of the loop at the latest, but
+ * perhaps after it: the post comes when that pass is over. */
+static void on_last_closed(uv_handle_t *last)
+{
+    struct group *g = last->data;
+    g->drained.run = on_drained;
+    io_post(g->loop, &g->drained);
+}
+
+static void on_io_closed(struct raft_io *io)
+{
+    struct group *g = LIST_ENTRY(io, struct group, io);
+    if (g->is_io_closed) return;
+    g->is_io_closed = true;
+    CHECK(uv_timer_init(io_uv_loop(g->loop), &g->last) == 0);
+    g->last.data = g;
+    uv_close((uv_handle_t *)&g->last, on_last_closed);
+}
+
+static void close_between(struct raft_io *io, raft_io_close_cb closed)
+{
+    struct group *g = LIST_ENTRY(io, struct group, io);
+    g->closed = closed;
+    g->io_close(io, on_io_closed);
+}
+
 /* ---- The state machine, as libraft sees it --------------------------------------------------- */
 
 static void apply(struct group *g, struct slice command)
@@ -327,6 +370,8 @@ static int io_up(struct group *g, const char *dir)
     raft_uv_set_segment_size(&g->io, RAFT_SEGMENT_SIZE);
     g->io_start = g->io.start;
     g->io.start = start_between;
+    g->io_close = g->io.close;
+    g->io.close = close_between;
     return 0;
 }
 

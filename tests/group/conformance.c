@@ -17,7 +17,7 @@
 #include "group/group.h"
 #include "io/conformance.h"
 
-enum { NUMBERS_MAX = 512, DIR_SIZE = 256 };
+enum { NUMBERS_MAX = 2048, DIR_SIZE = 256 };
 
 struct numbers {
     uint32_t items[NUMBERS_MAX];
@@ -265,13 +265,18 @@ static void test_snapshots(void **state)
     struct story *s = *state;
     s->snapshot_every = 8;
     act(s, open_here);
-    for (int i = 0; i < 20; i++) act(s, propose_ten);
-    reopen(s);
+    uint32_t count = 0;
+    /* Snapshots are written beside the log, in their own time: the next takes part of it with it. */
+    while (s->restored <= 100 && count + 110 < NUMBERS_MAX) {
+        for (int i = 0; i < 10; i++) act(s, propose_ten);
+        count += 100;
+        reopen(s);
+        assert_state_is_first(s, count);
+        s->last_place = 0;
+    }
     assert_true(s->restored > 100);
-    assert_state_is_first(s, 200);
-    s->last_place = 0;
     act(s, propose_ten);
-    assert_state_is_first(s, 210);
+    assert_state_is_first(s, count + 10);
 }
 
 static void propose_sizes(struct story *s)
