@@ -23,7 +23,8 @@ static void ship_on(const struct mutation *m, const struct kv_context *c)
     struct mutation_op op;
     while (mutation_op_next(&rest, &op)) kv_dup_entry_append(&body, &op);
     struct duplicate_request fields = {0};
-    CHECK(kv_dup_request_finish(&body, offset, m->op_count, &fields) == 0);
+    kv_dup_request_finish(&body, offset, m->op_count, &fields);
+    CHECK(buf_status(&body) == 0);
 
     struct arena arena = {0};
     struct kv_write w;

@@ -113,17 +113,16 @@ size_t kv_dup_request_begin(struct buf *to)
     return offset;
 }
 
-int kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count,
-                          const struct duplicate_request *fields)
+void kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count,
+                           const struct duplicate_request *fields)
 {
     /* The codec writes a request without entries; what follows its empty list is the rest of ours. */
     CHECK(fields->entries.count == 0);
     size_t tail = to->size;
     thrift_write_args(to, THRIFT_ARGS_ID_RDSN, &duplicate_request_schema, fields);
-    if (to->failed) return E_NOMEM;
+    if (to->failed) return;
     size_t rest_size = to->size - tail - REQUEST_HEAD_SIZE;
     memmove(to->data + tail, to->data + tail + REQUEST_HEAD_SIZE, rest_size);
     to->size = tail + rest_size;
     bytes_put_be32(to->data + offset + REQUEST_HEAD_SIZE - 4, count);
-    return 0;
 }

@@ -6,7 +6,7 @@
  *
  *     size_t offset = kv_dup_request_begin(&body);
  *     for each op: kv_dup_entry_append(&body, &op), count++
- *     rc = kv_dup_request_finish(&body, offset, count, &fields);
+ *     kv_dup_request_finish(&body, offset, count, &fields);
  *
  * Source: docs/data.md, rule X8. Pure. */
 #pragma once
@@ -28,6 +28,6 @@ void kv_dup_entry_append(struct buf *to, const struct mutation_op *op);
 size_t kv_dup_request_begin(struct buf *to);
 
 /* End the body begun at 'offset', holding 'count' entries, with the optional fields that 'fields' has set
- * (its own list of entries is empty). Returns 0 or E_NOMEM. */
-int kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count,
-                          const struct duplicate_request *fields) MUST_CHECK;
+ * (its own list of entries is empty). A failed allocation is remembered by 'to'. */
+void kv_dup_request_finish(struct buf *to, size_t offset, uint32_t count,
+                           const struct duplicate_request *fields);

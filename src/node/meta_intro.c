@@ -108,6 +108,11 @@ static void try_later(struct intro *i)
     i->pause_ms = i->pause_ms * 2 < PAUSE_MS_MAX ? i->pause_ms * 2 : PAUSE_MS_MAX;
 }
 
+static void write_body(const void *body, struct buf *to)
+{
+    buf_append_slice(to, buf_slice(body));
+}
+
 /* The arguments are written at once: what they borrow from may change while the call is under
  * way. */
 static void call(struct intro *i, enum rpc_code rpc, const void *args, unsigned flags,
@@ -121,7 +126,8 @@ static void call(struct intro *i, enum rpc_code rpc, const void *args, unsigned 
     }
     i->call = (struct cluster_call){
         .rpc = rpc,
-        .body = buf_slice(&i->body),
+        .args = &i->body,
+        .write = write_body,
         .deadline_ms = io_now(i->service->node->io).boot_ms + CALL_MS_MAX,
         .flags = flags,
         .on_done = on_done,

@@ -5,6 +5,7 @@
  *     worker.c       a worker loop
  *     replica*.c     one partition
  *     stream*.c      one duplication of one partition
+ *     remote.c       a remote cluster that streams ship to
  *     admin_*.c      what the server is asked about itself (on the control loop)
  *     survey.c       ... and what its workers know about that
  *     meta_*.c       the meta role's rpcs (on the control loop) */

@@ -23,11 +23,8 @@
 static const struct logger logger = {.room = "dup"};
 
 enum {
-    CALL_DEADLINE_MS = 10000, /* For one DUPLICATE request: then it counts as failed. */
     ROUTE_DEADLINE_MS = 5000,
-    FREE_CALLS_MAX = 16,
-    FREE_CALL_SIZE_MAX = 64 << 10,
-    REMOTE_BYTES_MAX = 32 << 20, /* To one server of a remote, from one worker. */
+    WINDOWS_SIZE_MAX = 32 << 20, /* Of all streams of a worker, which share it. */
     REQUESTS_PER_LANE = 64, /* Over a long link a lane that is full makes the last write wait. */
 };
 
@@ -53,13 +50,14 @@ static const struct metric_table stream_table = METRIC_TABLE(METRIC_OF_DUPLICATI
 
 /* One DUPLICATE request on its way. */
 struct stream_call {
-    struct list_node node; /* In the stream's calls, or its free ones. */
-    struct cluster_call call;
+    struct list_node node; /* In the stream's calls. */
+    struct remote_call call;
     struct stream *stream;
-    struct buf body;
+    const struct dup_request
+        *request; /* The machine's; NULL: only a position, and nobody waits for its
+                                        * answer. */
     uint64_t epoch, id;
-    uint32_t lane;
-    bool is_position; /* Nobody waits for its answer. */
+    uint64_t decree; /* The newest that it covers. */
 };
 
 /* Progress on its way into the meta group. It outlives the stream if it must. */
@@ -76,6 +74,7 @@ static uint64_t now_ms(const struct stream *s)
 /* ---- Steps ------------------------------------------------------------------------------------------------ */
 
 static bool perform(struct stream *s, const struct dup_effect *effect, struct dup_event *next);
+static void calls_forget(struct stream *s);
 
 static void show_metrics(struct stream *s)
 {
@@ -103,6 +102,14 @@ static void set_timer(struct stream *s)
     else io_timer_start(s->replica->worker->loop, &s->timer, deadline);
 }
 
+/* All streams of a worker share what they may hold unconfirmed. */
+static size_t window_share(const struct stream *s)
+{
+    size_t share = WINDOWS_SIZE_MAX / s->replica->worker->stream_count;
+    if (share > DUP_WINDOW_SIZE_MAX) return DUP_WINDOW_SIZE_MAX;
+    return share > DUP_WINDOW_SIZE_MIN ? share : DUP_WINDOW_SIZE_MIN;
+}
+
 /* Give the machine an event, and then whatever its effects brought about at once. */
 void stream_step(struct stream *s, struct dup_event event)
 {
@@ -111,7 +118,9 @@ void stream_step(struct stream *s, struct dup_event event)
     while (has_next) {
         struct dup_effects effects;
         event.now_ms = now_ms(s);
+        s->machine.window_size_max = window_share(s);
         (void)dup_step(&s->machine, &event, &effects); /* Without memory it asks again by itself. */
+        if (s->machine.epoch != s->calls_epoch) calls_forget(s);
         has_next = false;
         for (uint32_t i = 0; i < effects.count; i++)
             if (perform(s, &effects.items[i], &event)) has_next = true;
@@ -132,33 +141,39 @@ static void on_timer(struct io_timer *timer)
 
 /* ---- Sending ------------------------------------------------------------------------------------------------ */
 
-static struct stream_call *call_take(struct stream *s)
+static struct stream_call *call_new(struct stream *s)
 {
-    struct list_node *node = list_pop_front(&s->free_calls);
-    struct stream_call *c =
-        node != NULL ? LIST_ENTRY(node, struct stream_call, node) : mem_zalloc(sizeof *c);
+    struct stream_call *c = mem_zalloc(sizeof *c);
     if (c == NULL) return NULL;
-    if (node != NULL) s->free_call_count--;
     c->stream = s;
-    c->is_position = false;
-    buf_clear(&c->body);
-    list_init(&c->node);
+    c->epoch = s->machine.epoch;
     list_push_back(&s->calls, &c->node);
     return c;
 }
 
-/* Keep a few for the next requests. Those of a backlog were many and large: their memory goes back. */
-static void call_give_back(struct stream_call *c)
+static void call_free(struct stream_call *c)
 {
-    struct stream *s = c->stream;
+    remote_call_cancel(&c->call);
     list_remove(&c->node);
-    if (s->free_call_count == FREE_CALLS_MAX || c->body.capacity > FREE_CALL_SIZE_MAX) {
-        buf_fini(&c->body);
-        mem_free(c);
-        return;
+    mem_free(c);
+}
+
+/* The machine has begun anew: its requests of before are gone. Positions are true all the same. */
+static void calls_forget(struct stream *s)
+{
+    struct list_node *next;
+    for (struct list_node *it = s->calls.next; it != &s->calls; it = next) {
+        struct stream_call *c = LIST_ENTRY(it, struct stream_call, node);
+        next = it->next;
+        if (c->request != NULL) call_free(c);
     }
-    list_push_back(&s->free_calls, &c->node);
-    s->free_call_count++;
+    s->calls_epoch = s->machine.epoch;
+}
+
+static void calls_free(struct stream *s)
+{
+    while (!list_is_empty(&s->calls))
+        call_free(LIST_ENTRY(s->calls.next, struct stream_call, node));
 }
 
 /* What a server's answer, or its absence, means to the machine. */
@@ -187,17 +202,17 @@ static void read_answer(const struct rpc_answer *answer, struct arena *a, struct
     else if (response.error != RRDB_OK) e->answered.rc = E_IO;
 }
 
-static void on_call_done(struct cluster_call *call, const struct rpc_answer *answer)
+static void on_call_done(struct remote_call *call, const struct rpc_answer *answer)
 {
     struct stream_call *c = LIST_ENTRY(call, struct stream_call, call);
     struct stream *s = c->stream;
     struct arena arena = {0};
     struct dup_event event = {.type = DUP_ANSWERED, .epoch = c->epoch};
     event.answered.id = c->id;
-    event.answered.lane = c->lane;
+    event.answered.lane = c->call.partition_index;
     read_answer(answer, &arena, &event);
-    bool is_position = c->is_position;
-    call_give_back(c);
+    bool is_position = c->request == NULL;
+    call_free(c);
     if (event.answered.rc != 0) metric_counter_add(&s->metrics.failures, 1);
     if (!is_position) stream_step(s, event);
     arena_fini(&arena);
@@ -218,20 +233,30 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
     };
 }
 
+static void write_call(const struct remote_call *call, struct buf *to)
+{
+    const struct stream_call *c = LIST_ENTRY(call, struct stream_call, call);
+    struct stream *s = c->stream;
+    const struct dup_request *r = c->request;
+    uint32_t count = r != NULL ? r->op_count : 0;
+    size_t before = to->size;
+    size_t offset = kv_dup_request_begin(to);
+    for (uint32_t i = 0; i < count; i++) kv_dup_entry_append(to, &r->ops[i].op);
+    struct duplicate_request position = position_of(s, c->decree);
+    kv_dup_request_finish(to, offset, count, &position);
+    metric_counter_add(&s->metrics.requests, 1);
+    metric_counter_add(&s->metrics.bytes, to->size - before);
+}
+
 static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
 {
-    struct stream *s = c->stream;
-    c->epoch = s->machine.epoch;
-    c->lane = lane;
-    c->call.rpc = RPC_DUPLICATE;
-    c->call.schema = NULL;
-    c->call.body = buf_slice(&c->body);
-    c->call.deadline_ms = now_ms(s) + CALL_DEADLINE_MS;
-    c->call.flags = CLUSTER_NO_RETRY;
+    c->call.table = c->stream->table;
+    c->call.partition_index = lane;
+    c->call.hash = hash;
+    c->call.size = DUP_OP_OVERHEAD + (c->request != NULL ? c->request->size : 0);
+    c->call.write = write_call;
     c->call.on_done = on_call_done;
-    metric_counter_add(&s->metrics.requests, 1);
-    metric_counter_add(&s->metrics.bytes, c->body.size);
-    cluster_call_partition(s->table, lane, hash, &c->call);
+    remote_send(c->stream->remote, &c->call);
 }
 
 /* No memory for the request: the machine hears that it failed, and tries again. */
@@ -248,31 +273,20 @@ static bool send_failed(const struct dup_request *r, uint64_t epoch, struct dup_
 static bool do_send(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
 {
     const struct dup_request *r = effect->request;
-    struct stream_call *c = call_take(s);
+    struct stream_call *c = call_new(s);
     if (c == NULL) return send_failed(r, effect->epoch, next);
-    size_t offset = kv_dup_request_begin(&c->body);
-    for (uint32_t i = 0; i < r->op_count; i++) kv_dup_entry_append(&c->body, &r->ops[i].op);
-    struct duplicate_request position = position_of(s, r->decree_last);
-    if (kv_dup_request_finish(&c->body, offset, r->op_count, &position) != 0) {
-        call_give_back(c);
-        return send_failed(r, effect->epoch, next);
-    }
+    c->request = r;
     c->id = r->id;
+    c->decree = r->decree_last;
     call_send(c, r->lane, key_hash(r->ops[r->op_count - 1].op.key));
     return false;
 }
 
 static void do_announce(struct stream *s, const struct dup_effect *effect)
 {
-    struct stream_call *c = call_take(s);
+    struct stream_call *c = call_new(s);
     if (c == NULL) return; /* It is news for the other side's display only. */
-    size_t offset = kv_dup_request_begin(&c->body);
-    struct duplicate_request position = position_of(s, effect->first);
-    if (kv_dup_request_finish(&c->body, offset, 0, &position) != 0) {
-        call_give_back(c);
-        return;
-    }
-    c->is_position = true;
+    c->decree = effect->first;
     call_send(c, effect->lane, 0);
 }
 
@@ -586,10 +600,11 @@ struct stream *stream_new(struct replica *r, const struct assignment_dup *dup)
     s->dup = *dup;
     s->timer.run = on_timer;
     list_init(&s->calls);
-    list_init(&s->free_calls);
     dup_init(&s->machine);
+    s->calls_epoch = s->machine.epoch;
     list_push_back(&r->streams, &s->node);
     r->busy++;
+    r->worker->stream_count++;
     show(s);
     LOG_INFO(&logger, "duplication begins", field_i64("table", r->gpid.app_id),
              field_i64("partition", r->gpid.partition_index), field_i64("dup", dup->id),
@@ -638,20 +653,11 @@ void stream_give_up_log(struct stream *s)
     if (s->machine.state != DUP_PAUSED) stream_step(s, event); /* Else when it is resumed. */
 }
 
-static void calls_free(struct list_node *list)
-{
-    for (struct list_node *n; (n = list_pop_front(list)) != NULL;) {
-        struct stream_call *c = LIST_ENTRY(n, struct stream_call, node);
-        cluster_call_cancel(&c->call);
-        buf_fini(&c->body);
-        mem_free(c);
-    }
-}
-
 static void stream_free(struct stream *s)
 {
     struct replica *r = s->replica;
     list_remove(&s->node);
+    r->worker->stream_count--;
     metric_registry_remove(&r->worker->node->registry, &s->entity);
     dup_fini(&s->machine);
     mem_free(s);
@@ -672,8 +678,7 @@ void stream_close(struct stream *s)
     stream_scan_close(s);
     cluster_call_cancel(&s->hello_call);
     cluster_call_cancel(&s->config_call);
-    calls_free(&s->calls);
-    calls_free(&s->free_calls);
+    calls_free(s);
     if (s->save != NULL) s->save->stream = NULL;
     cluster_table_close(s->table);
     remote_put(s->remote);
@@ -685,46 +690,4 @@ uint64_t stream_hold_decree(const struct stream *s)
 {
     if (s->machine.state == DUP_PAUSED && s->dup.needs_snapshot) return UINT64_MAX;
     return dup_hold_decree(&s->machine);
-}
-
-/* ---- Remote clusters ------------------------------------------------------------------------------------------------ */
-
-struct remote *remote_get(struct worker *w, const char *metas)
-{
-    LIST_EACH (it, &w->remotes) {
-        struct remote *remote = LIST_ENTRY(it, struct remote, node);
-        if (strcmp(remote->metas, metas) != 0) continue;
-        remote->users++;
-        return remote;
-    }
-    struct remote *remote = mem_zalloc(sizeof *remote);
-    if (remote == NULL) return NULL;
-    struct cluster_options options = {
-        .metas = metas, .framing = FRAME_RDSN, .peer_bytes_max = REMOTE_BYTES_MAX};
-    if (cluster_open(w->loop, &options, &remote->cluster) != 0) {
-        mem_free(remote);
-        return NULL;
-    }
-    (void)snprintf(remote->metas, sizeof remote->metas, "%s", metas);
-    remote->worker = w;
-    remote->users = 1;
-    list_push_back(&w->remotes, &remote->node);
-    return remote;
-}
-
-static void on_cluster_closed(void *context)
-{
-    struct remote *remote = context;
-    struct worker *w = remote->worker;
-    mem_free(remote);
-    w->remotes_closing--;
-    worker_stop_if_done(w);
-}
-
-void remote_put(struct remote *remote)
-{
-    if (--remote->users > 0) return;
-    list_remove(&remote->node);
-    remote->worker->remotes_closing++;
-    cluster_close(remote->cluster, on_cluster_closed, remote);
 }

@@ -2,26 +2,19 @@
  * tail or the log, encodes entries, calls the remote, and reports progress. On the replica's worker.
  *
  *     struct stream   one (partition, duplication): the machine, its calls under way
- *     struct remote   one remote cluster as a worker sees it: connections, shared by its streams */
+ *     struct remote   where they go: one remote cluster, shared by the worker's streams (remote.h) */
 #pragma once
 #include "core/dup/dup.h"
 #include "io/io.h"
 #include "log/log.h"
 #include "node/assignment.h"
+#include "node/remote.h"
 #include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/cluster.h"
 
 struct replica;
 struct worker;
-
-struct remote {
-    struct list_node node; /* In its worker. */
-    struct worker *worker;
-    char metas[META_METAS_SIZE_MAX + 1];
-    struct cluster *cluster;
-    uint32_t users;
-};
 
 enum { STREAM_RUN_MAX = 256 }; /* Mutations handed to the machine at once. */
 
@@ -42,8 +35,8 @@ struct stream {
     struct remote *remote;
     struct cluster_table *table;
     struct io_timer timer;
-    struct list_node calls, free_calls;
-    uint32_t free_call_count;
+    struct list_node calls; /* Of struct stream_call. */
+    uint64_t calls_epoch;   /* Of those that carry ops. */
 
     struct cluster_call hello_call, config_call;
     struct hello_request hello_args;
@@ -93,8 +86,3 @@ bool stream_lag_ms(const void *figures, struct now now, int64_t *out);
 void stream_close(struct stream *s);
 
 uint64_t stream_hold_decree(const struct stream *s);
-
-/* The remote cluster with these metas as this worker reaches it, one more user. NULL: no memory, or no
- * such list of metas. */
-struct remote *remote_get(struct worker *w, const char *metas);
-void remote_put(struct remote *remote);

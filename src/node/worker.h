@@ -50,6 +50,7 @@ struct worker {
     struct list_node openings;   /* Replicas being opened on the pool. */
     struct list_node closed;     /* Replicas that the log still points to; freed with the node. */
     struct list_node remotes;    /* Clusters that streams ship to. */
+    uint32_t stream_count;
     uint32_t remotes_closing;
     struct io_timer scan_timer; /* Closes scans that nobody continues. */
     bool is_closing;

@@ -234,7 +234,7 @@ int call_send(struct cluster_call *call, struct io_address server, int32_t app_i
     try->partition_hash = call->hash;
     try->schema = call->schema;
     try->args = call->args;
-    try->body = call->body;
+    try->write = call->write;
     try->deadline_ms = deadline_ms;
     try->fails_when_down = true; /* So that another server is looked for at once. */
     try->on_done = on_done;

@@ -63,9 +63,10 @@ enum cluster_call_flags {
 struct cluster_call {
     /* The caller's: set before the call, and left alone until it has ended. */
     enum rpc_code rpc;
-    const struct schema *schema; /* The arguments, borrowed until the call ends... */
+    /* The arguments, as in peer.h; borrowed until the call ends. 'write' is called for every try. */
+    const struct schema *schema;
     const void *args;
-    struct slice body;    /* ...or, with 'schema' NULL, encoded already with their wrapper; too. */
+    void (*write)(const void *args, struct buf *to);
     uint64_t deadline_ms; /* Boot time. */
     unsigned flags;       /* enum cluster_call_flags */
 

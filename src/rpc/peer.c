@@ -276,7 +276,7 @@ static int encode(const struct rpc_peer *p, struct rpc_call *call, uint64_t now_
     };
     size_t before = to->size;
     size_t offset = frame_request_begin(to, &frame);
-    if (call->schema == NULL) buf_append_slice(to, call->body);
+    if (call->schema == NULL) call->write(call->args, to);
     else thrift_write_args(to, frame_args_id(frame.kind), call->schema, call->args);
     int rc = frame_request_finish(to, &frame, offset);
     if (rc == 0 && to->size - before > FRAME_BODY_SIZE_MAX) rc = E_LIMIT;

@@ -61,10 +61,11 @@ struct rpc_call {
     int32_t app_id;
     int32_t partition_index;
     uint64_t partition_hash;
-    const struct schema
-        *schema; /* The arguments as a struct, borrowed during rpc_peer_call() only... */
+    /* The arguments: a struct; or, with 'schema' NULL, whatever 'write' appends, with its wrapper. Used
+     * during rpc_peer_call() only. */
+    const struct schema *schema;
     const void *args;
-    struct slice body;    /* ...or, with 'schema' NULL, encoded already with their wrapper. */
+    void (*write)(const void *args, struct buf *to);
     uint64_t deadline_ms; /* Boot time. */
     bool fails_when_down; /* Do not wait for a connection that is down. */
     void (*on_done)(struct rpc_call *call, const struct rpc_answer *answer);

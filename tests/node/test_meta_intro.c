@@ -102,7 +102,9 @@ static void test_table_is_made_alike(void **state)
     world_answer(w, 0, WIRE_ERR_OK, &greeting);
     settle(w);
     world_answer(w, 0, WIRE_ERR_OK, &table_is_not_there);
-    assert_int_equal(thrift_read_args(w->call->body, &create_app_request_schema, &request, &arena),
+    struct buf body = {0};
+    w->call->write(w->call->args, &body);
+    assert_int_equal(thrift_read_args(buf_slice(&body), &create_app_request_schema, &request, &arena),
                      0);
     assert_text(request.app_name, "t");
     assert_int_equal(request.options.partition_count, 4);
@@ -110,6 +112,7 @@ static void test_table_is_made_alike(void **state)
     assert_true(request.options.is_stateful);
     assert_int_equal(request.options.envs.count, 1);
     assert_text(request.options.envs.items[0].key, "default_ttl");
+    buf_fini(&body);
     arena_fini(&arena);
 }
 

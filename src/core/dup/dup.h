@@ -34,18 +34,18 @@
 #include "wire/mutation.h"
 
 enum {
-    DUP_LANES_MAX = 4096,  /* Partitions of a remote table. */
-    DUP_EFFECTS_MAX = 64,  /* Of one step; when full the stream says DUP_DO_STEP. */
-    DUP_REASON_SIZE = 160, /* Bytes of the line that says why it is behind. */
-    DUP_OP_OVERHEAD = 160, /* Bytes that an op costs on the wire besides key and data. */
-    DUP_WINDOW_SIZE_MAX =
-        4 << 20, /* Bytes read and not confirmed, DUP_OP_OVERHEAD of each op with them. */
-    DUP_WINDOW_COUNT_MAX = 65536, /* Mutations read and not confirmed. */
-    DUP_READ_SIZE_MAX = 1 << 20,  /* Bytes asked for at once. */
-    DUP_SAVE_INTERVAL_MS = 1000,  /* Progress goes to the meta group at most this often. */
-    DUP_RETRY_MS_MIN = 10,        /* The first wait after a failure; it doubles... */
-    DUP_RETRY_MS_MAX = 1000,      /* ...up to this. */
-    DUP_PARKED_RETRY_MS = 30000,  /* A record that the remote refused is offered again. */
+    DUP_LANES_MAX = 4096,           /* Partitions of a remote table. */
+    DUP_EFFECTS_MAX = 64,           /* Of one step; when full the stream says DUP_DO_STEP. */
+    DUP_REASON_SIZE = 160,          /* Bytes of the line that says why it is behind. */
+    DUP_OP_OVERHEAD = 160,          /* Bytes that an op costs on the wire besides key and data. */
+    DUP_WINDOW_SIZE_MAX = 4 << 20,  /* For window_size_max... */
+    DUP_WINDOW_SIZE_MIN = 64 << 10, /* ...of struct dup. */
+    DUP_WINDOW_COUNT_MAX = 65536,   /* Mutations read and not confirmed. */
+    DUP_READS_PER_WINDOW = 4,       /* Bytes asked for at once: this part of the window. */
+    DUP_SAVE_INTERVAL_MS = 1000,    /* Progress goes to the meta group at most this often. */
+    DUP_RETRY_MS_MIN = 10,          /* The first wait after a failure; it doubles... */
+    DUP_RETRY_MS_MAX = 1000,        /* ...up to this. */
+    DUP_PARKED_RETRY_MS = 30000,    /* A record that the remote refused is offered again. */
 };
 
 #define DUP_NOT_SAVED UINT64_MAX /* For a decree, in DUP_SAVED. */
@@ -216,7 +216,8 @@ struct dup {
     struct dup_slot *slots; /* A ring: the window. */
     uint32_t slot_capacity, slot_first, slot_count;
     uint64_t slot_sequence; /* Of the oldest slot. */
-    size_t window_size;     /* Bytes of all slots' mutations. */
+    size_t window_size; /* Bytes of all slots' mutations, DUP_OP_OVERHEAD of each op with them. */
+    size_t window_size_max; /* The owner's, who may set it anew before any step. */
 
     struct dup_lane *lanes;
     uint32_t lane_count;

@@ -299,13 +299,18 @@ static void pump_route(struct dup *d, struct dup_effects *out)
     push(d, out, (struct dup_effect){.type = DUP_DO_ROUTE});
 }
 
+static size_t read_size(const struct dup *d)
+{
+    return d->window_size_max / DUP_READS_PER_WINDOW;
+}
+
 static void pump_snapshot(struct dup *d, struct dup_effects *out)
 {
     if (d->is_reading || !d->is_routed || !window_has_room(d)) return;
     d->is_reading = true;
     push(d, out,
          (struct dup_effect){.type = d->is_scan_open ? DUP_DO_SCAN : DUP_DO_SCAN_OPEN,
-                             .size = DUP_READ_SIZE_MAX});
+                             .size = read_size(d)});
 }
 
 static void pump_read(struct dup *d, struct dup_effects *out)
@@ -318,7 +323,7 @@ static void pump_read(struct dup *d, struct dup_effects *out)
     d->is_reading = true;
     push(d, out,
          (struct dup_effect){
-             .type = DUP_DO_READ, .first = d->read + 1, .last = last, .size = DUP_READ_SIZE_MAX});
+             .type = DUP_DO_READ, .first = d->read + 1, .last = last, .size = read_size(d)});
 }
 
 /* The snapshot has arrived and nobody was told: also that of a partition where nothing was ever written,
@@ -413,7 +418,7 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
 
 void dup_init(struct dup *d)
 {
-    *d = (struct dup){.state = DUP_PAUSED, .epoch = 1};
+    *d = (struct dup){.state = DUP_PAUSED, .epoch = 1, .window_size_max = DUP_WINDOW_SIZE_MAX};
     list_init(&d->parked);
 }
 
@@ -455,4 +460,5 @@ void dup_check(const struct dup *d)
           d->read == d->snapshot_decree);
     CHECK(!d->is_routed || d->lane_count == d->remote.partition_count);
     CHECK(d->slot_count > 0 || d->window_size == 0);
+    CHECK(d->window_size_max >= DUP_WINDOW_SIZE_MIN);
 }

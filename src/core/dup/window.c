@@ -64,7 +64,7 @@ bool window_advance(struct dup *d)
 
 bool window_has_room(const struct dup *d)
 {
-    return d->window_size < DUP_WINDOW_SIZE_MAX && d->slot_count < DUP_WINDOW_COUNT_MAX;
+    return d->window_size < d->window_size_max && d->slot_count < DUP_WINDOW_COUNT_MAX;
 }
 
 void window_clear(struct dup *d)
