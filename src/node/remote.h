@@ -16,7 +16,9 @@
 
 struct worker;
 
-enum { REMOTE_BYTES_MAX = 16 << 20 }; /* Of requests under way, from one worker to one remote cluster. */
+enum {
+    REMOTE_BYTES_MAX = 16 << 20
+}; /* Of requests under way, from one worker to one remote cluster. */
 
 struct remote {
     struct list_node node; /* In its worker. */

@@ -175,6 +175,7 @@ void replica_free(struct replica *r)
 /* ---- On its worker -------------------------------------------------------------------------------- */
 
 static void on_flush_wanted(struct log_hold *hold);
+static void flush_if_due(struct replica *r);
 static void on_backlog_over(struct log_hold *hold);
 static void on_log_failed(struct log_hold *hold);
 
@@ -496,6 +497,7 @@ void replica_apply(struct replica *r)
         forget_overlay(r, first, last);
         struct repl_event applied = {.type = REPL_APPLIED, .applied.decree = last};
         replica_step(r, &applied);
+        flush_if_due(r);
     }
 }
 
@@ -538,8 +540,9 @@ void replica_hold(struct replica *r)
 static void flush_run(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, work);
-    int rc = store_flush(r->store);
-    if (rc != 0) LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(rc));
+    r->flush_rc = store_flush(r->store);
+    if (r->flush_rc != 0)
+        LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(r->flush_rc));
 }
 
 static void flush_done(struct io_work *work)
@@ -547,8 +550,10 @@ static void flush_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->is_flushing = false;
     r->durable = store_durable(r->store);
+    if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
     replica_hold(r);
     replica_set_policy(r);
+    flush_if_due(r);
     replica_release(r);
 }
 
@@ -562,9 +567,19 @@ void replica_flush(struct replica *r)
     io_work(r->worker->loop, &r->work);
 }
 
+/* What the log asked for may not be applied yet, or a flush that began before may be under way: it is
+ * flushed when that has changed, for nobody may ask again (L18). */
+static void flush_if_due(struct replica *r)
+{
+    uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
+    if (r->durable < to && to <= r->repl.applied) replica_flush(r);
+}
+
 static void on_flush_wanted(struct log_hold *hold)
 {
-    replica_flush(of_hold(hold));
+    struct replica *r = of_hold(hold);
+    r->flush_to = r->repl.prepared;
+    flush_if_due(r);
 }
 
 static void on_backlog_over(struct log_hold *hold)

@@ -65,6 +65,8 @@ struct replica {
     uint32_t delayed_count;
 
     uint64_t durable;   /* Decree that the store is known to hold durably. */
+    uint64_t flush_to;  /* Decree up to which the log wants it to be durable. */
+    int flush_rc;       /* How the last flush ended. */
     uint64_t apply_to;  /* Decree that the store was asked to reach. */
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;

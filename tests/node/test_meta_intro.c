@@ -104,8 +104,8 @@ static void test_table_is_made_alike(void **state)
     world_answer(w, 0, WIRE_ERR_OK, &table_is_not_there);
     struct buf body = {0};
     w->call->write(w->call->args, &body);
-    assert_int_equal(thrift_read_args(buf_slice(&body), &create_app_request_schema, &request, &arena),
-                     0);
+    assert_int_equal(
+        thrift_read_args(buf_slice(&body), &create_app_request_schema, &request, &arena), 0);
     assert_text(request.app_name, "t");
     assert_int_equal(request.options.partition_count, 4);
     assert_int_equal(request.options.replica_count, 1);
