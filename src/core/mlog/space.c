@@ -121,8 +121,16 @@ struct mlog_partition *mlog_partition_next(const struct mlog_space *s,
 
 /* ---- Segments ---- */
 
+static struct mlog_segment **segment_bucket(struct mlog_space *s, uint64_t number)
+{
+    return &s->by_number[number % MLOG_SEGMENT_BUCKETS];
+}
+
 void mlog_segment_push(struct mlog_space *s, struct mlog_segment *segment)
 {
+    struct mlog_segment **bucket = segment_bucket(s, segment->number);
+    segment->next = *bucket;
+    *bucket = segment;
     list_push_back(&s->segments, &segment->node);
     s->segment_count++;
     s->size += segment->end;
@@ -140,6 +148,9 @@ void mlog_segment_remove(struct mlog_space *s, struct mlog_segment *segment)
     mem_free(segment->shares);
     segment->shares = NULL;
     segment->share_count = segment->share_capacity = 0;
+    struct mlog_segment **link = segment_bucket(s, segment->number);
+    while (*link != segment) link = &(*link)->next;
+    *link = segment->next;
     list_remove(&segment->node);
     s->segment_count--;
     s->size -= segment->end;
@@ -159,11 +170,9 @@ struct mlog_segment *mlog_segment_newest(const struct mlog_space *s)
 
 struct mlog_segment *mlog_segment_find(const struct mlog_space *s, uint64_t number)
 {
-    LIST_EACH (it, &s->segments) {
-        struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);
-        if (segment->number == number) return segment;
-    }
-    return NULL;
+    struct mlog_segment *segment = s->by_number[number % MLOG_SEGMENT_BUCKETS];
+    while (segment != NULL && segment->number != number) segment = segment->next;
+    return segment;
 }
 
 int mlog_space_reserve(struct mlog_space *s, struct mlog_partition *p, uint32_t shares,

@@ -19,7 +19,10 @@
 
 #define MLOG_NEVER UINT64_MAX /* 'confirmed' without a shipper; 'durable' of what nobody wants. */
 
-enum { MLOG_SPAN_INTERVAL = 64 << 10 }; /* Bytes; grows with the count of partitions. */
+enum {
+    MLOG_SPAN_INTERVAL = 64 << 10, /* Bytes; grows with the count of partitions. */
+    MLOG_SEGMENT_BUCKETS = 256,    /* A dead remote may keep thousands of segments. */
+};
 
 struct mlog_segment;
 
@@ -68,7 +71,8 @@ struct mlog_share {
 
 /* Lives in the shell's own segment. */
 struct mlog_segment {
-    struct list_node node; /* Of all, oldest first. */
+    struct list_node node;     /* Of all, oldest first. */
+    struct mlog_segment *next; /* In its bucket. */
     uint64_t number;
     uint32_t end; /* Bytes written. */
     struct mlog_share *shares;
@@ -77,7 +81,8 @@ struct mlog_segment {
 };
 
 struct mlog_space {
-    struct list_node segments;   /* The last is written to. */
+    struct list_node segments; /* The last is written to. */
+    struct mlog_segment *by_number[MLOG_SEGMENT_BUCKETS];
     struct list_node partitions; /* In the order of their coming. */
     struct mlog_partition **buckets;
     size_t bucket_count, partition_count;
