@@ -520,6 +520,9 @@ static uint64_t shipper_needs(struct replica *r, const struct assignment_dup *du
 {
     const struct stream *s = stream_find(r, dup->id);
     if (s != NULL) return stream_hold_decree(s);
+#ifdef MUT_news_of_snapshot_free_log
+    if (dup->needs_snapshot) return LOG_NO_SHIPPER; /* Known mistake: the snapshot begins anew. */
+#endif
     if (dup->needs_snapshot) return r->shippers_need;
     return dup->confirmed > 0 ? (uint64_t)dup->confirmed : 0;
 }
@@ -571,6 +574,9 @@ void replica_flush(struct replica *r)
  * flushed when that has changed, for nobody may ask again (L18). */
 static void flush_if_due(struct replica *r)
 {
+#ifdef MUT_flush_asked_once
+    if (r->is_flushing) r->flush_to = 0; /* Known mistake: the one under way will do. */
+#endif
     uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
     if (r->durable < to && to <= r->repl.applied) replica_flush(r);
 }

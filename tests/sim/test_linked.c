@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "node/replica.h"
+#include "node/stream.h"
 #include "sim/linked.h"
 #include "wire/key.h"
 
@@ -170,6 +172,17 @@ static void test_echo_confirms_nothing_else(void **state)
     assert_whole(l);
 }
 
+static void put_large(struct linked *l, const char *prefix, int count)
+{
+    static char large[2000];
+    char key[32];
+    memset(large, 'v', sizeof large - 1);
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(key, sizeof key, "%s%d", prefix, i);
+        assert_true(linked_put(l, 0, key, large));
+    }
+}
+
 /* The store of the source fails and its partitions stop: the log still keeps what the remote lacks, and
  * ships it when the source was started again. */
 static void test_stopped_replica_holds_the_log(void **state)
@@ -179,10 +192,7 @@ static void test_stopped_replica_holds_the_log(void **state)
     char key[16];
     memset(large, 'v', sizeof large - 1);
     sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
-    for (int i = 0; i < 40; i++) {
-        (void)snprintf(key, sizeof key, "key%d", i);
-        assert_true(linked_put(l, 0, key, large));
-    }
+    put_large(l, "key", 40);
     assert_true(
         linked_run(l, 2 * (uint64_t)S)); /* All is flushed, so only the remote needs the log. */
     const struct store_sim_faults fail = {.flush_code = E_IO}, none = {0};
@@ -198,6 +208,76 @@ static void test_stopped_replica_holds_the_log(void **state)
     sim_heal_all(l->sim);
     assert_true(linked_settle(l, 2 * (uint64_t)MINUTE));
     assert_non_null(ghost_of(l, 1, "key0"));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
+static struct stream *stream_of(const struct replica *r)
+{
+    return list_is_empty(&r->streams) ? NULL : LIST_ENTRY(r->streams.next, struct stream, node);
+}
+
+static bool has_snapshot_at_remote(const struct linked *l)
+{
+    const struct invariant_side *side = &l->invariants->sides[0];
+    bool has = side->replica_count > 0;
+    for (size_t i = 0; i < side->replica_count; i++) {
+        const struct stream *s = stream_of(side->replicas[i]);
+        has = has && s != NULL && s->machine.state == DUP_LIVE &&
+              s->machine.confirmed >= s->machine.snapshot_decree;
+    }
+    return has;
+}
+
+/* A replica of the source with data whose news of a finished snapshot is on its way to the meta group;
+ * NULL: none. */
+static struct replica *news_under_way(const struct linked *l)
+{
+    const struct invariant_side *side = &l->invariants->sides[0];
+    for (size_t i = 0; i < side->replica_count; i++) {
+        const struct stream *s = stream_of(side->replicas[i]);
+        if (s != NULL && s->save != NULL && s->machine.owes_snapshot &&
+            s->machine.committed > s->machine.confirmed)
+            return side->replicas[i];
+    }
+    return NULL;
+}
+
+static struct replica *to_stop;
+
+static void stop_replica(struct io_post *post)
+{
+    (void)post;
+    struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = E_IO};
+    replica_step(to_stop, &failed);
+}
+
+/* A partition stops between the end of its snapshot and the meta group's hearing of it, with writes that
+ * the remote lacks: its log still keeps them, for the next life begins behind the snapshot. */
+static void test_news_of_a_snapshot_hold_the_log(void **state)
+{
+    struct linked *l = linked_new(12);
+    const struct sim_link link = {.delay_us = ONE_WAY_MS * MS};
+    linked_free(*state);
+    *state = l;
+    sim_link_default(l->sim, &link);
+    assert_true(linked_begin(l, 4, 8));
+    put_large(l, "old", 40);
+    assert_true(linked_add_dup(l, 0, true));
+    for (int i = 0; i < 1000 && !has_snapshot_at_remote(l); i++) assert_true(linked_run(l, MS));
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine); /* The news waits for its second. */
+    put_large(l, "new", 30);
+    for (int i = 0; i < 40000 && (to_stop = news_under_way(l)) == NULL; i++)
+        assert_true(linked_run(l, 50));
+    assert_non_null(to_stop);
+    struct io_post post = {.run = stop_replica};
+    io_post(to_stop->worker->loop, &post);
+    assert_true(linked_run(l, S));
+    sim_cluster_crash(l->clusters[0], SIM_KILL);
+    sim_cluster_start(l->clusters[0]);
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, 2 * (uint64_t)MINUTE));
+    assert_non_null(ghost_of(l, 1, "new29"));
     invariants_check_end(l->invariants);
     assert_whole(l);
 }
@@ -318,6 +398,7 @@ int main(void)
         STORY(test_wait_is_true),
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
+        STORY(test_news_of_a_snapshot_hold_the_log),
         STORY(test_remote_loses_power),
         STORY(test_source_dies_after_ack),
         STORY(test_no_half_decree_survives),
