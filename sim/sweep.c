@@ -24,6 +24,7 @@ static const char usage[] =
     "\n"
     "  sim_sweep --from 1 --count 1000        seeds 1 to 1000, profiles in turn\n"
     "  sim_sweep --budget 60s --jobs 2        as many as a minute holds\n"
+    "  sim_sweep --count 150 --must-meet tests/sim/markers.list\n"
     "\n"
     "  -f, --from N            the first seed (default 1)\n"
     "  -n, --count N           how many (default: as many as the budget holds)\n"
@@ -32,13 +33,16 @@ static const char usage[] =
     "  -p, --profile NAME      swarm, dup, liveness, quiet (default: each in turn)\n"
     "  -t, --virtual-seconds N length of the phase with faults (default 20)\n"
     "      --marks             say at the end how often each rare situation was met\n"
+    "  -m, --must-meet FILE    fail when one of the situations in FILE, one a line, never was\n"
     "\n"
-    "exit codes: 0 all good, 1 a run failed, 2 usage\n";
+    "exit codes: 0 all good, 1 a run failed or a situation was not met, 2 usage\n"
+    "Situations are counted in builds with PIRENE_MARKS only (tools/test.sh asan).\n";
 
 enum {
     JOBS_MAX = 64,
     PROFILES = 4,
     MARKS_MAX = 512,
+    MARK_SIZE_MAX = 200,
     TWICE_EVERY = 100,
     RUN_S_MAX = 300, /* A run that takes longer hangs. */
 };
@@ -72,6 +76,7 @@ struct sweep {
     uint64_t jobs_max, budget_s, virtual_s;
     bool has_profile, has_marks;
     enum swarm_profile profile;
+    FILE *must_meet; /* NULL: nothing. */
 
     struct job jobs[JOBS_MAX];
     uint64_t running, done, failed, events, virtual_us;
@@ -233,18 +238,35 @@ static void print_sum(const struct sweep *w)
                  (double)w->events / seconds / (double)w->jobs_max);
 }
 
+static bool is_met(const struct sweep *w, const char *name)
+{
+    for (size_t i = 0; i < MARKS_MAX && w->marks[i].name != NULL; i++)
+        if (strcmp(w->marks[i].name, name) == 0) return w->marks[i].count > 0;
+    return false;
+}
+
+/* Says which situations of the file were not met; returns how many. */
+static uint64_t print_missed(const struct sweep *w)
+{
+    char line[MARK_SIZE_MAX];
+    uint64_t missed = 0;
+    while (w->must_meet != NULL && fgets(line, sizeof line, w->must_meet) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] == '\0' || line[0] == '#' || is_met(w, line)) continue;
+        (void)printf("NEVER MET in %" PRIu64 " seeds: %s\n", w->done, line);
+        missed++;
+    }
+    return missed;
+}
+
 /* ---- Being asked --------------------------------------------------------------------------------- */
 
 static const struct option option_names[] = {
-    {"from", required_argument, NULL, 'f'},
-    {"count", required_argument, NULL, 'n'},
-    {"budget", required_argument, NULL, 'b'},
-    {"jobs", required_argument, NULL, 'j'},
-    {"profile", required_argument, NULL, 'p'},
-    {"virtual-seconds", required_argument, NULL, 't'},
-    {"marks", no_argument, NULL, 'M'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"from", required_argument, NULL, 'f'},    {"count", required_argument, NULL, 'n'},
+    {"budget", required_argument, NULL, 'b'},  {"jobs", required_argument, NULL, 'j'},
+    {"profile", required_argument, NULL, 'p'}, {"virtual-seconds", required_argument, NULL, 't'},
+    {"marks", no_argument, NULL, 'M'},         {"must-meet", required_argument, NULL, 'm'},
+    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
 };
 
 /* A number and perhaps a unit. False: it is neither. */
@@ -262,7 +284,8 @@ static int options_parse(struct sweep *w, int argc, char **argv)
     uint64_t count = UINT64_MAX;
     bool is_good = true;
     int option;
-    while (is_good && (option = getopt_long(argc, argv, "f:n:b:j:p:t:h", option_names, NULL)) != -1)
+    while (is_good &&
+           (option = getopt_long(argc, argv, "f:n:b:j:p:t:m:h", option_names, NULL)) != -1)
         switch (option) {
         case 'f': is_good = number_parse(optarg, "", &w->next); break;
         case 'n': is_good = number_parse(optarg, "", &count); break;
@@ -274,6 +297,10 @@ static int options_parse(struct sweep *w, int argc, char **argv)
             is_good = swarm_profile_parse(optarg, &w->profile) == 0;
             break;
         case 'M': w->has_marks = true; break;
+        case 'm':
+            w->must_meet = fopen(optarg, "r");
+            is_good = w->must_meet != NULL;
+            break;
         case 'h': return 1;
         default: is_good = false;
         }
@@ -292,6 +319,8 @@ int main(int argc, char **argv)
     }
     w.began_s = seconds_now();
     sweep(&w);
+    uint64_t missed = print_missed(&w);
     print_sum(&w);
-    return w.failed == 0 && w.done > 0 ? 0 : 1;
+    if (w.must_meet != NULL) (void)fclose(w.must_meet);
+    return w.failed == 0 && missed == 0 && w.done > 0 ? 0 : 1;
 }

@@ -21,6 +21,7 @@ cd "$(dirname "$0")/.." || exit 1
 JOBS=${JOBS:-$(nproc)}
 FUZZ_SECONDS=${FUZZ_SECONDS:-6}
 SWEEP_SECONDS=${SWEEP_SECONDS:-60}
+MARK_COUNT=120 # Seeds: enough for every row of tests/sim/markers.list.
 logs=build-logs
 mkdir -p $logs
 
@@ -150,22 +151,29 @@ stage_fuzz() {
     end $p $f 0
 }
 
-stage_sweep() {
-    begin sweep "the simulator, up to $SWEEP_SECONDS s of seeds"
-    # The same seeds every time, so that a change is judged by itself. New ones: SWEEP_FROM=$RANDOM000.
-    local sweep from=${SWEEP_FROM:-2000}
-    sweep=$(find build -name sim[_-]sweep -type f -perm -u+x 2>/dev/null | head -n 1)
-    if [ -z "$sweep" ]; then
-        loud_skip "there is no sim_sweep in build/"
-        return
-    fi
-    if "$sweep" --from "$from" --count "${SWEEP_COUNT:-700}" --jobs "$JOBS" --budget "${SWEEP_SECONDS}s" >$logs/sweep.log 2>&1; then
-        tail -n 1 $logs/sweep.log | sed 's/^/   /'
-        end 1 0 0
+# The same seeds every time, so that a change is judged by itself. New ones: SWEEP_FROM=$RANDOM000.
+sweep_in() {
+    local build=$1 log=$2
+    shift 2
+    if [ ! -x "$build/sim/sim_sweep" ]; then
+        loud_skip "there is no sim_sweep in $build/"
+    elif "$build/sim/sim_sweep" --jobs "$JOBS" "$@" >"$log" 2>&1; then
+        tail -n 1 "$log" | sed 's/^/   /'
+        sweeps_passed=$((sweeps_passed + 1))
     else
-        show_end_of $logs/sweep.log 60
-        end 0 1 0
+        show_end_of "$log" 60
+        sweeps_failed=$((sweeps_failed + 1))
     fi
+}
+
+stage_sweep() {
+    begin sweep "the simulator, up to $SWEEP_SECONDS s of seeds; with ASan, whether it meets what it must"
+    local sweeps_passed=0 sweeps_failed=0
+    sweep_in build $logs/sweep.log --from "${SWEEP_FROM:-2000}" --count "${SWEEP_COUNT:-700}" \
+        --budget "${SWEEP_SECONDS}s"
+    sweep_in build-asan $logs/sweep-asan.log --from 1 --count "$MARK_COUNT" --budget 300s \
+        --must-meet tests/sim/markers.list
+    end $sweeps_passed $sweeps_failed 0
 }
 
 stage_mutants() {

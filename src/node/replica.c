@@ -574,9 +574,6 @@ void replica_flush(struct replica *r)
  * flushed when that has changed, for nobody may ask again (L18). */
 static void flush_if_due(struct replica *r)
 {
-#ifdef MUT_flush_asked_once
-    if (r->is_flushing) r->flush_to = 0; /* Known mistake: the one under way will do. */
-#endif
     uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
     if (r->durable < to && to <= r->repl.applied) replica_flush(r);
 }
