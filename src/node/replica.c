@@ -174,30 +174,12 @@ void replica_free(struct replica *r)
 
 /* ---- On its worker -------------------------------------------------------------------------------- */
 
-static void on_flush_wanted(struct log_hold *hold);
-static void flush_if_due(struct replica *r);
-static void on_backlog_over(struct log_hold *hold);
-static void on_log_failed(struct log_hold *hold);
-
-static const struct log_hold_handler hold_handler = {
-    .on_flush_wanted = on_flush_wanted,
-    .on_backlog_over = on_backlog_over,
-    .on_failed = on_log_failed,
-};
-
-static struct replica *of_hold(struct log_hold *hold)
-{
-    return LIST_ENTRY(hold, struct replica, hold);
-}
-
 void replica_start(struct replica *r, struct worker *w)
 {
     r->worker = w;
     r->partition.server = slice_str(w->node->advertised);
     r->partition.sources = w->node->sources;
-    log_hold_init(&r->hold, w->node->log, r->gpid, w->loop, &hold_handler);
-    r->is_held = true;
-    r->shippers_need = LOG_NO_SHIPPER;
+    replica_hold_begin(r);
     metric_entity_init(&r->entity, &replica_table, &r->metrics);
     metric_entity_label(&r->entity, "table", "%d", r->gpid.app_id);
     metric_entity_label(&r->entity, "partition", "%d", r->gpid.partition_index);
@@ -218,7 +200,7 @@ static void partition_assign(struct kv_partition *p, const struct assignment *a)
         a->has_iteration_time ? a->iteration_time_ms_max : iteration_time_ms_default;
 }
 
-static struct stream *stream_find(struct replica *r, int32_t id)
+struct stream *replica_stream(const struct replica *r, int32_t id)
 {
     LIST_EACH (it, &r->streams) {
         struct stream *s = LIST_ENTRY(it, struct stream, node);
@@ -250,7 +232,7 @@ static void replica_sync_streams(struct replica *r)
     const struct assignment *a = r->repl.role == REPL_PRIMARY ? r->assigned : NULL;
     close_gone_streams(r, a);
     for (uint32_t i = 0; a != NULL && i < a->dup_count; i++) {
-        struct stream *s = stream_find(r, a->dups[i].id);
+        struct stream *s = replica_stream(r, a->dups[i].id);
         if (s != NULL) {
             stream_assign(s, &a->dups[i]);
         } else if (stream_new(r, &a->dups[i]) == NULL) {
@@ -263,7 +245,7 @@ static void replica_sync_streams(struct replica *r)
 
 /* Tombstones and expired rows of older times than this may go: every duplication has passed them, and
  * a day has gone by in which the other direction's older writes have come in (D12). */
-static void replica_set_policy(struct replica *r)
+void replica_set_policy(struct replica *r)
 {
     const uint64_t grace_us = UINT64_C(24) * 3600 * 1000000;
     uint64_t wall_us = replica_now(r).wall_us;
@@ -497,7 +479,7 @@ void replica_apply(struct replica *r)
         forget_overlay(r, first, last);
         struct repl_event applied = {.type = REPL_APPLIED, .applied.decree = last};
         replica_step(r, &applied);
-        flush_if_due(r);
+        replica_flush_if_due(r);
     }
 }
 
@@ -507,100 +489,6 @@ void replica_on_logged(struct replica *r, int rc)
     if (rc == 0) event.logged.decree = r->logged_to;
     else event.failed.rc = rc;
     r->logged_to = 0;
-    replica_step(r, &event);
-}
-
-/* ---- The log asks ------------------------------------------------------------------------------------ */
-
-/* What is above this decree must stay for a duplication. Its stream knows best; while there is none (the
- * replica has stopped, closes, or is no primary) it is what the meta group said: the next one begins
- * there. A snapshot that the group does not know of may have ended, with the news of it on the way: then
- * what its stream needed last stays. */
-static uint64_t shipper_needs(struct replica *r, const struct assignment_dup *dup)
-{
-    const struct stream *s = stream_find(r, dup->id);
-    if (s != NULL) return stream_hold_decree(s);
-#ifdef MUT_news_of_snapshot_free_log
-    if (dup->needs_snapshot) return LOG_NO_SHIPPER; /* Known mistake: the snapshot begins anew. */
-#endif
-    if (dup->needs_snapshot) return r->shippers_need;
-    return dup->confirmed > 0 ? (uint64_t)dup->confirmed : 0;
-}
-
-void replica_hold(struct replica *r)
-{
-    uint64_t confirmed = LOG_NO_SHIPPER;
-    if (r->assigned == NULL || !r->is_held)
-        return; /* Not told yet: a stream may want everything. */
-    for (uint32_t i = 0; i < r->assigned->dup_count; i++) {
-        uint64_t decree = shipper_needs(r, &r->assigned->dups[i]);
-        if (decree < confirmed) confirmed = decree;
-    }
-    r->shippers_need = confirmed;
-    log_hold_set(&r->hold, r->durable, confirmed);
-}
-
-static void flush_run(struct io_work *work)
-{
-    struct replica *r = LIST_ENTRY(work, struct replica, work);
-    r->flush_rc = store_flush(r->store);
-    if (r->flush_rc != 0)
-        LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(r->flush_rc));
-}
-
-static void flush_done(struct io_work *work)
-{
-    struct replica *r = LIST_ENTRY(work, struct replica, work);
-    r->is_flushing = false;
-    r->durable = store_durable(r->store);
-    if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
-    replica_hold(r);
-    replica_set_policy(r);
-    flush_if_due(r);
-    replica_release(r);
-}
-
-void replica_flush(struct replica *r)
-{
-    if (r->is_flushing || r->is_closing) return;
-    r->is_flushing = true;
-    r->busy++;
-    r->work.run = flush_run;
-    r->work.done = flush_done;
-    io_work(r->worker->loop, &r->work);
-}
-
-/* What the log asked for may not be applied yet, or a flush that began before may be under way: it is
- * flushed when that has changed, for nobody may ask again (L18). */
-static void flush_if_due(struct replica *r)
-{
-    uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
-    if (r->durable < to && to <= r->repl.applied) replica_flush(r);
-}
-
-static void on_flush_wanted(struct log_hold *hold)
-{
-    struct replica *r = of_hold(hold);
-    r->flush_to = r->repl.prepared;
-    flush_if_due(r);
-}
-
-static void on_backlog_over(struct log_hold *hold)
-{
-    struct replica *r = of_hold(hold);
-    struct stream *slowest = NULL;
-    LIST_EACH (it, &r->streams) {
-        struct stream *s = LIST_ENTRY(it, struct stream, node);
-        if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
-    }
-    if (slowest != NULL) stream_give_up_log(slowest);
-    replica_hold(r);
-}
-
-static void on_log_failed(struct log_hold *hold)
-{
-    struct replica *r = of_hold(hold);
-    struct repl_event event = {.type = REPL_LOG_FAILED, .failed.rc = E_IO};
     replica_step(r, &event);
 }
 
@@ -618,7 +506,7 @@ static void close_run(struct io_work *work)
 
 static void on_forgotten(struct log_hold *hold)
 {
-    struct replica *r = of_hold(hold);
+    struct replica *r = LIST_ENTRY(hold, struct replica, hold);
     r->is_held = false;
     r->on_closed(r);
 }

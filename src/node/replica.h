@@ -143,10 +143,22 @@ void replica_flush(struct replica *r);
 /* Tell the log what is still needed. */
 void replica_hold(struct replica *r);
 
+/* The stream of this duplication; NULL: none. */
+struct stream *replica_stream(const struct replica *r, int32_t dup_id);
+
 /* One step of the protocol, and its effects. */
 void replica_step(struct replica *r, const struct repl_event *event);
 
 /* ---- Inside the replica's files ---- */
+
+/* Join the log. What it asks for comes on the worker, from then on. */
+void replica_hold_begin(struct replica *r);
+
+/* Something was applied or flushed: perhaps what the log asked to be flushed is now complete. */
+void replica_flush_if_due(struct replica *r);
+
+/* Tell the store which tombstones may go. */
+void replica_set_policy(struct replica *r);
 
 /* 'has_waited': throttling has been asked about it. */
 void replica_on_write(struct replica *r, struct rpc_request *request, bool has_waited);

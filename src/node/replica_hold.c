@@ -1,0 +1,127 @@
+/* src/node/replica_hold.c: what a replica and the log tell each other.
+ *
+ *     replica -> log   so far my store is durable, so far duplications are: the rest must stay
+ *     log -> replica   flush, that old segments may go; give up a backlog; I have failed */
+#include "base/check.h"
+#include "node/node_impl.h"
+#include "node/replica.h"
+#include "node/stream.h"
+#include "node/worker.h"
+#include "obs/logger.h"
+
+static const struct logger logger = {.room = "replica"};
+
+static struct replica *of_hold(struct log_hold *hold)
+{
+    return LIST_ENTRY(hold, struct replica, hold);
+}
+
+/* ---- What must stay ---------------------------------------------------------------------------------- */
+
+/* What is above this decree must stay for a duplication. Its stream knows best; while there is none (the
+ * replica has stopped, closes, or is no primary) it is what the meta group said: the next one begins
+ * there. A snapshot that the group does not know of may have ended, with the news of it on the way: then
+ * what its stream needed last stays. */
+static uint64_t shipper_needs(struct replica *r, const struct assignment_dup *dup)
+{
+    const struct stream *s = replica_stream(r, dup->id);
+    if (s != NULL) return stream_hold_decree(s);
+#ifdef MUT_news_of_snapshot_free_log
+    if (dup->needs_snapshot) return LOG_NO_SHIPPER; /* Known mistake: the snapshot begins anew. */
+#endif
+    if (dup->needs_snapshot) return r->shippers_need;
+    return dup->confirmed > 0 ? (uint64_t)dup->confirmed : 0;
+}
+
+void replica_hold(struct replica *r)
+{
+    uint64_t confirmed = LOG_NO_SHIPPER;
+    if (r->assigned == NULL || !r->is_held)
+        return; /* Not told yet: a stream may want everything. */
+    for (uint32_t i = 0; i < r->assigned->dup_count; i++) {
+        uint64_t decree = shipper_needs(r, &r->assigned->dups[i]);
+        if (decree < confirmed) confirmed = decree;
+    }
+    r->shippers_need = confirmed;
+    log_hold_set(&r->hold, r->durable, confirmed);
+}
+
+/* ---- Flushing ------------------------------------------------------------------------------------------ */
+
+static void flush_run(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    r->flush_rc = store_flush(r->store);
+    if (r->flush_rc != 0)
+        LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(r->flush_rc));
+}
+
+static void flush_done(struct io_work *work)
+{
+    struct replica *r = LIST_ENTRY(work, struct replica, work);
+    r->is_flushing = false;
+    r->durable = store_durable(r->store);
+    if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
+    replica_hold(r);
+    replica_set_policy(r);
+    replica_flush_if_due(r);
+    replica_release(r);
+}
+
+void replica_flush(struct replica *r)
+{
+    if (r->is_flushing || r->is_closing) return;
+    r->is_flushing = true;
+    r->busy++;
+    r->work.run = flush_run;
+    r->work.done = flush_done;
+    io_work(r->worker->loop, &r->work);
+}
+
+/* What the log asked for may not be applied yet, or a flush that began before may be under way: it is
+ * flushed when that has changed, for nobody may ask again (L18). */
+void replica_flush_if_due(struct replica *r)
+{
+    uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
+    if (r->durable < to && to <= r->repl.applied) replica_flush(r);
+}
+
+/* ---- The log asks -------------------------------------------------------------------------------------- */
+
+static void on_flush_wanted(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    r->flush_to = r->repl.prepared;
+    replica_flush_if_due(r);
+}
+
+static void on_backlog_over(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    struct stream *slowest = NULL;
+    LIST_EACH (it, &r->streams) {
+        struct stream *s = LIST_ENTRY(it, struct stream, node);
+        if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
+    }
+    if (slowest != NULL) stream_give_up_log(slowest);
+    replica_hold(r);
+}
+
+static void on_log_failed(struct log_hold *hold)
+{
+    struct replica *r = of_hold(hold);
+    struct repl_event event = {.type = REPL_LOG_FAILED, .failed.rc = E_IO};
+    replica_step(r, &event);
+}
+
+void replica_hold_begin(struct replica *r)
+{
+    static const struct log_hold_handler handler = {
+        .on_flush_wanted = on_flush_wanted,
+        .on_backlog_over = on_backlog_over,
+        .on_failed = on_log_failed,
+    };
+    log_hold_init(&r->hold, r->worker->node->log, r->gpid, r->worker->loop, &handler);
+    r->is_held = true;
+    r->shippers_need = LOG_NO_SHIPPER;
+}
