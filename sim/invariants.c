@@ -422,8 +422,9 @@ static void look(void *context)
 static bool is_stream_quiet(const struct stream *s)
 {
     const struct dup *d = &s->machine;
-    return s->is_closing || (d->state == DUP_LIVE && d->confirmed == d->committed &&
-                             d->saved == d->confirmed && !d->owes_snapshot && d->slot_count == 0);
+    return s->is_closing ||
+           (d->state == DUP_LIVE && d->confirmed == d->committed && d->saved == d->confirmed &&
+            !d->owes_snapshot && !d->owes_start && d->slot_count == 0);
 }
 
 bool invariants_is_quiet(const struct invariants *v)

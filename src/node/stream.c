@@ -1,8 +1,10 @@
 /* src/node/stream.c: performing a stream's effects (docs/duplication.md).
  *
  *     step:  event -> core/dup -> effects -> performed in order
- *            one of them may answer itself at once (a read from the tail): that is the next event of
- *            the same step, so nothing recurses and nothing waits */
+ *              ^                              |
+ *              +--- answers, in order <-------+   some are there at once (a read from the tail): they
+ *                                                 are the next events of the same step, so nothing
+ *                                                 recurses, nothing waits and none is lost */
 #include "node/stream.h"
 
 #include <stdio.h>
@@ -66,6 +68,36 @@ struct stream_save {
     struct stream *stream; /* NULL: gone meanwhile. */
 };
 
+/* What effects were answered at once. At most one read or scan, one save and one failure to send can be
+ * among them: the machine asks for the next only when it has heard. */
+enum { ANSWERS_MAX = 8 };
+struct answers {
+    struct dup_event items[ANSWERS_MAX];
+    uint32_t first, count; /* A ring. */
+    bool wants_step;       /* DUP_DO_STEP: when all of these were heard. */
+};
+
+static void answer_add(struct answers *a, struct dup_event event)
+{
+    CHECK(a->count < ANSWERS_MAX);
+    a->items[(a->first + a->count++) % ANSWERS_MAX] = event;
+}
+
+static bool answer_take(struct answers *a, struct dup_event *out)
+{
+    bool is_step = a->count == 0 && a->wants_step;
+    if (a->count == 0 && !is_step) return false;
+    if (is_step) {
+        a->wants_step = false;
+        *out = (struct dup_event){.type = DUP_TICKED};
+        return true;
+    }
+    *out = a->items[a->first];
+    a->first = (a->first + 1) % ANSWERS_MAX;
+    a->count--;
+    return true;
+}
+
 static uint64_t now_ms(const struct stream *s)
 {
     return replica_now(s->replica).boot_ms;
@@ -73,7 +105,7 @@ static uint64_t now_ms(const struct stream *s)
 
 /* ---- Steps ------------------------------------------------------------------------------------------------ */
 
-static bool perform(struct stream *s, const struct dup_effect *effect, struct dup_event *next);
+static void perform(struct stream *s, const struct dup_effect *effect, struct answers *answers);
 static void calls_forget(struct stream *s);
 
 static void show_metrics(struct stream *s)
@@ -114,17 +146,18 @@ static size_t window_share(const struct stream *s)
 void stream_step(struct stream *s, struct dup_event event)
 {
     uint64_t confirmed = s->machine.confirmed;
-    bool has_next = true;
-    while (has_next) {
+    struct answers answers = {0};
+    do {
         struct dup_effects effects;
         event.now_ms = now_ms(s);
         s->machine.window_size_max = window_share(s);
         (void)dup_step(&s->machine, &event, &effects); /* Without memory it asks again by itself. */
         if (s->machine.epoch != s->calls_epoch) calls_forget(s);
-        has_next = false;
-        for (uint32_t i = 0; i < effects.count; i++)
-            if (perform(s, &effects.items[i], &event)) has_next = true;
-    }
+        for (uint32_t i = 0; i < effects.count; i++) perform(s, &effects.items[i], &answers);
+#ifdef MUT_answer_overtaken_by_step
+        if (answers.wants_step) answers.count = 0; /* Known mistake: one answer a step, the last. */
+#endif
+    } while (answer_take(&answers, &event));
     if (s->machine.confirmed >= s->machine.snapshot_decree && s->machine.state == DUP_LIVE &&
         s->machine.confirmed > 0)
         s->dup.needs_snapshot = false;
@@ -168,6 +201,7 @@ static void calls_forget(struct stream *s)
         if (c->request != NULL) call_free(c);
     }
     s->calls_epoch = s->machine.epoch;
+    s->is_send_failed = false;
 }
 
 static void calls_free(struct stream *s)
@@ -259,27 +293,20 @@ static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
     remote_send(c->stream->remote, &c->call);
 }
 
-/* No memory for the request: the machine hears that it failed, and tries again. */
-static bool send_failed(const struct dup_request *r, uint64_t epoch, struct dup_event *next)
-{
-    *next = (struct dup_event){.type = DUP_ANSWERED, .epoch = epoch};
-    next->answered.id = r->id;
-    next->answered.lane = r->lane;
-    next->answered.rc = E_NOMEM;
-    next->answered.refused = -1;
-    return true;
-}
-
-static bool do_send(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+static void do_send(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
     const struct dup_request *r = effect->request;
+    if (s->machine.epoch != effect->epoch || s->is_send_failed) return; /* All of it comes again. */
     struct stream_call *c = call_new(s);
-    if (c == NULL) return send_failed(r, effect->epoch, next);
+    if (c == NULL) {
+        s->is_send_failed = true;
+        answer_add(answers, (struct dup_event){.type = DUP_SEND_FAILED, .epoch = effect->epoch});
+        return;
+    }
     c->request = r;
     c->id = r->id;
     c->decree = r->decree_last;
     call_send(c, r->lane, key_hash(r->ops[r->op_count - 1].op.key));
-    return false;
 }
 
 static void do_announce(struct stream *s, const struct dup_effect *effect)
@@ -413,7 +440,7 @@ static void read_from_log(struct stream *s, const struct dup_effect *effect)
 }
 
 /* Hand over what the tail has; what it no longer has is read from the log. */
-static bool do_read(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+static void do_read(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
     uint32_t count = 0;
     size_t size = 0;
@@ -428,12 +455,12 @@ static bool do_read(struct stream *s, const struct dup_effect *effect, struct du
         s->is_read_wanted = s->is_log_reading; /* One that nobody waits for any more. */
         s->read_wanted = *effect;
         if (!s->is_log_reading) read_from_log(s, effect);
-        return false;
+        return;
     }
-    *next = (struct dup_event){.type = DUP_READ, .epoch = effect->epoch};
-    next->read.mutations = s->tail_run;
-    next->read.count = count;
-    return true;
+    struct dup_event event = {.type = DUP_READ, .epoch = effect->epoch};
+    event.read.mutations = s->tail_run;
+    event.read.count = count;
+    answer_add(answers, event);
 }
 
 /* Copies of the log's mutations, each a chunk of its own, as the tail's are. */
@@ -454,9 +481,11 @@ static uint32_t copy_entries(struct stream *s, const struct log_read *read)
 static void read_wanted(struct stream *s)
 {
     MARK("read waited for one that nobody wanted");
-    struct dup_event next;
+    struct answers answers = {0};
+    struct dup_event event;
     s->is_read_wanted = false;
-    if (do_read(s, &s->read_wanted, &next)) stream_step(s, next);
+    do_read(s, &s->read_wanted, &answers);
+    if (answer_take(&answers, &event)) stream_step(s, event);
 }
 
 static void on_log_read(struct log_read *read, int rc)
@@ -480,12 +509,12 @@ static void on_log_read(struct log_read *read, int rc)
     stream_release(s);
 }
 
-static bool do_scan_open(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+static void do_scan_open(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
-    if (stream_scan_open(s, effect) == 0) return false;
-    *next = (struct dup_event){.type = DUP_SCAN_FAILED, .epoch = effect->epoch};
-    next->failed.rc = E_NOMEM;
-    return true;
+    if (stream_scan_open(s, effect) == 0) return;
+    struct dup_event event = {.type = DUP_SCAN_FAILED, .epoch = effect->epoch};
+    event.failed.rc = E_NOMEM;
+    answer_add(answers, event);
 }
 
 /* ---- Saving -------------------------------------------------------------------------------------------------- */
@@ -503,17 +532,10 @@ static void on_saved(struct control_save *save)
     replica_hold(s->replica);
 }
 
-static bool save_failed(struct dup_event *next)
-{
-    *next = (struct dup_event){.type = DUP_SAVED};
-    next->saved.decree = DUP_NOT_SAVED;
-    return true;
-}
-
-static bool do_save(struct stream *s, uint64_t decree, struct dup_event *next)
+static int do_save(struct stream *s, uint64_t decree)
 {
     struct stream_save *ss = s->save == NULL ? mem_zalloc(sizeof *ss) : NULL;
-    if (ss == NULL) return save_failed(next); /* No memory, or one is on its way: later. */
+    if (ss == NULL) return E_NOMEM; /* Or one is on its way: later. */
     ss->stream = s;
     ss->save.loop = s->replica->worker->loop;
     ss->save.on_saved = on_saved;
@@ -526,26 +548,28 @@ static bool do_save(struct stream *s, uint64_t decree, struct dup_event *next)
     };
     s->save = ss;
     control_save(s->replica->worker->node, &ss->save);
-    return false;
+    return 0;
 }
 
 /* ---- Effects ---------------------------------------------------------------------------------------------------- */
 
-/* True when the effect has an answer at once: 'next' is it. */
-static bool perform(struct stream *s, const struct dup_effect *effect, struct dup_event *next)
+static void perform(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
     switch (effect->type) {
-    case DUP_DO_ROUTE: do_route(s, effect); return false;
-    case DUP_DO_READ: return do_read(s, effect, next);
-    case DUP_DO_SCAN_OPEN: return do_scan_open(s, effect, next);
-    case DUP_DO_SCAN: stream_scan_next(s, effect); return false;
-    case DUP_DO_SCAN_CLOSE: stream_scan_close(s); return false;
-    case DUP_DO_SEND: return do_send(s, effect, next);
-    case DUP_DO_ANNOUNCE: do_announce(s, effect); return false;
-    case DUP_DO_SAVE: return do_save(s, effect->first, next);
-    case DUP_DO_STEP: *next = (struct dup_event){.type = DUP_TICKED}; return true;
+    case DUP_DO_ROUTE: do_route(s, effect); break;
+    case DUP_DO_READ: do_read(s, effect, answers); break;
+    case DUP_DO_SCAN_OPEN: do_scan_open(s, effect, answers); break;
+    case DUP_DO_SCAN: stream_scan_next(s, effect); break;
+    case DUP_DO_SCAN_CLOSE: stream_scan_close(s); break;
+    case DUP_DO_SEND: do_send(s, effect, answers); break;
+    case DUP_DO_ANNOUNCE: do_announce(s, effect); break;
+    case DUP_DO_SAVE:
+        if (do_save(s, effect->first) != 0)
+            answer_add(answers,
+                       (struct dup_event){.type = DUP_SAVED, .saved.decree = DUP_NOT_SAVED});
+        break;
+    case DUP_DO_STEP: answers->wants_step = true; break;
     }
-    return false;
 }
 
 /* ---- Life --------------------------------------------------------------------------------------------------------- */
@@ -573,10 +597,8 @@ static void stream_start(struct stream *s)
         }
         event.started.pending_size += m->capacity;
     }
+    event.started.owes_start = is_new; /* Where it began must be known after a restart. */
     stream_step(s, event);
-    struct dup_event none;
-    /* Where a duplication without snapshot began must be known after a restart. */
-    if (is_new && s->save == NULL) (void)do_save(s, committed, &none);
 }
 
 static void show(struct stream *s)

@@ -282,6 +282,36 @@ static void test_news_of_a_snapshot_hold_the_log(void **state)
     assert_whole(l);
 }
 
+static bool has_full_window(const struct linked *l)
+{
+    const struct invariant_side *side = &l->invariants->sides[0];
+    for (size_t i = 0; i < side->replica_count; i++) {
+        const struct stream *s = stream_of(side->replicas[i]);
+        if (s != NULL && s->machine.read < s->machine.committed && !s->machine.is_reading)
+            return true;
+    }
+    return false;
+}
+
+/* The link hangs with as many requests under way as there may be, and a window full behind them. When it
+ * works again all of them go at once, more than one step has room for, and reading goes on in the same
+ * step: no answer may be lost over that, or nobody would ever ask again. */
+static void test_much_at_once_after_a_cut(void **state)
+{
+    struct linked *l = *state;
+    static char large[16 << 10];
+    memset(large, 'v', sizeof large - 1);
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    for (int i = 0; i < 400 && !has_full_window(l); i++)
+        assert_true(linked_put(l, 0, "key", large));
+    assert_true(has_full_window(l)); /* What it could not read any more is still in the tail. */
+    assert_true(linked_run(l, 30 * (uint64_t)S)); /* Until they have failed. */
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, MINUTE));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* The remote loses power with requests on their way: after its return everything arrives. */
 static void test_remote_loses_power(void **state)
 {
@@ -399,6 +429,7 @@ int main(void)
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
         STORY(test_news_of_a_snapshot_hold_the_log),
+        STORY(test_much_at_once_after_a_cut),
         STORY(test_remote_loses_power),
         STORY(test_source_dies_after_ack),
         STORY(test_no_half_decree_survives),

@@ -101,9 +101,10 @@ enum dup_event_type {
     DUP_SCAN_OPENED,  /* The snapshot is open and stands at a decree. */
     DUP_SCANNED,      /* A piece of it. */
     DUP_SCAN_FAILED,
-    DUP_ANSWERED, /* A request has ended. */
-    DUP_SAVED,    /* The meta group holds our progress; DUP_NOT_SAVED: it does not. */
-    DUP_TICKED,   /* dup_deadline_ms() has come, or DUP_DO_STEP was asked for. */
+    DUP_ANSWERED,    /* A request has ended. */
+    DUP_SEND_FAILED, /* One could not be sent for want of memory: all under way is forgotten. */
+    DUP_SAVED,       /* The meta group holds our progress; DUP_NOT_SAVED: it does not. */
+    DUP_TICKED,      /* dup_deadline_ms() has come, or DUP_DO_STEP was asked for. */
 };
 
 struct dup_event {
@@ -118,6 +119,8 @@ struct dup_event {
             uint64_t age_ms;       /* Of the oldest of them, as its timestamp says. */
             bool needs_snapshot;
             bool is_paused; /* Only to say how far behind it is, until it is started again. */
+            bool
+                owes_start; /* Nobody knows yet that it begins at 'confirmed': have that saved at once. */
         } started;
         struct {
             uint64_t decree, size;
@@ -203,6 +206,7 @@ struct dup {
     struct dup_remote remote;
     bool is_routed, is_routing, is_reading, is_saving, is_scan_open;
     bool owes_snapshot; /* The meta group does not know yet that the snapshot is over there. */
+    bool owes_start;    /* Nor where it began. */
 
     uint64_t committed; /* Of the replica. */
     uint64_t read;      /* Newest decree taken into the window. */

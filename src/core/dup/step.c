@@ -86,7 +86,8 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->owes_snapshot = e->started.needs_snapshot;
     d->is_routed = false;
     d->reason[0] = '\0';
-    d->save_at_ms = 0;
+    d->owes_start = e->started.owes_start;
+    d->save_at_ms = d->owes_start ? e->now_ms : 0;
     /* After a pause the lag is still known exactly. */
     if (d->lag.confirmed != d->confirmed || d->lag.committed != d->committed)
         dup_lag_start(&d->lag, d->confirmed, d->committed, e->started.pending_size, e->now_ms,
@@ -282,11 +283,20 @@ static void on_answered(struct dup *d, const struct dup_event *e, struct dup_eff
     }
 }
 
+/* No memory to send with: give back what is held, and begin anew behind what is confirmed, later. */
+static void on_send_failed(struct dup *d, const struct dup_event *e, struct dup_effects *out)
+{
+    reason_set(d, "sending", E_NOMEM, NULL);
+    rewind_to_confirmed(d, out);
+    if (d->state == DUP_SNAPSHOT) d->state = DUP_RESYNC;
+    wait_after_failure(d, e->now_ms);
+}
+
 static void on_saved(struct dup *d, const struct dup_event *e)
 {
     d->is_saving = false;
     if (e->saved.decree > d->confirmed) return; /* DUP_NOT_SAVED, or of an earlier start. */
-    d->owes_snapshot = false;
+    d->owes_snapshot = d->owes_start = false;
     if (e->saved.decree > d->saved) d->saved = e->saved.decree;
 }
 
@@ -336,7 +346,8 @@ static bool has_snapshot_to_tell(const struct dup *d)
 /* Progress goes to the meta group now and then: it costs a sync there, and only a restart needs it. */
 static void pump_save(struct dup *d, uint64_t now_ms, struct dup_effects *out)
 {
-    if (d->is_saving || (d->saved == d->confirmed && !has_snapshot_to_tell(d))) return;
+    bool has_news = d->saved != d->confirmed || has_snapshot_to_tell(d) || d->owes_start;
+    if (d->is_saving || !has_news) return;
     if (d->save_at_ms == 0) d->save_at_ms = now_ms + DUP_SAVE_INTERVAL_MS;
     if (now_ms < d->save_at_ms) return;
     d->save_at_ms = 0;
@@ -357,6 +368,7 @@ static void pump_announce(struct dup *d, struct dup_effects *out)
 static void pump(struct dup *d, uint64_t now_ms, struct dup_effects *out)
 {
     (void)window_advance(d);
+    if (d->state == DUP_LIVE || d->owes_start) pump_save(d, now_ms, out);
     if (d->state == DUP_PAUSED) return;
     bool is_waiting = d->retry_at_ms > now_ms;
     if (!is_waiting) {
@@ -366,7 +378,6 @@ static void pump(struct dup *d, uint64_t now_ms, struct dup_effects *out)
     bool is_done = !d->is_routed || lanes_pump(d, now_ms, out);
     if (!is_waiting && (d->state == DUP_SNAPSHOT || d->state == DUP_RESYNC)) pump_snapshot(d, out);
     if (!is_waiting && d->state == DUP_LIVE && d->is_routed) pump_read(d, out);
-    if (d->state == DUP_LIVE) pump_save(d, now_ms, out);
     if (d->state == DUP_LIVE && is_done && d->is_routed) pump_announce(d, out);
     if (!is_done) effects_push(out, (struct dup_effect){.type = DUP_DO_STEP, .epoch = d->epoch});
 }
@@ -383,7 +394,8 @@ static bool is_answer(enum dup_event_type type)
     case DUP_SCAN_OPENED:
     case DUP_SCANNED:
     case DUP_SCAN_FAILED:
-    case DUP_ANSWERED: return true;
+    case DUP_ANSWERED:
+    case DUP_SEND_FAILED: return true;
     default: return false;
     }
 }
@@ -408,6 +420,7 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
     case DUP_SCANNED: rc = on_scanned(d, e, out); break;
     case DUP_SCAN_FAILED: on_scan_failed(d, e, out); break;
     case DUP_ANSWERED: on_answered(d, e, out); break;
+    case DUP_SEND_FAILED: on_send_failed(d, e, out); break;
     case DUP_SAVED: on_saved(d, e); break;
     case DUP_TICKED: break;
     }
