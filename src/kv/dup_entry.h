@@ -16,7 +16,7 @@
 #include "wire/mutation.h"
 
 /* Bytes of a request besides its entries: to a Pegasus server, and with all fields for another Pirene. */
-enum { KV_DUP_REQUEST_OVERHEAD = 13, KV_DUP_REQUEST_OVERHEAD_MAX = 74 };
+enum { KV_DUP_REQUEST_OVERHEAD = 13, KV_DUP_REQUEST_OVERHEAD_MAX = 85 };
 
 /* Bytes that kv_dup_entry_append() will append for 'op'. */
 size_t kv_dup_entry_size(const struct mutation_op *op);

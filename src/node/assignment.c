@@ -71,6 +71,8 @@ static void dup_fill(struct assignment_dup *to, const struct meta_dup *from, uin
         .needs_snapshot = from->with_bootstrap && !p->is_bootstrapped,
         .confirmed = p->confirmed,
         .remote_cluster_id = from->remote_cluster_id,
+        .remote_uuid = from->remote_uuid,
+        .remote_table_id = from->remote_table_id,
     };
     memcpy(to->remote_cluster, from->remote_cluster, sizeof to->remote_cluster);
     memcpy(to->remote_metas, from->remote_metas, sizeof to->remote_metas);
@@ -85,6 +87,7 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
     static const char iteration_key[] = "replica.rocksdb_iteration_threshold_time_ms";
     a->gpid = (struct gpid){table->id, (int32_t)index};
     a->cluster_id = m->cluster_id;
+    a->cluster_uuid = m->cluster_uuid;
     memcpy(a->table_name, table->name, sizeof a->table_name);
     a->partition_count = table->partition_count;
     config_fill(&a->config, &table->partitions[index]);

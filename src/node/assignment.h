@@ -20,7 +20,9 @@ struct assignment_dup { /* One duplication of the table, as it concerns this par
     bool is_paused;
     bool needs_snapshot;       /* What the table held before it was added is not over there yet. */
     int64_t confirmed;         /* -1: nothing is known. */
-    uint8_t remote_cluster_id; /* 0: not known yet. */
+    uint8_t remote_cluster_id; /* These three 0: not known yet. */
+    uint64_t remote_uuid;
+    int32_t remote_table_id;
     char remote_cluster[META_NAME_SIZE_MAX + 1];
     char remote_metas[META_METAS_SIZE_MAX + 1];
     char remote_table[META_NAME_SIZE_MAX + 1];
@@ -35,6 +37,7 @@ struct assignment_throttles {
 struct assignment {
     struct gpid gpid;
     uint8_t cluster_id; /* Ours. */
+    uint64_t cluster_uuid;
     char table_name[META_NAME_SIZE_MAX + 1];
     uint32_t partition_count;
     struct repl_config config;

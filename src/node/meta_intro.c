@@ -50,7 +50,7 @@ static const struct meta_dup *dup_of(const struct intro *i)
 
 static bool needs_intro(const struct meta_dup *dup)
 {
-    return dup->status == DS_PREPARE || dup->remote_cluster_id == 0;
+    return dup->status == DS_PREPARE || dup->remote_cluster_id == 0 || dup->remote_table_id == 0;
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
@@ -231,11 +231,13 @@ static void on_advanced(void *context, int rc, const struct meta_result *result)
     intro_release(i);
 }
 
-static void advance(struct intro *i)
+static void advance(struct intro *i, int32_t remote_table_id)
 {
     struct meta_command command = {
         .type = META_DUP_ADVANCE,
-        .dup_advance = {.table_id = i->table_id, .dup_id = i->dup_id},
+        .dup_advance = {.table_id = i->table_id,
+                        .dup_id = i->dup_id,
+                        .remote_table_id = remote_table_id},
     };
     propose(i, &command, on_advanced);
 }
@@ -287,9 +289,10 @@ static void on_looked(struct cluster_call *done, const struct rpc_answer *answer
     bool is_read = answer->rc == 0 && answer->error == WIRE_ERR_OK &&
                    rpc_answer_read(answer, &query_config_response_schema, &arena, &response) == 0;
     if (dup == NULL) settle(i);
-    else if (is_read && slice_is(response.err, "ERR_OK")) advance(i);
-    else if (answer->rc == E_NOTFOUND ||
-             (is_read && slice_is(response.err, "ERR_OBJECT_NOT_FOUND")))
+    else if (is_read && slice_is(response.err, "ERR_OK")) advance(i, response.app_id);
+    else if (dup->status == DS_PREPARE &&
+             (answer->rc == E_NOTFOUND ||
+              (is_read && slice_is(response.err, "ERR_OBJECT_NOT_FOUND"))))
         create(i, table_of(i), dup);
     else try_later(i);
     arena_fini(&arena);
@@ -298,7 +301,7 @@ static void on_looked(struct cluster_call *done, const struct rpc_answer *answer
 static void look(struct intro *i)
 {
     const struct meta_dup *dup = dup_of(i);
-    if (dup == NULL || dup->status != DS_PREPARE) {
+    if (dup == NULL || (dup->status != DS_PREPARE && dup->remote_table_id != 0)) {
         settle(i);
         return;
     }

@@ -48,6 +48,7 @@ static void send_now(struct remote *r, struct remote_call *call)
     call->call.write = write_call;
     call->call.deadline_ms = io_now(r->worker->node->io).boot_ms + CALL_DEADLINE_MS;
     call->call.flags = CLUSTER_NO_RETRY;
+    call->call.app_id_wanted = call->app_id;
     call->call.on_done = on_call_done;
     cluster_call_partition(call->table, call->partition_index, call->hash, &call->call);
 }

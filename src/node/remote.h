@@ -40,8 +40,9 @@ struct remote_call {
     /* The sender's: set before sending, and left alone until it has ended. */
     struct cluster_table *table;
     uint32_t partition_index;
-    uint64_t hash; /* For the header. */
-    size_t size;   /* Bytes, estimated. */
+    uint64_t hash;  /* For the header. */
+    int32_t app_id; /* The table's; 0: not known. */
+    size_t size;    /* Bytes, estimated. */
     void (*write)(const struct remote_call *call, struct buf *to);
     void (*on_done)(struct remote_call *call, const struct rpc_answer *answer);
 

@@ -223,6 +223,15 @@ static enum wire_error admit(struct replica *r, const struct rpc_request *reques
     return WIRE_ERR_OK;
 }
 
+/* The source means the cluster that was at this address before: it shall look again (D13). */
+static bool is_for_another(const struct replica *r, const struct kv_write *write)
+{
+    if (write->rpc != RPC_DUPLICATE || r->assigned == NULL) return false;
+    const struct duplicate_request *d = &write->args.duplicate;
+    return (d->set & DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID) != 0 &&
+           (uint64_t)d->target_cluster_uuid != r->assigned->cluster_uuid;
+}
+
 /* A source says how far it is (D10). Only what came with real entries is a write. */
 static bool is_only_position(const struct kv_write *write)
 {
@@ -244,6 +253,10 @@ void replica_on_write(struct replica *r, struct rpc_request *request, bool has_w
                                                   request->frame.body, &request->arena);
     if (rc != 0) {
         refuse(r, request, rc == E_NOMEM ? WIRE_ERR_BUSY : WIRE_ERR_INVALID_DATA);
+        return;
+    }
+    if (is_for_another(r, state->write)) {
+        refuse(r, request, WIRE_ERR_INVALID_STATE);
         return;
     }
     state->begin_us = replica_now(r).wall_us;

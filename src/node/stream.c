@@ -256,7 +256,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
 {
     if (!s->is_pirene) return (struct duplicate_request){0};
     return (struct duplicate_request){
-        .set = DUPLICATE_REQUEST_HAS_PIRENE,
+        .set = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID,
         .source_app_id = s->replica->gpid.app_id,
         .source_partition_index = s->replica->gpid.partition_index,
         .source_decree_first = (int64_t)s->machine.confirmed + 1,
@@ -264,6 +264,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
         .closed_timestamp_us = (int64_t)s->machine.confirmed_timestamp_us,
         .version = DUPLICATE_VERSION,
         .source_cluster_id = s->replica->partition.cluster_id,
+        .target_cluster_uuid = (int64_t)s->remote_uuid,
     };
 }
 
@@ -287,6 +288,7 @@ static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
     c->call.table = c->stream->table;
     c->call.partition_index = lane;
     c->call.hash = hash;
+    c->call.app_id = c->stream->remote_table_id;
     c->call.size = DUP_OP_OVERHEAD + (c->request != NULL ? c->request->size : 0);
     c->call.write = write_call;
     c->call.on_done = on_call_done;
@@ -345,6 +347,14 @@ static void route_found(struct stream *s, uint32_t partition_count)
     stream_step(s, event);
 }
 
+/* Whoever answers is not whom the meta group noted (or, before it has, whom we met first): what is
+ * confirmed says nothing about it (D13). */
+static bool is_another(uint64_t noted, uint64_t met, uint64_t now)
+{
+    uint64_t known = noted != 0 ? noted : met;
+    return known != 0 && known != now;
+}
+
 static void on_config_done(struct cluster_call *call, const struct rpc_answer *answer)
 {
     struct stream *s = LIST_ENTRY(call, struct stream, config_call);
@@ -359,7 +369,12 @@ static void on_config_done(struct cluster_call *call, const struct rpc_answer *a
         route_failed(s, E_NOTFOUND,
                      slice_is(response.err, "ERR_OBJECT_NOT_FOUND") ? "it does not exist"
                                                                     : "its metas refuse");
+    } else if (is_another((uint64_t)s->dup.remote_table_id, (uint64_t)s->remote_table_id,
+                          (uint64_t)response.app_id)) {
+        route_failed(s, E_REFUSED,
+                     "it was dropped and made anew: remove this duplication and add it again");
     } else {
+        s->remote_table_id = response.app_id;
         route_found(s, response.partition_count > 0 ? (uint32_t)response.partition_count : 0);
     }
     arena_fini(&arena);
@@ -377,6 +392,23 @@ static void ask_config(struct stream *s)
     cluster_call_meta(s->remote->cluster, &s->config_call);
 }
 
+static void on_greeted(struct stream *s, const struct hello_response *response)
+{
+    uint64_t uuid = response != NULL ? (uint64_t)response->cluster_uuid : 0;
+    if (is_another(s->dup.remote_uuid, s->remote_uuid, uuid)) {
+        route_failed(s, E_REFUSED,
+                     "another cluster answers there: remove this duplication and add it again");
+        return;
+    }
+    s->is_pirene = response != NULL;
+    s->remote_uuid = uuid;
+    s->remote_cluster_id =
+        response != NULL ? (uint8_t)response->cluster_id : s->dup.remote_cluster_id;
+    if (s->is_pirene && s->remote_cluster_id == s->replica->worker->node->cluster_id)
+        route_failed(s, E_INVALID, "it has this cluster's own id: give each cluster its own");
+    else ask_config(s);
+}
+
 static void on_hello_done(struct cluster_call *call, const struct rpc_answer *answer)
 {
     struct stream *s = LIST_ENTRY(call, struct stream, hello_call);
@@ -384,17 +416,16 @@ static void on_hello_done(struct cluster_call *call, const struct rpc_answer *an
     struct hello_response response;
     if (answer->rc != 0) {
         route_failed(s, answer->rc, "its metas cannot be reached");
-        return;
+    } else if (answer->error == WIRE_ERR_HANDLER_NOT_FOUND) {
+        on_greeted(s, NULL); /* Pegasus does not know the greeting. */
+    } else if (answer->error != WIRE_ERR_OK ||
+               rpc_answer_read(answer, &hello_response_schema, &arena, &response) != 0 ||
+               !slice_is(response.err, "ERR_OK")) {
+        route_failed(s, E_STATE, "its metas do not serve"); /* It is starting, or ending. */
+    } else {
+        on_greeted(s, &response);
     }
-    /* Pegasus does not know the greeting: then it is one. */
-    s->is_pirene = answer->error == WIRE_ERR_OK &&
-                   rpc_answer_read(answer, &hello_response_schema, &arena, &response) == 0 &&
-                   slice_is(response.err, "ERR_OK");
-    s->remote_cluster_id = s->is_pirene ? (uint8_t)response.cluster_id : s->dup.remote_cluster_id;
     arena_fini(&arena);
-    if (s->is_pirene && s->remote_cluster_id == s->replica->worker->node->cluster_id)
-        route_failed(s, E_INVALID, "it has this cluster's own id: give each cluster its own");
-    else ask_config(s);
 }
 
 static void do_route(struct stream *s, const struct dup_effect *effect)
@@ -647,6 +678,8 @@ void stream_assign(struct stream *s, const struct assignment_dup *dup)
     s->dup.is_paused = dup->is_paused;
     memcpy(s->dup.remote_cluster, dup->remote_cluster, sizeof s->dup.remote_cluster);
     s->dup.remote_cluster_id = dup->remote_cluster_id;
+    s->dup.remote_uuid = dup->remote_uuid;
+    s->dup.remote_table_id = dup->remote_table_id;
     if (dup->is_paused && !was_paused) {
         stream_step(s, (struct dup_event){.type = DUP_STOPPED});
     } else if (!dup->is_paused && was_paused) {

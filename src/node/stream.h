@@ -45,6 +45,8 @@ struct stream {
     uint64_t route_epoch;
     bool is_pirene; /* The remote greeted back. */
     uint8_t remote_cluster_id;
+    uint64_t remote_uuid;    /* Of whom it greeted last. */
+    int32_t remote_table_id; /* As its metas said last. */
 
     struct chunk *tail_run[STREAM_RUN_MAX]; /* Borrowed during one step. */
     struct log_read read;

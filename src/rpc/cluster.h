@@ -67,8 +67,9 @@ struct cluster_call {
     const struct schema *schema;
     const void *args;
     void (*write)(const void *args, struct buf *to);
-    uint64_t deadline_ms; /* Boot time. */
-    unsigned flags;       /* enum cluster_call_flags */
+    uint64_t deadline_ms;  /* Boot time. */
+    unsigned flags;        /* enum cluster_call_flags */
+    int32_t app_id_wanted; /* The table with that id and no other of its name; 0: any. */
 
     /* Called once, later, never from inside. 'answer' is as in peer.h, and also
      *     rc 0 with an error   that trying again would not help (or CLUSTER_NO_RETRY)
@@ -76,6 +77,7 @@ struct cluster_call {
      *     E_UNKNOWN            it may or may not have been executed, and is not to be repeated
      *     E_NOTFOUND           no such table ('error' is the metas' word), no such partition, or no
      *                          meta with a name that resolves
+     *     E_STATE              the table of that name has another id than app_id_wanted
      *     E_BUSY, E_LIMIT, E_NOMEM   as rpc_peer_call() */
     void (*on_done)(struct cluster_call *call, const struct rpc_answer *answer);
 

@@ -144,6 +144,10 @@ void table_try(struct cluster_call *call)
         call_end_soon(call, rc);
         return;
     }
+    if (call->app_id_wanted != 0 && target.app_id != call->app_id_wanted) {
+        call_end_soon(call, E_STATE);
+        return;
+    }
     call->partition_index = (int32_t)target.partition_index;
     call->ballot = target.ballot;
     struct io_address server = {.ipv4 = target.server.ipv4, .port = target.server.port};

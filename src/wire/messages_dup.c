@@ -28,6 +28,8 @@ static const struct field duplicate_request_fields[] = {
     OPTIONAL(duplicate_request, 105, I32, version, DUPLICATE_REQUEST_HAS_VERSION),
     OPTIONAL(duplicate_request, 106, I32, source_cluster_id,
              DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID),
+    OPTIONAL(duplicate_request, 107, I64, target_cluster_uuid,
+             DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID),
 };
 SCHEMA(duplicate_request);
 

@@ -42,7 +42,8 @@ enum {
     DUPLICATE_REQUEST_HAS_CLOSED_TIMESTAMP_US = 1 << 4,
     DUPLICATE_REQUEST_HAS_VERSION = 1 << 5,
     DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID = 1 << 6,
-    DUPLICATE_REQUEST_HAS_PIRENE = 0x7f, /* All of them. */
+    DUPLICATE_REQUEST_HAS_PIRENE = 0x7f, /* All of these: a position. */
+    DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID = 1 << 7,
 };
 
 struct duplicate_request {
@@ -55,6 +56,7 @@ struct duplicate_request {
     int64_t closed_timestamp_us; /* The source will send nothing older any more; 0: not known. */
     int32_t version;             /* DUPLICATE_VERSION of the sender. */
     int32_t source_cluster_id;   /* Of the sender, whoever made the writes. */
+    int64_t target_cluster_uuid; /* For this cluster alone: another one refuses it. */
 };
 
 enum {

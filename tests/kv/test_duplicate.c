@@ -447,8 +447,8 @@ static void test_entries_are_encoded_as_the_codec_does(void **state)
         op_of(t, timetag_make(T2, 127, true), 0, "b", ""),
         op_of(t, timetag_make((UINT64_C(1) << 56) - 1, 0, false), 0xffffffff, "", ""),
     };
-    for (uint64_t set = 0; set <= DUPLICATE_REQUEST_HAS_PIRENE;
-         set += DUPLICATE_REQUEST_HAS_PIRENE) {
+    const uint64_t all = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID;
+    for (uint64_t set = 0; set <= all; set += all) {
         struct batch b = batch_of(t, false);
         struct duplicate_request fields = {.set = set, .source_decree_last = 7, .version = 1};
         struct buf body = {0};

@@ -10,7 +10,7 @@ static const struct hello_response greeting = {
 };
 
 static const struct query_config_response table_is_there = {
-    .err = {(const uint8_t *)"ERR_OK", 6}, .partition_count = 8, .is_stateful = true};
+    .err = {(const uint8_t *)"ERR_OK", 6}, .app_id = 5, .partition_count = 8, .is_stateful = true};
 static const struct query_config_response table_is_not_there = {
     .err = {(const uint8_t *)"ERR_OBJECT_NOT_FOUND", 20}};
 static const struct create_app_response created = {.err = {(const uint8_t *)"ERR_OK", 6}};
@@ -85,6 +85,7 @@ static void test_whole_way(void **state)
     world_answer(w, 0, WIRE_ERR_OK, &table_is_there);
     settle(w);
     assert_int_equal(dup(w)->status, DS_APP);
+    assert_int_equal(dup(w)->remote_table_id, 5);
     assert_int_equal(w->clusters_open, 0);
 }
 
@@ -116,7 +117,7 @@ static void test_table_is_made_alike(void **state)
     arena_fini(&arena);
 }
 
-/* Without bootstrap only the names are exchanged. */
+/* Without bootstrap the table is not made, only noted: when it is there. */
 static void test_log_only(void **state)
 {
     struct meta_world *w = *state;
@@ -124,6 +125,16 @@ static void test_log_only(void **state)
     world_answer(w, 0, WIRE_ERR_OK, &greeting);
     settle(w);
     assert_string_equal(dup(w)->remote_cluster, "there");
+    assert_int_equal(world_called(w), RPC_QUERY_CONFIG);
+    world_answer(w, 0, WIRE_ERR_OK, &table_is_not_there);
+    assert_int_equal(world_called(w), RPC_UNKNOWN);
+    world_pass_ms(w, 5000);
+    assert_int_equal(world_called(w), RPC_HELLO);
+    world_answer(w, 0, WIRE_ERR_OK, &greeting);
+    settle(w);
+    world_answer(w, 0, WIRE_ERR_OK, &table_is_there);
+    settle(w);
+    assert_int_equal(dup(w)->remote_table_id, 5);
     assert_int_equal(world_called(w), RPC_UNKNOWN);
     assert_int_equal(w->clusters_open, 0);
 }
@@ -229,15 +240,16 @@ static void test_unknown_pegasus(void **state)
     assert_int_equal(world_called(w), RPC_UNKNOWN);
 }
 
-/* Where only new writes are wanted the table is the operator's business: nothing is asked, nothing
- * made. */
+/* Where only new writes are wanted the table is the operator's business: it is noted, not made. */
 static void test_unknown_pegasus_log_only(void **state)
 {
     struct meta_world *w = *state;
     add_dup(w, "10.9.9.9:34601", false);
     world_answer(w, 0, WIRE_ERR_HANDLER_NOT_FOUND, NULL);
-    assert_int_equal(world_called(w), RPC_UNKNOWN);
+    assert_int_equal(world_called(w), RPC_QUERY_CONFIG);
+    world_answer(w, 0, WIRE_ERR_OK, &table_is_there);
     settle(w);
+    assert_int_equal(dup(w)->remote_table_id, 5);
     assert_int_equal(w->clusters_open, 0);
 }
 

@@ -136,6 +136,8 @@ RPCS = {  # name on the wire: (request, response)
          2: ("options", {1: ("partitions", "i32"), 2: ("replicas", "i32"), 3: ("may_exist", "bool"),
                          4: ("type", "text"), 5: ("is_stateful", "bool")})},
         {1: ("err", "error"), 2: ("app_id", "i32")}),
+    "RPC_CM_DROP_APP": ({1: ("table", "text"), 2: ("options", {1: ("may_be_absent", "bool")})},
+                        {1: ("err", "error")}),
     "RPC_CM_ADD_DUPLICATION": (
         {1: ("table", "text"), 2: ("remote", "text"), 3: ("with_bootstrap", "bool")},
         {1: ("err", "error"), 2: ("app_id", "i32"), 3: ("dupid", "i32"), 4: ("hint", "text"),
@@ -373,6 +375,12 @@ def create_table(address, name, partitions):
     connection = Connection(address)
     connection.ask_meta("RPC_CM_CREATE_APP", table=name, options={
         "partitions": partitions, "replicas": 1, "may_exist": False, "type": "pegasus", "is_stateful": True})
+    connection.close()
+
+
+def drop_table(address, name):
+    connection = Connection(address)
+    connection.ask_meta("RPC_CM_DROP_APP", table=name, options={"may_be_absent": False})
     connection.close()
 
 

@@ -95,7 +95,7 @@ enum dup_event_type {
     DUP_STOPPED,      /* Paused by a person. */
     DUP_COMMITTED,    /* The replica has committed up to a decree. */
     DUP_ROUTED,       /* The remote table is known, or known anew. */
-    DUP_ROUTE_FAILED, /* It is not: unreachable, no such table. */
+    DUP_ROUTE_FAILED, /* It is not: unreachable, no such table; E_REFUSED: another than before. */
     DUP_READ,         /* A run of mutations that DUP_DO_READ asked for. */
     DUP_READ_FAILED,  /* E_NOTFOUND: no longer in the log. Others: try again later. */
     DUP_SCAN_OPENED,  /* The snapshot is open and stands at a decree. */

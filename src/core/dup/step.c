@@ -142,9 +142,17 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
     return 0;
 }
 
-static void on_route_failed(struct dup *d, const struct dup_event *e)
+static void on_route_failed(struct dup *d, const struct dup_event *e, struct dup_effects *out)
 {
     d->is_routing = false;
+    if (e->failed.rc == E_REFUSED) { /* It is not the one that holds what is confirmed (D13). */
+        MARK("another remote than before");
+        rewind_to_confirmed(d, out);
+        d->is_routed = false;
+        d->state = d->state == DUP_LIVE       ? DUP_CONNECTING
+                   : d->state == DUP_SNAPSHOT ? DUP_RESYNC
+                                              : d->state;
+    }
     reason_set(d, "remote table", e->failed.rc, e->failed.why);
     wait_after_failure(d, e->now_ms);
 }
@@ -413,7 +421,7 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
     case DUP_STOPPED: on_stopped(d, out); break;
     case DUP_COMMITTED: on_committed(d, e); break;
     case DUP_ROUTED: rc = on_routed(d, e, out); break;
-    case DUP_ROUTE_FAILED: on_route_failed(d, e); break;
+    case DUP_ROUTE_FAILED: on_route_failed(d, e, out); break;
     case DUP_READ: rc = on_read(d, e, out); break;
     case DUP_READ_FAILED: on_read_failed(d, e, out); break;
     case DUP_SCAN_OPENED: on_scan_opened(d, e); break;

@@ -128,6 +128,7 @@ static SCHEMA(meta_dup_resolve);
 static const struct field meta_dup_advance_fields[] = {
     FIELD(meta_dup_advance, 1, I32, table_id),
     FIELD(meta_dup_advance, 2, I32, dup_id),
+    FIELD(meta_dup_advance, 3, I32, remote_table_id),
 };
 static SCHEMA(meta_dup_advance);
 

@@ -319,9 +319,11 @@ int meta_on_dup_advance(struct meta *m, const struct meta_command *c, struct out
     struct meta_dup *dup;
     if (!find_dup(m, c->dup_advance.table_id, c->dup_advance.dup_id, out, &t, &dup))
         return outcome_refused(out, WIRE_ERR_OBJECT_NOT_FOUND);
-    if (dup->status != DS_PREPARE) return 0; /* Said twice. */
+    bool is_new_id = dup->remote_table_id == 0 && c->dup_advance.remote_table_id > 0;
+    if (dup->status != DS_PREPARE && !is_new_id) return 0; /* Said twice. */
     if (outcome_ready(out) != 0) return E_NOMEM;
-    set_status(dup, DS_APP);
+    if (is_new_id) dup->remote_table_id = c->dup_advance.remote_table_id;
+    if (dup->status == DS_PREPARE) set_status(dup, DS_APP);
     out->result.changed_id = t->id;
     return 0;
 }

@@ -93,6 +93,7 @@ struct meta_dup {
     int32_t remote_replica_count;          /* At least 1. */
     uint8_t remote_cluster_id;             /* 0: not known yet. */
     uint64_t remote_uuid;                  /* 0: not known yet. */
+    int32_t remote_table_id;               /* 0: not known yet. */
     int64_t create_ms;                     /* Unix time. */
     struct meta_dup_partition *partitions; /* As many as the table has. */
 };
@@ -260,9 +261,10 @@ struct meta_dup_resolve {
     int64_t remote_uuid; /* 0 for a Pegasus cluster. */
 };
 
-/* The remote table is there: PREPARE becomes APP. */
+/* The remote table is there, with this id: PREPARE becomes APP. The first id counts. */
 struct meta_dup_advance {
     int32_t table_id, dup_id;
+    int32_t remote_table_id;
 };
 
 struct meta_confirm {

@@ -73,6 +73,7 @@ struct dup_image {
     struct slice remote_cluster, remote_metas, remote_table;
     int32_t remote_replica_count, remote_cluster_id;
     int64_t remote_uuid, create_ms;
+    int32_t remote_table_id;
     struct {
         struct progress_image *items;
         uint32_t count;
@@ -92,6 +93,7 @@ static const struct field dup_image_fields[] = {
     FIELD(dup_image, 10, I64, remote_uuid),
     FIELD(dup_image, 11, I64, create_ms),
     FIELD_STRUCTS(dup_image, 12, progress_image, partitions),
+    FIELD(dup_image, 13, I32, remote_table_id),
 };
 static SCHEMA(dup_image);
 
@@ -193,6 +195,7 @@ static int draw_dup(const struct meta_dup *dup, uint32_t partition_count, struct
     to->remote_replica_count = dup->remote_replica_count;
     to->remote_cluster_id = dup->remote_cluster_id;
     to->remote_uuid = (int64_t)dup->remote_uuid;
+    to->remote_table_id = dup->remote_table_id;
     to->create_ms = dup->create_ms;
     TAKE_ITEMS(arena, &to->partitions, partition_count);
     for (uint32_t i = 0; i < partition_count; i++)
@@ -332,6 +335,7 @@ static int build_dup(const struct dup_image *from, uint32_t partition_count, str
     dup->remote_replica_count = from->remote_replica_count;
     dup->remote_cluster_id = (uint8_t)from->remote_cluster_id;
     dup->remote_uuid = (uint64_t)from->remote_uuid;
+    dup->remote_table_id = from->remote_table_id;
     dup->create_ms = from->create_ms;
     meta_text_set(dup->remote_cluster, from->remote_cluster);
     meta_text_set(dup->remote_metas, from->remote_metas);
