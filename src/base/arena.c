@@ -68,6 +68,22 @@ void *arena_array(struct arena *a, size_t count, size_t size)
     return arena_alloc(a, count * size);
 }
 
+struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){a->chunks, a->used};
+}
+
+void arena_rewind(struct arena *a, struct arena_mark to)
+{
+    while (a->chunks != to.newest) {
+        struct arena_chunk *chunk = a->chunks;
+        a->chunks = chunk->next;
+        a->total -= chunk->size;
+        mem_free(chunk);
+    }
+    a->used = to.used;
+}
+
 void *arena_copy(struct arena *a, const void *data, size_t size)
 {
     void *at = arena_alloc(a, size);

@@ -24,5 +24,13 @@ void *arena_alloc(struct arena *a, size_t size);
 /* As arena_alloc for 'count' things of 'size' bytes; NULL too when the product overflows. */
 void *arena_array(struct arena *a, size_t count, size_t size);
 
+/* How far it is filled, and back to there: what was taken since is forgotten. */
+struct arena_mark {
+    struct arena_chunk *newest;
+    size_t used;
+};
+struct arena_mark arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, struct arena_mark to);
+
 /* A copy of the bytes; NULL as above. */
 void *arena_copy(struct arena *a, const void *data, size_t size);

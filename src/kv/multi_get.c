@@ -8,6 +8,8 @@
 
 /* ---- By keys ---- */
 
+enum { CLOCK_EVERY = 256 }; /* Keys between two looks at the clock. */
+
 struct page {
     struct kv_rows rows;
     uint64_t count_max, size_max; /* Reached: the page is full. */
@@ -23,13 +25,11 @@ static bool page_is_full(const struct page *page)
 static int exact_add(struct kv_read *r, const struct kv_context *c, struct store *s,
                      enum store_tier tier, struct slice sort_key, struct page *page)
 {
-    struct slice raw;
-    int rc = kv_key_join(r->arena, r->args.multi_get.hash_key, sort_key, &raw);
-    if (rc != 0) return rc;
+    const struct full_key key = {.hash_key = r->args.multi_get.hash_key, .sort_key = sort_key};
     struct store_value pin = {0};
     struct kv_row row;
     bool exists;
-    rc = kv_read_lookup(r, c, s, tier, raw, &pin, &row, &exists);
+    int rc = kv_read_lookup_parts(r, c, s, tier, &key, &pin, &row, &exists);
     if (rc != 0 || !exists) return rc;
     r->values[r->value_count++] = pin;
     if (page_is_full(page)) return E_LIMIT;
@@ -46,9 +46,15 @@ static int exact_run(struct kv_read *r, const struct kv_context *c, struct store
         .count_max = kv_limit(request->max_kv_count, c->partition->multi_get_count_max),
         .size_max = kv_limit(request->max_kv_size, KV_REPLY_SIZE_MAX),
     };
+    uint64_t count = request->sort_keys.count;
     if (request->hash_key.size > KEY_HASH_SIZE_MAX) return 0;
+    if (tier == STORE_CACHED && kv_read_is_long(count, count * request->hash_key.size))
+        return E_AGAIN;
     int rc = kv_read_reserve_pins(r, request->sort_keys.count);
+    uint64_t deadline_ms = kv_deadline_ms(c);
     for (uint32_t i = 0; rc == 0 && i < request->sort_keys.count; i++) {
+        if (i % CLOCK_EVERY == CLOCK_EVERY - 1 && kv_is_late(c, deadline_ms)) rc = E_LIMIT;
+        if (rc != 0) break;
         rc = exact_add(r, c, s, tier, request->sort_keys.items[i], &page);
         if (r->status != RRDB_OK) return 0;
     }

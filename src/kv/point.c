@@ -1,6 +1,7 @@
 /* src/kv/point.c: GET, TTL and BATCH_GET. Source: docs/data.md, rules G1 to G4. */
 #include "kv/range.h"
 #include "kv/read_impl.h"
+#include "wire/key.h"
 
 int kv_get_run(struct kv_read *r, const struct kv_context *c, struct store *s, enum store_tier tier)
 {
@@ -32,18 +33,14 @@ static int batch_add(struct kv_read *r, const struct kv_context *c, struct store
                      enum store_tier tier, const struct full_key *key, size_t *size)
 {
     struct batch_get_response *response = &r->response.batch_get;
-    struct slice raw;
-    int rc = kv_key_join(r->arena, key->hash_key, key->sort_key, &raw);
-    if (rc == E_INVALID) return 0; /* Longer than any key that is stored. */
-    if (rc != 0) return rc;
-
     struct store_value pin = {0};
     struct kv_row row;
     bool exists;
-    rc = kv_read_lookup(r, c, s, tier, raw, &pin, &row, &exists);
+    int rc = kv_read_lookup_parts(r, c, s, tier, key, &pin, &row, &exists);
+    if (rc == E_INVALID) return 0; /* Longer than any key that is stored. */
     if (rc != 0 || !exists) return rc;
     r->values[r->value_count++] = pin;
-    *size += raw.size + row.data.size;
+    *size += KEY_HEAD_SIZE + key->hash_key.size + key->sort_key.size + row.data.size;
     if (*size > KV_REPLY_SIZE_MAX) return E_LIMIT;
     response->data.items[response->data.count++] = (struct full_data){
         .hash_key = key->hash_key,
@@ -51,6 +48,14 @@ static int batch_add(struct kv_read *r, const struct kv_context *c, struct store
         .value = row.data,
     };
     return 0;
+}
+
+static uint64_t keys_size(const struct full_key_list *keys)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < keys->count; i++)
+        size += keys->items[i].hash_key.size + keys->items[i].sort_key.size;
+    return size;
 }
 
 int kv_batch_get_run(struct kv_read *r, const struct kv_context *c, struct store *s,
@@ -62,6 +67,7 @@ int kv_batch_get_run(struct kv_read *r, const struct kv_context *c, struct store
         r->status = RRDB_INVALID_ARGUMENT;
         return 0;
     }
+    if (tier == STORE_CACHED && kv_read_is_long(keys->count, keys_size(keys))) return E_AGAIN;
     int rc = kv_read_reserve_pins(r, keys->count);
     if (rc != 0) return rc;
     response->data.items = arena_array(r->arena, keys->count, sizeof *response->data.items);

@@ -1,8 +1,10 @@
 /* src/kv/read.c: the way of every read request, and what its kinds share. */
 #include "kv/read.h"
 
+#include "kv/range.h"
 #include "kv/read_impl.h"
 #include "kv/scan_impl.h"
+#include "kv/walk.h"
 
 /* ---- The way of a request ---- */
 
@@ -139,6 +141,24 @@ int kv_read_lookup(struct kv_read *r, const struct kv_context *c, struct store *
     else r->status = kv_status_of(rc);
     if (!*exists) store_value_release(pin);
     return 0;
+}
+
+int kv_read_lookup_parts(struct kv_read *r, const struct kv_context *c, struct store *s,
+                         enum store_tier tier, const struct full_key *key, struct store_value *pin,
+                         struct kv_row *row, bool *exists)
+{
+    struct arena_mark before = arena_mark(r->arena); /* A million keys need the memory of one. */
+    struct slice raw;
+    int rc = kv_key_join(r->arena, key->hash_key, key->sort_key, &raw);
+    if (rc != 0) return rc;
+    rc = kv_read_lookup(r, c, s, tier, raw, pin, row, exists);
+    arena_rewind(r->arena, before);
+    return rc;
+}
+
+bool kv_read_is_long(uint64_t count, uint64_t size)
+{
+    return count > KV_WALK_LOOP_MAX || size > KV_KEYS_LOOP_SIZE_MAX;
 }
 
 int kv_read_reserve_pins(struct kv_read *r, uint32_t count)

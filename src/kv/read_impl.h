@@ -22,6 +22,14 @@ int kv_read_lookup(struct kv_read *r, const struct kv_context *c, struct store *
                    enum store_tier tier, struct slice key, struct store_value *pin,
                    struct kv_row *row, bool *exists) MUST_CHECK;
 
+/* As kv_read_lookup(), for a key in two parts. E_INVALID: longer than any key that is stored. */
+int kv_read_lookup_parts(struct kv_read *r, const struct kv_context *c, struct store *s,
+                         enum store_tier tier, const struct full_key *key, struct store_value *pin,
+                         struct kv_row *row, bool *exists) MUST_CHECK;
+
+/* So many keys, so many bytes of them in all, are looked up elsewhere than on a loop (M9). */
+bool kv_read_is_long(uint64_t count, uint64_t size);
+
 /* Room for 'count' pinned values. Returns 0 or E_NOMEM. */
 int kv_read_reserve_pins(struct kv_read *r, uint32_t count) MUST_CHECK;
 

@@ -10,7 +10,6 @@ void kv_walk_init(struct kv_walk *w, struct store_iter *iter, enum store_tier ti
                   const struct kv_context *c, uint64_t visits_max, uint64_t clock_span)
 {
     uint64_t every = clock_span / CLOCK_LOOKS;
-    bool is_timed = c->clock_ms != NULL && c->partition->iteration_time_ms_max > 0;
     *w = (struct kv_walk){
         .iter = iter,
         .tier = tier,
@@ -19,11 +18,9 @@ void kv_walk_init(struct kv_walk *w, struct store_iter *iter, enum store_tier ti
         .tombstones_max = KV_WALK_TOMBSTONES_MAX,
         .clock_every = every == 0 ? 1 : every,
         .context = c,
-        .deadline_ms = UINT64_MAX,
+        .deadline_ms = kv_deadline_ms(c),
     };
     w->clock_at = w->clock_every;
-    if (is_timed)
-        w->deadline_ms = c->clock_ms(c->clock_context) + c->partition->iteration_time_ms_max;
 }
 
 void kv_walk_advance(struct kv_walk *w)
@@ -39,10 +36,21 @@ int kv_walk_is_at_end(const struct kv_walk *w)
     return rc == 0 ? 1 : rc;
 }
 
+uint64_t kv_deadline_ms(const struct kv_context *c)
+{
+    bool is_timed = c->clock_ms != NULL && c->partition->iteration_time_ms_max > 0;
+    return is_timed ? c->clock_ms(c->clock_context) + c->partition->iteration_time_ms_max
+                    : UINT64_MAX;
+}
+
+bool kv_is_late(const struct kv_context *c, uint64_t deadline_ms)
+{
+    return deadline_ms != UINT64_MAX && c->clock_ms(c->clock_context) >= deadline_ms;
+}
+
 bool kv_walk_is_late(const struct kv_walk *w)
 {
-    return w->deadline_ms != UINT64_MAX &&
-           w->context->clock_ms(w->context->clock_context) >= w->deadline_ms;
+    return kv_is_late(w->context, w->deadline_ms);
 }
 
 /* Whether one more row may be looked at. */

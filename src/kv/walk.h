@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 enum {
+    KV_KEYS_LOOP_SIZE_MAX = 1 << 20, /* Bytes of keys looked up with STORE_CACHED. */
     KV_WALK_LOOP_MAX = 2000,         /* Rows of all kinds with STORE_CACHED: about a millisecond. */
     KV_WALK_TOMBSTONES_MAX = 100000, /* Of one walk. */
 };
@@ -50,4 +51,7 @@ void kv_walk_advance(struct kv_walk *w);
 int kv_walk_is_at_end(const struct kv_walk *w);
 
 /* Whether the time is up: a look at the clock now. */
+/* When a request's time is up; UINT64_MAX: never. */
+uint64_t kv_deadline_ms(const struct kv_context *c);
+bool kv_is_late(const struct kv_context *c, uint64_t deadline_ms);
 bool kv_walk_is_late(const struct kv_walk *w);

@@ -41,13 +41,15 @@ static bool place_fill(const struct meta *m, const struct meta_table *t, uint32_
 static bool wanted_indices(const struct i32_list *asked, uint32_t partition_count,
                            struct arena *arena, struct i32_list *out)
 {
-    uint32_t room = asked->count > partition_count ? asked->count : partition_count;
     out->count = 0;
-    out->items = arena_array(arena, room, sizeof *out->items);
-    if (out->items == NULL) return false;
+    out->items = arena_array(arena, partition_count, sizeof *out->items);
+    bool *is_taken = arena_array(arena, partition_count, sizeof *is_taken);
+    if (out->items == NULL || is_taken == NULL) return false;
     for (uint32_t i = 0; i < asked->count; i++) {
-        if (asked->items[i] >= 0 && (uint32_t)asked->items[i] < partition_count)
-            out->items[out->count++] = asked->items[i];
+        int32_t index = asked->items[i];
+        if (index < 0 || (uint32_t)index >= partition_count || is_taken[index]) continue;
+        is_taken[index] = true; /* However often it was asked for. */
+        out->items[out->count++] = index;
     }
     if (out->count > 0) return true;
     for (uint32_t i = 0; i < partition_count; i++) out->items[out->count++] = (int32_t)i;

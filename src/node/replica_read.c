@@ -73,6 +73,8 @@ static void pool_done(struct io_work *work)
 {
     struct read_state *state = LIST_ENTRY(work, struct read_state, work);
     struct replica *r = state->replica;
+    /* Others came back before it: their replies may be all that this client has room for (C4). */
+    if (state->rc == 0 && rpc_request_is_crowded(state->request)) state->rc = E_BUSY;
     finish(state);
     replica_release(r);
 }

@@ -20,6 +20,8 @@
 #include "node/worker.h"
 
 /* What a write keeps in its request. */
+enum { UNAPPLIED_MAX = 32 << 20 }; /* Bytes on their way while the store wants time. */
+
 struct write_state {
     struct kv_write *write; /* In the request's arena. */
     uint64_t wait_decree;   /* Answered when this is applied. */
@@ -183,14 +185,28 @@ static struct rpc_request *request_of(struct list_node *node)
     return LIST_ENTRY(node, struct rpc_request, node);
 }
 
+/* What may have changed since a write was admitted: the state, and how much is on its way. */
+static enum wire_error refused_now(const struct replica *r)
+{
+    struct worker *w = r->worker;
+    if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    bool is_unapplied =
+        r->is_store_full && r->repl.tail.size > r->repl.tail.size_max + UNAPPLIED_MAX;
+    if (worker_is_behind(w) || is_unapplied) return WIRE_ERR_CAPACITY_EXCEEDED;
+    if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))
+        return WIRE_ERR_DISK_INSUFFICIENT;
+    return WIRE_ERR_OK;
+}
+
 /* The values are here: decide the first, then the others, until one needs the disk again. */
 static void stalled_go_on(struct replica *r)
 {
     while (!list_is_empty(&r->stalled)) {
         struct rpc_request *request = request_of(list_pop_front(&r->stalled));
-        if (r->is_closing || !repl_is_serving(&r->repl)) {
+        enum wire_error error = refused_now(r);
+        if (error != WIRE_ERR_OK) {
             replica_fetch_free(r);
-            refuse(r, request, WIRE_ERR_INVALID_STATE);
+            refuse(r, request, error);
             continue;
         }
         if (evaluate(r, request) == E_AGAIN) {
@@ -210,17 +226,13 @@ static void stalled_go_on(struct replica *r)
 static enum wire_error admit(struct replica *r, const struct rpc_request *request)
 {
     const struct frame_request *f = &request->frame;
-    struct worker *w = r->worker;
+    const struct worker *w = r->worker;
     if (kv_write_check_size(f->code, f->body_size, w->node->config.write_size_max) != 0)
         return WIRE_ERR_INVALID_DATA;
     if (r->partition.validates_partition_hash &&
         f->partition_hash % r->partition.count != r->partition.index)
         return WIRE_ERR_PARENT_PARTITION_MISUSED;
-    if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
-    if (worker_is_behind(w)) return WIRE_ERR_BUSY;
-    if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))
-        return WIRE_ERR_DISK_INSUFFICIENT;
-    return WIRE_ERR_OK;
+    return refused_now(r);
 }
 
 /* The source means the cluster that was at this address before: it shall look again (D13). */

@@ -148,6 +148,7 @@ static void on_batch_done(struct log_batch *log_batch, int rc)
         io_timer_start(w->loop, &w->disk_timer, io_now(io_of(w->loop)).boot_ms + DISK_RETRY_MS);
         return;
     }
+    CHECK(rc != E_LIMIT); /* BATCH_SIZE_MAX and one mutation are far below the log's limit. */
     if (rc == 0 && w->is_disk_full) {
         LOG_INFO(&logger, "the log has space again");
         w->is_disk_full = false;

@@ -14,7 +14,9 @@
 enum {
     SPARE_COUNT_MAX = 2048,      /* Requests kept for reuse. */
     SPARE_REPLY_SIZE_MAX = 4096, /* Bytes: a larger reply buffer is not kept. */
-    REPLIES_SIZE_MIN = 256 << 10 /* Bytes not taken that anybody may have, however crowded it is. */
+    REPLIES_SIZE_MIN =
+        256 << 10,             /* Bytes not taken that anybody may have, however crowded it is. */
+    ARENA_SIZE_MAX = 64 << 20, /* Bytes that one request may make of what it says. */
 };
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -27,7 +29,9 @@ struct rpc_request *request_new(struct rpc_server *s)
         return LIST_ENTRY(node, struct rpc_request, node);
     }
     struct rpc_request *r = mem_zalloc(sizeof *r);
-    if (r != NULL) list_init(&r->node);
+    if (r == NULL) return NULL;
+    r->arena.limit = ARENA_SIZE_MAX;
+    list_init(&r->node);
     return r;
 }
 

@@ -207,6 +207,32 @@ static void test_multi_get_by_keys_stops_at_the_clients_limits(void **state)
     assert_string_equal(multi_get(t, &request, RRDB_OK), "a=1 b=22");
 }
 
+/* A list of keys that is long to make is not for a loop, needs the memory of one of them, and ends when
+ * its time is up. */
+static void test_multi_get_by_very_many_keys(void **state)
+{
+    enum { COUNT = 5000, HASH_KEY_SIZE = 60000 };
+    struct table *t = *state;
+    struct multi_get_request request = {
+        .hash_key = {arena_alloc(&t->arena, HASH_KEY_SIZE), HASH_KEY_SIZE},
+        .sort_keys = {arena_array(&t->arena, COUNT, sizeof(struct slice)), COUNT},
+    };
+    buf_clear(&t->body);
+    thrift_write_args(&t->body, 0, &multi_get_request_schema, &request);
+    struct kv_context c = table_context(t);
+    struct kv_read read;
+    struct arena arena = {0};
+    assert_int_equal(kv_read_begin(&read, RPC_MULTI_GET, buf_slice(&t->body), &arena, NULL), 0);
+    assert_int_equal(kv_read_run(&read, &c, t->store, STORE_CACHED), E_AGAIN);
+    assert_int_equal(kv_read_run(&read, &c, t->store, STORE_ANY), 0);
+    assert_true(arena.total < 1 << 20);
+    const struct multi_get_response *r = kv_read_end(&read, &t->partition, NULL, 0).body;
+    assert_int_equal(r->error, RRDB_OK);
+    assert_int_equal(r->kvs.count, 0);
+    kv_read_fini(&read);
+    arena_fini(&arena);
+}
+
 /* ---- MULTI_GET by range ---- */
 
 /* hk: "" a aa ab b, and neighbours that must never show. */
@@ -561,6 +587,7 @@ int main(void)
         STORY(test_batch_get_has_a_limit),
         STORY(test_multi_get_by_keys_ignores_everything_about_ranges),
         STORY(test_multi_get_by_keys_stops_at_the_clients_limits),
+        STORY(test_multi_get_by_very_many_keys),
         STORY(test_range_obeys_its_bounds),
         STORY(test_range_obeys_its_filter),
         STORY(test_prefix_filter_and_exclusive_start),
