@@ -2,14 +2,14 @@
 # tools/bench.sh [BUILD]: measure, beside RocksDB alone and Redis, in one run on one machine; what
 # `make bench` runs. The figures go to bench/results/latest.md and latest.json.
 #
-# Environment: SECONDS_EACH (5) of each load, LAST_WRITES (200), BURST_ROUNDS (5),
-# SUSTAIN_SECONDS (20), RECORDS (1000000) of the memory bench.
+# Environment: SECONDS_EACH (5) of each load, LAST_WRITES (1000), BURST_ROUNDS (50),
+# SUSTAIN_SECONDS (60), RECORDS (1000000) of the memory bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=${1:-build}
-each=${SECONDS_EACH:-5} last_writes=${LAST_WRITES:-200} burst_rounds=${BURST_ROUNDS:-5}
-sustain_seconds=${SUSTAIN_SECONDS:-20} records=${RECORDS:-1000000}
+each=${SECONDS_EACH:-5} last_writes=${LAST_WRITES:-1000} burst_rounds=${BURST_ROUNDS:-50}
+sustain_seconds=${SUSTAIN_SECONDS:-60} records=${RECORDS:-1000000}
 results=bench/results
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/pirene-bench.XXXXXX")
 redis_pid=

@@ -175,6 +175,17 @@ static const struct column row_columns[] = {{"partition", "PARTITION"}, {"id", "
                                             {"lag_bytes", "BYTES"},     {"lag_ms", "MS"},
                                             {"reason", "REASON"},       {NULL, NULL}};
 
+/* No duplication was named: because there is none, or because nobody could say. */
+static int nothing_known(const char *table, const struct dup_status_list *rows, struct err *e)
+{
+    if (rows->count == 0)
+        return err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    struct slice reason = rows->items[0].reason;
+    return err_set(e, E_STATE, "table %s, partition %d: how far it is can't be known now: %.*s",
+                   table, rows->items[0].partition_index, (int)reason.size,
+                   (const char *)reason.data);
+}
+
 static int print_status(struct cli *cli, const char *table, bool by_partition, struct err *e)
 {
     struct arena arena = {0};
@@ -185,8 +196,7 @@ static int print_status(struct cli *cli, const char *table, bool by_partition, s
     int rc = cli_client(cli, &client, e);
     if (rc == 0) rc = admin_dup_status(client, table, &arena, &rows, e);
     if (rc == 0) rc = admin_lag_sum(&rows, &arena, &lags, &count);
-    if (rc == 0 && count == 0)
-        rc = err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    if (rc == 0 && count == 0) rc = nothing_known(table, &rows, e);
     if (rc == 0) {
         json_t *out = json_rows_new();
         for (uint32_t i = 0; by_partition && i < rows.count; i++)

@@ -125,6 +125,7 @@ static int run_with(struct cli *cli, const struct cli_command *c, const struct a
     cli->out = before.out;
     cli->form = before.form;
     cli->timeout_ms = before.timeout_ms;
+    cli_set_metas(cli, before.metas);
     return code;
 }
 

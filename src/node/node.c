@@ -61,7 +61,8 @@ static bool parse_gpid(const char *name, struct gpid *out)
     return strcmp(again, name) == 0 && out->app_id > 0 && out->partition_index >= 0;
 }
 
-static int recovery_add(struct recovery *rec, const struct replica *r)
+/* The log keeps everything of this replica above 'durable'. */
+static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable)
 {
     if (rec->count == rec->capacity) {
         size_t capacity = rec->capacity == 0 ? 64 : rec->capacity * 2;
@@ -70,8 +71,20 @@ static int recovery_add(struct recovery *rec, const struct replica *r)
         rec->replicas = grown;
         rec->capacity = capacity;
     }
-    rec->replicas[rec->count++] = (struct log_replica){r->gpid, r->repl.applied};
+    rec->replicas[rec->count++] = (struct log_replica){gpid, durable};
     return 0;
+}
+
+/* One replica that can't be opened never keeps the others from serving (P9). What its store held durably is
+ * not known: the log keeps all that it has of it, for when it was repaired. */
+static int set_aside(struct recovery *rec, struct gpid gpid)
+{
+    struct node *n = rec->node;
+    struct gpid *grown = mem_realloc(n->set_aside, (n->set_aside_count + 1) * sizeof *grown);
+    if (grown == NULL) return E_NOMEM;
+    n->set_aside = grown;
+    n->set_aside[n->set_aside_count++] = gpid;
+    return recovery_add(rec, gpid, 0);
 }
 
 static void on_replica_dir(void *context, const char *name)
@@ -85,14 +98,12 @@ static void on_replica_dir(void *context, const char *name)
     struct replica *r;
     struct err e = {0};
     int rc = replica_open(n->io, n->store_env, dir, gpid, n->node_id, node_tail_size(n), &r, &e);
-    if (rc == E_CORRUPT) {
-        /* One damaged replica never keeps the others from serving (P9). */
-        LOG_ERROR(&logger, "replica set aside: it is damaged", field_err(&e));
-        return;
-    }
-    if (rc == 0) {
+    if (rc != 0 && rc != E_NOMEM) {
+        LOG_ERROR(&logger, "replica set aside: its store can't be opened", field_err(&e));
+        rc = set_aside(rec, gpid);
+    } else if (rc == 0) {
         list_push_back(&n->recovered, &r->node);
-        rc = recovery_add(rec, r);
+        rc = recovery_add(rec, gpid, r->repl.applied);
     }
     rec->rc = rc == 0 ? 0 : err_set(rec->e, rc, "%s", e.code != 0 ? e.text : err_text(rc));
 }
@@ -123,10 +134,11 @@ static void on_log_damaged(void *context, struct gpid gpid, uint64_t decree, con
 {
     struct recovery *rec = context;
     struct replica *r = recovered_find(rec->node, gpid);
+    if (r == NULL) return; /* Set aside: what is missing before its first record is in its store. */
     LOG_ERROR(&logger, "records are lost: this partition will not serve",
               field_i64("table", gpid.app_id), field_i64("partition", gpid.partition_index),
               field_u64("after", decree), field_str("why", why));
-    if (r != NULL) r->is_damaged = true;
+    r->is_damaged = true;
 }
 
 static const struct log_replay_handler replay_handler = {
@@ -319,6 +331,7 @@ void node_free(struct node *n)
     io_loop_close(n->control);
     metric_registry_remove(&n->registry, &n->log_entity);
     log_close(n->log);
+    mem_free(n->set_aside);
     for (uint32_t i = 0; i < n->worker_count; i++) worker_free(&n->workers[i]);
     free_list(&n->recovered, free_recovered);
     free_list(&n->placements, free_placement);

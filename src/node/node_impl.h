@@ -47,6 +47,8 @@ struct node {
     struct kv_sources sources;
     struct store_env *store_env;
     struct log *log;
+    struct gpid *set_aside; /* Replicas that could not be opened; the log keeps their records. */
+    size_t set_aside_count;
     uint32_t worker_count;
     struct worker workers[NODE_WORKERS_MAX];
     struct metric_registry registry; /* Any thread. */

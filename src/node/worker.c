@@ -366,8 +366,34 @@ static void opening_done(struct io_work *work)
     worker_stop_if_done(w);
 }
 
+static bool is_same(struct gpid a, struct gpid b)
+{
+    return a.app_id == b.app_id && a.partition_index == b.partition_index;
+}
+
+/* Not to be opened in this life: its store may lack what the log has, and that is only replayed at a
+ * start. It was damaged then, or could not be flushed when it closed. */
+static bool is_set_aside(const struct worker *w, struct gpid gpid)
+{
+    const struct node *n = w->node;
+    for (size_t i = 0; i < n->set_aside_count; i++)
+        if (is_same(n->set_aside[i], gpid)) return true;
+    LIST_EACH (it, &w->closed) {
+        const struct replica *r = LIST_ENTRY(it, struct replica, node);
+        if (r->is_log_needed && is_same(r->gpid, gpid)) return true;
+    }
+    return false;
+}
+
 static void opening_begin(struct worker *w, struct assignment *a)
 {
+    if (is_set_aside(w, a->gpid)) {
+        LOG_ERROR(
+            &logger, "replica not opened: it was set aside; repair it and start the server again",
+            field_i64("table", a->gpid.app_id), field_i64("partition", a->gpid.partition_index));
+        assignment_free(a);
+        return;
+    }
     struct opening *o = mem_zalloc(sizeof *o);
     if (o == NULL) {
         LOG_ERROR(&logger, "no memory to open a replica", field_i64("table", a->gpid.app_id));

@@ -1,5 +1,6 @@
 """test_restart.py: stopping and starting: nothing that was acknowledged is lost, and who may not start is
 told why."""
+import glob
 import os
 import random
 import subprocess
@@ -40,6 +41,38 @@ def stopped_and_killed():
             times.append(time.monotonic() - began)
             assert Table(server.address, TABLE).scan() == rows, "round %d" % r
         note("   %d records; started again in %s s" % (len(rows), ", ".join("%.2f" % t for t in times)))
+
+
+def set_aside_and_repaired():
+    """A store that can't be opened keeps nobody else from serving, and its part of the log stays: when it
+    was repaired, the next start has every acknowledged record, those that were never flushed too."""
+    with World() as world:
+        server = world.server().start()
+        create_table(server.address, TABLE, 4)
+        rows = fill(Table(server.address, TABLE), 2000)
+        server.kill()  # What was not flushed is in the log alone.
+        store = glob.glob(os.path.join(server.data, "replicas", "*.2", "store"))[0]
+        os.rename(os.path.join(store, "CURRENT"), os.path.join(store, "CURRENT.gone"))
+        with open(os.path.join(store, "CURRENT"), "w") as current:
+            current.write("MANIFEST-999999\n")
+        for _ in range(2):
+            server.start()
+            served = refused = 0
+            table = Table(server.address, TABLE)
+            for i in range(200):
+                try:
+                    key = b"more-%d" % i
+                    table.put(key, b"v")
+                    rows[raw_key(key)] = b"v"
+                    served += 1
+                except Refused:
+                    refused += 1
+            assert served > 100 and refused > 20, (served, refused)
+            server.kill()
+        os.rename(os.path.join(store, "CURRENT.gone"), os.path.join(store, "CURRENT"))
+        server.start()
+        assert Table(server.address, TABLE).scan() == rows
+        note("   %d records, all there" % len(rows))
 
 
 class Writer(threading.Thread):
@@ -156,4 +189,4 @@ def bad_arguments():
             assert not os.path.exists(os.path.join(directory, "meta")), arguments
 
 
-tell(stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)
+tell(set_aside_and_repaired, stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)

@@ -312,6 +312,49 @@ static void test_much_at_once_after_a_cut(void **state)
     assert_whole(l);
 }
 
+static bool has_waiting_requests(const struct linked *l)
+{
+    const struct invariant_side *side = &l->invariants->sides[0];
+    for (size_t i = 0; i < side->replica_count; i++) {
+        const struct stream *s = stream_of(side->replicas[i]);
+        if (s != NULL && !list_is_empty(&s->remote->waiting)) return true;
+    }
+    return false;
+}
+
+/* More is ready for the remote than may be under way to it: what waits is sent by the answers that make
+ * room, all of it, without a timer. */
+static void test_more_than_there_is_room_for(void **state)
+{
+    struct linked *l = linked_new(13);
+    const struct sim_link link = {.delay_us = ONE_WAY_MS * MS};
+    static char large[100 << 10];
+    char key[16];
+    bool has_waited = false;
+    linked_free(*state);
+    *state = l;
+    memset(large, 'v', sizeof large - 1);
+    sim_link_default(l->sim, &link);
+    l->clusters[0]->config.workers = 1;
+    assert_true(linked_begin(l, 8, 4));
+    assert_true(linked_add_dup(l, 0, false));
+    assert_true(linked_settle(l, 20 * (uint64_t)S));
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    for (int i = 0; i < 400; i++) {
+        (void)snprintf(key, sizeof key, "key%d", i);
+        assert_true(linked_put(l, 0, key, large));
+    }
+    sim_heal_all(l->sim);
+    for (int i = 0; i < 30000 && !has_waited; i++) {
+        assert_true(linked_run(l, MS));
+        has_waited = has_waiting_requests(l);
+    }
+    assert_true(has_waited);
+    assert_true(linked_settle(l, 10 * (uint64_t)S));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* The remote loses power with requests on their way: after its return everything arrives. */
 static void test_remote_loses_power(void **state)
 {
@@ -430,6 +473,7 @@ int main(void)
         STORY(test_stopped_replica_holds_the_log),
         STORY(test_news_of_a_snapshot_hold_the_log),
         STORY(test_much_at_once_after_a_cut),
+        STORY(test_more_than_there_is_room_for),
         STORY(test_remote_loses_power),
         STORY(test_source_dies_after_ack),
         STORY(test_no_half_decree_survives),

@@ -289,12 +289,15 @@ func TestDuplication(t *testing.T) {
 	}
 	modify(dupPause)
 	equal(t, entry().Status, dupPause)
-	time.Sleep(50 * time.Millisecond) // The worker hears of it after the answer.
-	must(t, table.Set(soon(), b("h99"), b("s"), b("v99")))
-	time.Sleep(300 * time.Millisecond)
-	equal(t, arrives(99), false)
+	last := 99
+	eventually(t, "it is paused", func() bool { // The worker hears of it after the answer.
+		last++
+		must(t, table.Set(soon(), b(fmt.Sprint("h", last)), b("s"), b(fmt.Sprint("v", last))))
+		time.Sleep(300 * time.Millisecond)
+		return !arrives(last)
+	})
 	modify(dupLog)
-	eventually(t, "it arrives", func() bool { return arrives(99) })
+	eventually(t, "it arrives", func() bool { return arrives(last) })
 	modify(dupRemoved)
 	resp, err := metas(metaAddr).QueryDuplication(soon(), &admin.DuplicationQueryRequest{AppName: t.Name()})
 	must(t, err)
