@@ -36,6 +36,8 @@ static void on_end(void *context, enum sim_end how)
     struct sim_cluster *c = context;
     (void)how; /* The stores keep no page cache: what was not flushed is lost either way. */
     store_sim_crash(c->stores);
+    if (sim_now_us(c->sim) < c->opens_us) store_sim_undo(c->stores);
+    else store_sim_keep(c->stores);
     forget_process(c);
 }
 
@@ -107,6 +109,7 @@ static void on_opened(void *context)
     bool is_its_time = sim_now_us(c->sim) >= c->opens_us; /* Else it was set for another life. */
     if (c->node == NULL || c->is_open || !is_its_time) return;
     c->is_open = true;
+    store_sim_keep(c->stores);
     if (c->on_open != NULL) c->on_open(c->on_open_context);
 }
 
@@ -115,9 +118,10 @@ static void program(struct sim_machine *m, void *context)
     struct sim_cluster *c = context;
     struct node *node;
     c->failure = (struct err){0};
-    if (node_open(sim_machine_io(m), &c->config, &handler, c, &node, &c->failure) != 0) return;
-    c->node = node;
+    int rc = node_open(sim_machine_io(m), &c->config, &handler, c, &node, &c->failure);
     c->opens_us = sim_machine_busy_us(m) - 1; /* Before what it has posted arrives. */
+    if (rc != 0) return;
+    c->node = node;
     sim_at(c->sim, c->opens_us, on_opened, c);
 }
 

@@ -18,6 +18,9 @@ struct image {
     struct pmap rows;
     uint64_t decree, timestamp_us;
     bool is_open, is_damaged;
+    bool has_before; /* As it was when it was opened first, since store_sim_keep(). */
+    struct pmap before;
+    uint64_t before_decree, before_timestamp_us;
 };
 
 struct store_sim_disk {
@@ -144,6 +147,7 @@ static void image_free(struct image *image)
     CHECK(!image->is_open);
     list_remove(&image->node);
     pmap_fini(&image->rows);
+    pmap_fini(&image->before);
     free(image->dir);
     free(image);
 }
@@ -205,6 +209,12 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
     s->env = env;
     s->image = image;
     image->is_open = true;
+    if (!image->has_before) {
+        image->has_before = true;
+        image->before = pmap_copy(image->rows);
+        image->before_decree = image->decree;
+        image->before_timestamp_us = image->timestamp_us;
+    }
     s->rows = pmap_copy(image->rows);
     s->applied = image->decree;
     s->timestamp_us = image->timestamp_us;
@@ -246,6 +256,30 @@ static void crash_store(struct store *s)
         store_iter_close(LIST_ENTRY(s->iters.next, struct store_iter, node));
     while (!list_is_empty(&s->pins)) pin_free(LIST_ENTRY(s->pins.next, struct pin, node));
     free_store(s);
+}
+
+void store_sim_keep(struct store_sim_disk *disk)
+{
+    LIST_EACH (it, &disk->images) {
+        struct image *image = LIST_ENTRY(it, struct image, node);
+        if (image->has_before) pmap_fini(&image->before);
+        image->has_before = false;
+    }
+}
+
+void store_sim_undo(struct store_sim_disk *disk)
+{
+    LIST_EACH (it, &disk->images) {
+        struct image *image = LIST_ENTRY(it, struct image, node);
+        CHECK(!image->is_open);
+        if (!image->has_before) continue;
+        pmap_fini(&image->rows);
+        image->rows = image->before;
+        image->decree = image->before_decree;
+        image->timestamp_us = image->before_timestamp_us;
+        image->before = (struct pmap){0};
+        image->has_before = false;
+    }
 }
 
 void store_sim_crash(struct store_sim_disk *disk)

@@ -34,6 +34,13 @@ struct store_sim_faults {
 };
 void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_faults *faults);
 
+/* What stores that were opened since the last such call have flushed is theirs to keep... */
+void store_sim_keep(struct store_sim_disk *disk);
+
+/* ...or was never done: the images are again as they were opened. For a process whose code has run ahead of
+ * the time at which it ended. Not while a store is open. */
+void store_sim_undo(struct store_sim_disk *disk);
+
 /* The process that had stores on this disk is no more, and nothing was closed: every env, store,
  * iterator and pinned value is gone, and the disk holds the images. */
 void store_sim_crash(struct store_sim_disk *disk);
