@@ -61,6 +61,7 @@ void io_work(struct io_loop *loop, struct io_work *work)
     sim_machine_output(m);
     struct job *job = sim_alloc(sizeof *job);
     job->event.run = job_start;
+    list_init(&job->done.node);
     job->done.run = done_run;
     job->loop = work->loop = loop;
     job->work = work;
@@ -96,6 +97,7 @@ void sim_jobs_drop(struct sim_machine *m)
     while ((node = list_pop_front(&m->jobs)) != NULL) {
         struct job *job = LIST_ENTRY(node, struct job, node);
         sim_event_cancel(m->sim, &job->event);
+        list_remove(&job->done.node); /* Others in the loop's queue are yet to go. */
         sim_free_memory(job);
     }
 }
