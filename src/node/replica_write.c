@@ -19,9 +19,9 @@
 #include "node/stream.h"
 #include "node/worker.h"
 
-/* What a write keeps in its request. */
 enum { UNAPPLIED_MAX = 32 << 20 }; /* Bytes on their way while the store wants time. */
 
+/* What a write keeps in its request. */
 struct write_state {
     struct kv_write *write; /* In the request's arena. */
     uint64_t wait_decree;   /* Answered when this is applied. */

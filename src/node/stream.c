@@ -55,9 +55,7 @@ struct stream_call {
     struct list_node node; /* In the stream's calls. */
     struct remote_call call;
     struct stream *stream;
-    const struct dup_request
-        *request; /* The machine's; NULL: only a position, and nobody waits for its
-                                        * answer. */
+    const struct dup_request *request; /* NULL: a position, and nobody waits for its answer. */
     uint64_t epoch, id;
     uint64_t decree; /* The newest that it covers. */
 };
@@ -75,6 +73,7 @@ struct answers {
     struct dup_event items[ANSWERS_MAX];
     uint32_t first, count; /* A ring. */
     bool wants_step;       /* DUP_DO_STEP: when all of these were heard. */
+    bool is_send_failed;   /* There was no memory for a request: all of them come again. */
 };
 
 static void answer_add(struct answers *a, struct dup_event event)
@@ -152,7 +151,10 @@ void stream_step(struct stream *s, struct dup_event event)
         event.now_ms = now_ms(s);
         s->machine.window_size_max = window_share(s);
         (void)dup_step(&s->machine, &event, &effects); /* Without memory it asks again by itself. */
-        if (s->machine.epoch != s->calls_epoch) calls_forget(s);
+        if (s->machine.epoch != s->calls_epoch) {
+            calls_forget(s);
+            answers.is_send_failed = false;
+        }
         for (uint32_t i = 0; i < effects.count; i++) perform(s, &effects.items[i], &answers);
 #ifdef MUT_answer_overtaken_by_step
         if (answers.wants_step) answers.count = 0; /* Known mistake: one answer a step, the last. */
@@ -201,7 +203,6 @@ static void calls_forget(struct stream *s)
         if (c->request != NULL) call_free(c);
     }
     s->calls_epoch = s->machine.epoch;
-    s->is_send_failed = false;
 }
 
 static void calls_free(struct stream *s)
@@ -298,10 +299,10 @@ static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
 static void do_send(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
     const struct dup_request *r = effect->request;
-    if (s->machine.epoch != effect->epoch || s->is_send_failed) return; /* All of it comes again. */
+    if (answers->is_send_failed) return;
     struct stream_call *c = call_new(s);
     if (c == NULL) {
-        s->is_send_failed = true;
+        answers->is_send_failed = true;
         answer_add(answers, (struct dup_event){.type = DUP_SEND_FAILED, .epoch = effect->epoch});
         return;
     }
@@ -325,6 +326,14 @@ static void route_failed(struct stream *s, int rc, const char *why)
 {
     struct dup_event event = {.type = DUP_ROUTE_FAILED, .epoch = s->route_epoch};
     event.failed.rc = rc;
+    event.failed.why = why;
+    stream_step(s, event);
+}
+
+static void replaced(struct stream *s, const char *why)
+{
+    struct dup_event event = {.type = DUP_REPLACED, .epoch = s->route_epoch};
+    event.failed.rc = E_STATE;
     event.failed.why = why;
     stream_step(s, event);
 }
@@ -371,8 +380,7 @@ static void on_config_done(struct cluster_call *call, const struct rpc_answer *a
                                                                     : "its metas refuse");
     } else if (is_another((uint64_t)s->dup.remote_table_id, (uint64_t)s->remote_table_id,
                           (uint64_t)response.app_id)) {
-        route_failed(s, E_REFUSED,
-                     "it was dropped and made anew: remove this duplication and add it again");
+        replaced(s, "it was dropped and made anew: remove this duplication and add it again");
     } else {
         s->remote_table_id = response.app_id;
         route_found(s, response.partition_count > 0 ? (uint32_t)response.partition_count : 0);
@@ -396,8 +404,7 @@ static void on_greeted(struct stream *s, const struct hello_response *response)
 {
     uint64_t uuid = response != NULL ? (uint64_t)response->cluster_uuid : 0;
     if (is_another(s->dup.remote_uuid, s->remote_uuid, uuid)) {
-        route_failed(s, E_REFUSED,
-                     "another cluster answers there: remove this duplication and add it again");
+        replaced(s, "another cluster answers there: remove this duplication and add it again");
         return;
     }
     s->is_pirene = response != NULL;

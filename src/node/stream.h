@@ -37,7 +37,6 @@ struct stream {
     struct io_timer timer;
     struct list_node calls; /* Of struct stream_call. */
     uint64_t calls_epoch;   /* Of those that carry ops. */
-    bool is_send_failed;    /* There was no memory for one: nothing more is sent in this epoch. */
 
     struct cluster_call hello_call, config_call;
     struct hello_request hello_args;

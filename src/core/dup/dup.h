@@ -95,7 +95,8 @@ enum dup_event_type {
     DUP_STOPPED,      /* Paused by a person. */
     DUP_COMMITTED,    /* The replica has committed up to a decree. */
     DUP_ROUTED,       /* The remote table is known, or known anew. */
-    DUP_ROUTE_FAILED, /* It is not: unreachable, no such table; E_REFUSED: another than before. */
+    DUP_ROUTE_FAILED, /* It is not: unreachable, no such table. */
+    DUP_REPLACED,     /* Another remote than the one that holds what is confirmed answers there. */
     DUP_READ,         /* A run of mutations that DUP_DO_READ asked for. */
     DUP_READ_FAILED,  /* E_NOTFOUND: no longer in the log. Others: try again later. */
     DUP_SCAN_OPENED,  /* The snapshot is open and stands at a decree. */
@@ -118,9 +119,8 @@ struct dup_event {
             uint64_t pending_size; /* Bytes of the mutations between the two. */
             uint64_t age_ms;       /* Of the oldest of them, as its timestamp says. */
             bool needs_snapshot;
-            bool is_paused; /* Only to say how far behind it is, until it is started again. */
-            bool
-                owes_start; /* Nobody knows yet that it begins at 'confirmed': have that saved at once. */
+            bool is_paused;  /* Only to say how far behind it is, until it is started again. */
+            bool owes_start; /* Nobody knows yet that it begins there: have that saved at once. */
         } started;
         struct {
             uint64_t decree, size;

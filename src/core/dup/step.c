@@ -142,19 +142,22 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
     return 0;
 }
 
-static void on_route_failed(struct dup *d, const struct dup_event *e, struct dup_effects *out)
+static void on_route_failed(struct dup *d, const struct dup_event *e)
 {
     d->is_routing = false;
-    if (e->failed.rc == E_REFUSED) { /* It is not the one that holds what is confirmed (D13). */
-        MARK("another remote than before");
-        rewind_to_confirmed(d, out);
-        d->is_routed = false;
-        d->state = d->state == DUP_LIVE       ? DUP_CONNECTING
-                   : d->state == DUP_SNAPSHOT ? DUP_RESYNC
-                                              : d->state;
-    }
     reason_set(d, "remote table", e->failed.rc, e->failed.why);
     wait_after_failure(d, e->now_ms);
+}
+
+/* Nothing goes there until the right one answers again (D13). */
+static void on_replaced(struct dup *d, const struct dup_event *e, struct dup_effects *out)
+{
+    MARK("another remote than before");
+    rewind_to_confirmed(d, out);
+    d->is_routed = false;
+    if (d->state == DUP_LIVE) d->state = DUP_CONNECTING;
+    if (d->state == DUP_SNAPSHOT) d->state = DUP_RESYNC;
+    on_route_failed(d, e);
 }
 
 /* ---- Reading the log ---- */
@@ -397,6 +400,7 @@ static bool is_answer(enum dup_event_type type)
     switch (type) {
     case DUP_ROUTED:
     case DUP_ROUTE_FAILED:
+    case DUP_REPLACED:
     case DUP_READ:
     case DUP_READ_FAILED:
     case DUP_SCAN_OPENED:
@@ -421,7 +425,8 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
     case DUP_STOPPED: on_stopped(d, out); break;
     case DUP_COMMITTED: on_committed(d, e); break;
     case DUP_ROUTED: rc = on_routed(d, e, out); break;
-    case DUP_ROUTE_FAILED: on_route_failed(d, e, out); break;
+    case DUP_ROUTE_FAILED: on_route_failed(d, e); break;
+    case DUP_REPLACED: on_replaced(d, e, out); break;
     case DUP_READ: rc = on_read(d, e, out); break;
     case DUP_READ_FAILED: on_read_failed(d, e, out); break;
     case DUP_SCAN_OPENED: on_scan_opened(d, e); break;
