@@ -123,6 +123,61 @@ static void test_refused_record_blocks_no_other(void **state)
     assert_string_equal(w->dup.reason, "");
 }
 
+/* Another remote answers: what is under way is forgotten, nothing more is sent, the lag shows what comes. With
+ * the right one again, all of it arrives. */
+static void test_another_remote_gets_nothing(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    assert_int_equal(w->dup.confirmed, 1);
+    struct dup_event event = {.type = DUP_REPLACED, .epoch = w->dup.epoch};
+    event.failed.rc = E_STATE;
+    event.failed.why = "another";
+    world_step(w, event);
+    assert_int_equal(w->dup.state, DUP_CONNECTING);
+    assert_non_null(strstr(w->dup.reason, "another"));
+    uint64_t sends = w->sends;
+    world_put(w, 2, 1);
+    assert_int_equal(w->sends, sends);
+    assert_int_equal(dup_lag_now(&w->dup, w->now_ms).mutations, 1);
+    world_settle(w);
+    assert_int_equal(w->dup.confirmed, 2);
+    assert_int_equal(w->dup.state, DUP_LIVE);
+}
+
+/* A refused connection is no other remote: what was read stays read. */
+static void test_refused_connection_forgets_nothing(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    uint64_t epoch = w->dup.epoch;
+    struct dup_event event = {.type = DUP_ROUTE_FAILED, .epoch = epoch};
+    event.failed.rc = E_REFUSED;
+    world_step(w, event);
+    assert_int_equal(w->dup.epoch, epoch);
+    assert_int_equal(w->dup.state, DUP_LIVE);
+}
+
+/* No memory for a request: all that is under way comes again, later, and arrives. */
+static void test_send_failed_begins_anew(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    assert_true(world_answer_route(w));
+    for (int key = 1; key < 6; key++) world_put(w, key, 1);
+    uint64_t epoch = w->dup.epoch;
+    world_step(w, (struct dup_event){.type = DUP_SEND_FAILED, .epoch = epoch});
+    assert_int_equal(w->dup.epoch, epoch + 1);
+    assert_int_equal(w->dup.window_size, 0);
+    assert_true(w->dup.reason[0] != '\0');
+    world_settle(w);
+    assert_int_equal(w->dup.confirmed, 5);
+}
+
 /* The remote finds a request too large: it comes again in single records. */
 static void test_large_request_is_split(void **state)
 {
@@ -325,6 +380,9 @@ int main(void)
         STORY(test_lost_log_is_repaired),
         STORY(test_remote_splits),
         STORY(test_many_lanes_take_several_steps),
+        STORY(test_another_remote_gets_nothing),
+        STORY(test_refused_connection_forgets_nothing),
+        STORY(test_send_failed_begins_anew),
         cmocka_unit_test(test_any_order_converges),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_merged_samples_never_understate),
