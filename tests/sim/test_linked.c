@@ -243,13 +243,16 @@ static struct replica *news_under_way(const struct linked *l)
     return NULL;
 }
 
-static struct replica *to_stop;
+struct stopper {
+    struct io_post post; /* To the replica's own loop. */
+    struct replica *replica;
+};
 
 static void stop_replica(struct io_post *post)
 {
-    (void)post;
+    struct stopper *stopper = LIST_ENTRY(post, struct stopper, post);
     struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = E_IO};
-    replica_step(to_stop, &failed);
+    replica_step(stopper->replica, &failed);
 }
 
 /* A partition stops between the end of its snapshot and the meta group's hearing of it, with writes that
@@ -267,11 +270,11 @@ static void test_news_of_a_snapshot_hold_the_log(void **state)
     for (int i = 0; i < 1000 && !has_snapshot_at_remote(l); i++) assert_true(linked_run(l, MS));
     sim_cut(l->clusters[0]->machine, l->clusters[1]->machine); /* The news waits for its second. */
     put_large(l, "new", 30);
-    for (int i = 0; i < 40000 && (to_stop = news_under_way(l)) == NULL; i++)
+    struct stopper stopper = {.post.run = stop_replica};
+    for (int i = 0; i < 40000 && (stopper.replica = news_under_way(l)) == NULL; i++)
         assert_true(linked_run(l, 50));
-    assert_non_null(to_stop);
-    struct io_post post = {.run = stop_replica};
-    io_post(to_stop->worker->loop, &post);
+    assert_non_null(stopper.replica);
+    io_post(stopper.replica->worker->loop, &stopper.post);
     assert_true(linked_run(l, S));
     sim_cluster_crash(l->clusters[0], SIM_KILL);
     sim_cluster_start(l->clusters[0]);
