@@ -110,15 +110,31 @@ static struct slice raw_key(struct buf *to, const char *key)
     return buf_slice(to);
 }
 
+/* One write of one key, answered with an update_response. */
+static bool write_one(struct linked *l, int side, enum rpc_code rpc, const void *args,
+                      struct slice key)
+{
+    struct sim_call call = {.rpc = rpc, .args = args, .hash = key_hash(key), .timeout_ms = ASK_MS};
+    struct update_response response = {0};
+    bool is_done = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK;
+    sim_call_fini(&call);
+    return is_done;
+}
+
 bool linked_put(struct linked *l, int side, const char *key, const char *value)
 {
     struct buf raw = {0};
     struct update_request args = {.key = raw_key(&raw, key), .value = slice_str(value)};
-    struct sim_call call = {
-        .rpc = RPC_PUT, .args = &args, .hash = key_hash(args.key), .timeout_ms = ASK_MS};
-    struct update_response response = {0};
-    bool is_done = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK;
-    sim_call_fini(&call);
+    bool is_done = write_one(l, side, RPC_PUT, &args, args.key);
+    buf_fini(&raw);
+    return is_done;
+}
+
+bool linked_delete(struct linked *l, int side, const char *key)
+{
+    struct buf raw = {0};
+    struct bare_blob args = {.value = raw_key(&raw, key)};
+    bool is_done = write_one(l, side, RPC_REMOVE, &args, args.value);
     buf_fini(&raw);
     return is_done;
 }

@@ -42,6 +42,7 @@ bool linked_settle(struct linked *l, uint64_t for_us);
 
 /* One write, acknowledged; what it may ask. From outside events. */
 bool linked_put(struct linked *l, int side, const char *key, const char *value);
+bool linked_delete(struct linked *l, int side, const char *key);
 
 /* Read it. NULL: it isn't there. Otherwise text that lives until the next call. */
 const char *linked_get(struct linked *l, int side, const char *key);

@@ -30,7 +30,8 @@ static bool is_sound(const struct duplicate_request *d)
     return (d->set & DUPLICATE_REQUEST_HAS_PIRENE) == DUPLICATE_REQUEST_HAS_PIRENE &&
            d->source_cluster_id > 0 && d->source_cluster_id < KV_CLUSTER_COUNT &&
            d->source_app_id > 0 && d->source_partition_index >= 0 && d->source_decree_last >= 0 &&
-           d->closed_timestamp_us >= 0;
+           d->closed_timestamp_us >= 0 && d->source_partition_count >= 0 &&
+           d->source_partition_count <= DUP_INCOMING_MAX;
 }
 
 static void note_theirs(struct replica *r, const struct duplicate_request *d)
@@ -41,6 +42,7 @@ static void note_theirs(struct replica *r, const struct duplicate_request *d)
         .decree = (uint64_t)d->source_decree_last,
         .closed_timestamp_us = (uint64_t)d->closed_timestamp_us,
         .heard_ms = replica_now(r).boot_ms,
+        .partition_count = (uint32_t)d->source_partition_count,
     };
     if (dup_incoming_heard(&r->incoming, &source, &position) != 0) return; /* With its next one. */
     metric_counter_add(&r->metrics.incoming_heard, 1);

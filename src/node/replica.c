@@ -177,6 +177,7 @@ void replica_free(struct replica *r)
 void replica_start(struct replica *r, struct worker *w)
 {
     r->worker = w;
+    r->started_ms = replica_now(r).boot_ms;
     r->partition.server = slice_str(w->node->advertised);
     r->partition.sources = w->node->sources;
     replica_hold_begin(r);
@@ -241,26 +242,6 @@ static void replica_sync_streams(struct replica *r)
         }
     }
     replica_hold(r);
-}
-
-/* Tombstones and expired rows of older times than this may go: every duplication has passed them, and
- * a day has gone by in which the other direction's older writes have come in (D12). */
-void replica_set_policy(struct replica *r)
-{
-    const uint64_t grace_us = UINT64_C(24) * 3600 * 1000000;
-    uint64_t wall_us = replica_now(r).wall_us;
-    struct store_policy policy = {
-        .default_ttl_s = r->partition.default_ttl_s,
-        .tombstones_below_us = wall_us > grace_us ? wall_us - grace_us : 0,
-        .partition_index = r->partition.index,
-        .partition_mask = r->partition.validates_partition_hash ? r->partition.count - 1 : 0,
-    };
-    LIST_EACH (it, &r->streams) {
-        const struct stream *s = LIST_ENTRY(it, struct stream, node);
-        if (s->machine.confirmed_timestamp_us < policy.tombstones_below_us)
-            policy.tombstones_below_us = s->machine.confirmed_timestamp_us;
-    }
-    store_policy_set(r->store, &policy);
 }
 
 void replica_assign(struct replica *r, struct assignment *a)

@@ -71,6 +71,7 @@ struct replica {
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;
 
+    uint64_t started_ms;          /* CLOCK_BOOTTIME at replica_start(). */
     struct dup_incoming incoming; /* How far other clusters' partitions are in here. */
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */

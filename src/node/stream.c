@@ -257,7 +257,8 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
 {
     if (!s->is_pirene) return (struct duplicate_request){0};
     return (struct duplicate_request){
-        .set = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID,
+        .set = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID |
+               DUPLICATE_REQUEST_HAS_SOURCE_PARTITION_COUNT,
         .source_app_id = s->replica->gpid.app_id,
         .source_partition_index = s->replica->gpid.partition_index,
         .source_decree_first = (int64_t)s->machine.confirmed + 1,
@@ -266,6 +267,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
         .version = DUPLICATE_VERSION,
         .source_cluster_id = s->replica->partition.cluster_id,
         .target_cluster_uuid = (int64_t)s->remote_uuid,
+        .source_partition_count = (int32_t)s->replica->partition.count,
     };
 }
 
@@ -660,7 +662,7 @@ struct stream *stream_new(struct replica *r, const struct assignment_dup *dup)
     s->dup = *dup;
     s->timer.run = on_timer;
     list_init(&s->calls);
-    dup_init(&s->machine);
+    dup_init(&s->machine, (uint32_t)r->gpid.partition_index);
     s->calls_epoch = s->machine.epoch;
     list_push_back(&r->streams, &s->node);
     r->busy++;

@@ -30,6 +30,8 @@ static const struct field duplicate_request_fields[] = {
              DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID),
     OPTIONAL(duplicate_request, 107, I64, target_cluster_uuid,
              DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID),
+    OPTIONAL(duplicate_request, 108, I32, source_partition_count,
+             DUPLICATE_REQUEST_HAS_SOURCE_PARTITION_COUNT),
 };
 SCHEMA(duplicate_request);
 

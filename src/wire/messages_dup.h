@@ -44,6 +44,7 @@ enum {
     DUPLICATE_REQUEST_HAS_SOURCE_CLUSTER_ID = 1 << 6,
     DUPLICATE_REQUEST_HAS_PIRENE = 0x7f, /* All of these: a position. */
     DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID = 1 << 7,
+    DUPLICATE_REQUEST_HAS_SOURCE_PARTITION_COUNT = 1 << 8,
 };
 
 struct duplicate_request {
@@ -51,12 +52,13 @@ struct duplicate_request {
     struct duplicate_entry_list entries;
     int32_t source_app_id;
     int32_t source_partition_index;
-    int64_t source_decree_first; /* The decrees of the source that the entries are from, */
-    int64_t source_decree_last;  /* both included. */
-    int64_t closed_timestamp_us; /* The source will send nothing older any more; 0: not known. */
-    int32_t version;             /* DUPLICATE_VERSION of the sender. */
-    int32_t source_cluster_id;   /* Of the sender, whoever made the writes. */
-    int64_t target_cluster_uuid; /* For this cluster alone: another one refuses it. */
+    int64_t source_decree_first;    /* The decrees of the source that the entries are from, */
+    int64_t source_decree_last;     /* both included. */
+    int64_t closed_timestamp_us;    /* The source will send nothing older any more; 0: not known. */
+    int32_t version;                /* DUPLICATE_VERSION of the sender. */
+    int32_t source_cluster_id;      /* Of the sender, whoever made the writes. */
+    int64_t target_cluster_uuid;    /* For this cluster alone: another one refuses it. */
+    int32_t source_partition_count; /* Of the source table. */
 };
 
 enum {

@@ -183,6 +183,77 @@ static void put_large(struct linked *l, const char *prefix, int count)
     }
 }
 
+static void compact_all(struct linked *l, int side)
+{
+    const struct invariant_side *s = &l->invariants->sides[side];
+    for (size_t i = 0; i < s->replica_count; i++) {
+        replica_set_policy(s->replicas[i]);
+        assert_int_equal(store_compact(s->replicas[i]->store), 0);
+    }
+}
+
+/* Any of the stores has a row of the key, if only a tombstone. */
+static bool has_row(const struct linked *l, int side, const char *key)
+{
+    const struct invariant_side *s = &l->invariants->sides[side];
+    struct buf raw = {0};
+    bool has = false;
+    key_append(&raw, slice_str(key), slice_str("k"));
+    for (size_t i = 0; i < s->replica_count; i++) {
+        struct store_value value = {0};
+        has = store_get(s->replicas[i]->store, buf_slice(&raw), STORE_ANY, &value) == 0 || has;
+        store_value_release(&value);
+    }
+    buf_fini(&raw);
+    return has;
+}
+
+/* A write waits on the other side for days, because its duplication is paused, and loses to a delete that
+ * was made here meanwhile. The tombstone is old, and everybody has it, but it must stay until that write
+ * has come; also when this side was started again and has not heard from the other since. */
+static void tombstone_outlives(struct linked *l, bool restarts)
+{
+    const int64_t days = 2 * 24 * 60 * (int64_t)MINUTE;
+    put_large(l, "first", 40); /* In every partition of both. */
+    assert_true(linked_settle(l, MINUTE));
+    assert_true(linked_set_dup(l, 1, true));
+    assert_true(linked_put(l, 1, "key", "older"));
+    assert_true(linked_run(l, S));
+    assert_true(linked_delete(l, 0, "key"));
+    assert_true(linked_wait(l, 0, 60000));
+    for (int s = 0; s < LINKED_SIDES; s++) sim_clock_jump(l->clusters[s]->machine, days);
+    if (restarts) {
+        sim_cluster_crash(l->clusters[0], SIM_KILL);
+        sim_cluster_start(l->clusters[0]);
+    }
+    put_large(l, "second", 40);
+    assert_true(linked_wait(l, 0, 60000));
+    compact_all(l, 0);
+    assert_true(has_row(l, 0, "key"));
+    assert_true(linked_set_dup(l, 1, false));
+    assert_true(linked_settle(l, MINUTE));
+    assert_null(linked_get(l, 0, "key"));
+    invariants_check_end(l->invariants);
+
+    /* And then it goes. */
+    for (int s = 0; s < LINKED_SIDES; s++) sim_clock_jump(l->clusters[s]->machine, days);
+    put_large(l, "third", 40);
+    assert_true(linked_settle(l, MINUTE));
+    compact_all(l, 0);
+    assert_false(has_row(l, 0, "key"));
+    assert_whole(l);
+}
+
+static void test_tombstone_waits_for_the_other_direction(void **state)
+{
+    tombstone_outlives(*state, false);
+}
+
+static void test_tombstone_waits_after_a_restart(void **state)
+{
+    tombstone_outlives(*state, true);
+}
+
 /* The store of the source fails and its partitions stop: the log still keeps what the remote lacks, and
  * ships it when the source was started again. */
 static void test_stopped_replica_holds_the_log(void **state)
@@ -471,6 +542,8 @@ int main(void)
         STORY(test_last_writer_wins_on_both_sides),
         STORY(test_lag_grows_while_cut),
         STORY(test_lag_heeds_no_wall_clock),
+        STORY(test_tombstone_waits_for_the_other_direction),
+        STORY(test_tombstone_waits_after_a_restart),
         STORY(test_wait_is_true),
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),

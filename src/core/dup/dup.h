@@ -225,7 +225,8 @@ struct dup {
 
     struct dup_lane *lanes;
     uint32_t lane_count;
-    uint32_t lane_last;      /* The last that was sent something: announcements go there. */
+    uint32_t partition_index; /* Of the source. */
+    uint32_t lane_last; /* One that its keys go to, the last that was: announcements go there. */
     struct list_node parked; /* Requests of one op each that the remote refuses. */
     uint32_t parked_count;
 
@@ -238,7 +239,8 @@ struct dup {
     char reason[DUP_REASON_SIZE]; /* Why it is behind; empty when nothing is wrong. */
 };
 
-void dup_init(struct dup *d);
+/* The stream of a partition with this index. */
+void dup_init(struct dup *d, uint32_t partition_index);
 void dup_fini(struct dup *d);
 
 /* One event in, effects out. Returns 0; or E_NOMEM: what could not be taken is asked for again later

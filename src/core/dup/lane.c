@@ -343,7 +343,8 @@ int lanes_reset(struct dup *d, uint32_t count)
     lanes_fini(d);
     d->lanes = lanes;
     d->lane_count = count;
-    d->lane_last = 0;
+    d->lane_last =
+        d->partition_index % count; /* Counts are powers of two: keys of ours go there. */
     return 0;
 }
 

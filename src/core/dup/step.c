@@ -442,9 +442,12 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
     return rc;
 }
 
-void dup_init(struct dup *d)
+void dup_init(struct dup *d, uint32_t partition_index)
 {
-    *d = (struct dup){.state = DUP_PAUSED, .epoch = 1, .window_size_max = DUP_WINDOW_SIZE_MAX};
+    *d = (struct dup){.state = DUP_PAUSED,
+                      .epoch = 1,
+                      .window_size_max = DUP_WINDOW_SIZE_MAX,
+                      .partition_index = partition_index};
     list_init(&d->parked);
 }
 

@@ -15,7 +15,7 @@ void world_init(struct world *w, uint64_t seed)
                         .request_size_max = 4096,
                         .log_begin = 1};
     prng_init(&w->prng, seed);
-    dup_init(&w->dup);
+    dup_init(&w->dup, 0);
 }
 
 static void request_free(struct world_request *r)

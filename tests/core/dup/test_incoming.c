@@ -12,7 +12,7 @@ static int heard(struct dup_incoming *in, int32_t cluster, int32_t app, int32_t 
                  uint64_t decree, uint64_t ms)
 {
     return dup_incoming_heard(in, &(struct dup_source){cluster, app, partition},
-                              &(struct dup_position){decree, 1000 * decree, ms});
+                              &(struct dup_position){decree, 1000 * decree, ms, 4});
 }
 
 static const struct dup_position *find(const struct dup_incoming *in, int32_t cluster, int32_t app,
@@ -77,6 +77,69 @@ static void test_oldest_makes_room(void **state)
     dup_incoming_fini(&in);
 }
 
+static int heard_of(struct dup_incoming *in, int32_t app, int32_t partition, uint32_t count,
+                    uint64_t closed_us, uint64_t ms)
+{
+    return dup_incoming_heard(in, &(struct dup_source){2, app, partition},
+                              &(struct dup_position){1, closed_us, ms, count});
+}
+
+static uint64_t closed_us(const struct dup_incoming *in, uint32_t index, uint32_t count,
+                          uint64_t now_ms)
+{
+    return dup_incoming_closed_us(in, &(struct dup_incoming_self){index, count, 0, now_ms});
+}
+
+/* All partitions of a source that may send here have been heard, or nothing is known. */
+static void test_closed_is_of_all_senders(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    assert_int_equal(closed_us(&in, 0, 4, 10), UINT64_MAX);
+    assert_int_equal(heard_of(&in, 1, 1, 8, 700, 10), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 10), 0); /* Partition 5 sends here, too. */
+    assert_int_equal(heard_of(&in, 1, 5, 8, 500, 11), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 12), 500);
+    assert_int_equal(heard_of(&in, 1, 2, 8, 3, 12), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 12), 500); /* Not from partition 2. */
+    assert_int_equal(closed_us(&in, 9, 16, 12), 700);
+    assert_int_equal(closed_us(&in, 3, 16, 12), 0);
+    assert_int_equal(heard_of(&in, 7, 1, 2, 400, 13), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 13), 400); /* Of several tables the earliest counts. */
+    assert_int_equal(heard_of(&in, 7, 1, 0, 400, 14), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 14), 0); /* An older version doesn't say how many. */
+    dup_incoming_fini(&in);
+}
+
+/* Who is silent for a week does not count, and nobody is waited for any longer. */
+static void test_silence_ends(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    const uint64_t week = DUP_INCOMING_SILENT_MS;
+    assert_int_equal(heard_of(&in, 1, 1, 8, 700, 10), 0);
+    assert_int_equal(closed_us(&in, 1, 4, week), 0);
+    assert_int_equal(closed_us(&in, 1, 4, week + 1), 700);
+    assert_int_equal(heard_of(&in, 1, 5, 8, 500, week), 0);
+    assert_int_equal(closed_us(&in, 1, 4, week + 10), 500);
+    assert_int_equal(closed_us(&in, 1, 4, 2 * week + 1), UINT64_MAX);
+    dup_incoming_fini(&in);
+}
+
+/* A table that was made anew with fewer partitions is as it says now. */
+static void test_last_count_counts(void **state)
+{
+    (void)state;
+    struct dup_incoming in = {0};
+    assert_int_equal(heard_of(&in, 1, 1, 8, 700, 10), 0);
+    assert_int_equal(heard_of(&in, 1, 0, 2, 600, 11), 0);
+    assert_int_equal(closed_us(&in, 1, 4, 12), 700);
+    assert_int_equal(closed_us(&in, 0, 4, 12), 600);
+    assert_true(dup_incoming_has(&in, 2));
+    assert_false(dup_incoming_has(&in, 1));
+    dup_incoming_fini(&in);
+}
+
 /* Without memory a new source is not noted; the known ones still are. */
 static void test_no_memory(void **state)
 {
@@ -100,6 +163,9 @@ int main(void)
         cmocka_unit_test(test_sources_are_told_apart),
         cmocka_unit_test(test_repeats_do_not_go_back),
         cmocka_unit_test(test_oldest_makes_room),
+        cmocka_unit_test(test_closed_is_of_all_senders),
+        cmocka_unit_test(test_silence_ends),
+        cmocka_unit_test(test_last_count_counts),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
