@@ -16,11 +16,11 @@ struct image {
     struct list_node node; /* In the disk's images. */
     char *dir;
     struct pmap rows;
-    uint64_t decree, timestamp_us;
+    uint64_t decree, timestamp_us, compacted_s;
     bool is_open, is_damaged;
     bool has_before; /* As it was when it was opened first, since store_sim_keep(). */
     struct pmap before;
-    uint64_t before_decree, before_timestamp_us;
+    uint64_t before_decree, before_timestamp_us, before_compacted_s;
 };
 
 struct store_sim_disk {
@@ -46,7 +46,7 @@ struct store {
     uint64_t applied, timestamp_us;
     struct pmap flushing; /* With is_flushing: what will be the image. */
     uint64_t flushing_decree, flushing_timestamp_us;
-    bool is_flushing;
+    bool is_flushing, is_compact_stopped;
     int failed; /* The code of the flush that ended writing, or 0. */
     struct store_policy policy;
     uint64_t stalls;
@@ -214,6 +214,7 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
         image->before = pmap_copy(image->rows);
         image->before_decree = image->decree;
         image->before_timestamp_us = image->timestamp_us;
+        image->before_compacted_s = image->compacted_s;
     }
     s->rows = pmap_copy(image->rows);
     s->applied = image->decree;
@@ -277,6 +278,7 @@ void store_sim_undo(struct store_sim_disk *disk)
         image->rows = image->before;
         image->decree = image->before_decree;
         image->timestamp_us = image->before_timestamp_us;
+        image->compacted_s = image->before_compacted_s;
         image->before = (struct pmap){0};
         image->has_before = false;
     }
@@ -564,6 +566,7 @@ int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct 
     image->rows = pmap_copy(s->image->rows);
     image->decree = *decree = s->image->decree;
     image->timestamp_us = s->image->timestamp_us;
+    image->compacted_s = s->image->compacted_s;
     return 0;
 }
 
@@ -610,11 +613,26 @@ static void compact(struct store *s, uint32_t percent)
     pmap_fini(&walked);
 }
 
-int store_compact(struct store *s)
+int store_compact(struct store *s, enum store_compaction what)
 {
+    const struct store_env_options *world = &s->env->options;
+    (void)what; /* There is but one level. */
+    if (s->is_compact_stopped) return E_CANCELED;
     int rc = store_flush(s);
-    if (rc == 0) compact(s, 100);
-    return rc;
+    if (rc != 0) return rc;
+    compact(s, 100);
+    s->image->compacted_s = world->wall_us(world->world) / 1000000;
+    return 0;
+}
+
+uint64_t store_compacted_s(const struct store *s)
+{
+    return s->image->compacted_s;
+}
+
+void store_compact_stop(struct store *s)
+{
+    s->is_compact_stopped = true;
 }
 
 /* ---- In the background ----------------------------------------------------------------------- */

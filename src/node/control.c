@@ -3,6 +3,7 @@
  *
  *     control_propose.c   commands into the group, progress of streams
  *     control_place.c     the state becomes assignments
+ *     control_compact.c   compactions that operators ask for
  *     meta_*.c            the meta role's rpcs
  *
  * Nothing here is on the data path. */
@@ -353,6 +354,7 @@ void control_stop(struct io_post *post)
     n->is_closing = true;
     io_listener_close(n->listener);
     n->listener = NULL;
+    io_timer_stop(&n->compact_timer);
     n->parts_open = 1;
     if (n->service != NULL) {
         n->parts_open++;

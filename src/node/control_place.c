@@ -45,7 +45,7 @@ static bool order_send(struct node *n, struct gpid gpid, struct assignment *a)
     return true;
 }
 
-static struct placement *placement_find(struct node *n, struct gpid gpid)
+struct placement *control_placement_find(const struct node *n, struct gpid gpid)
 {
     LIST_EACH (it, &n->placements) {
         struct placement *p = LIST_ENTRY(it, struct placement, node);
@@ -69,7 +69,7 @@ struct placement *control_placement_new(struct node *n, struct gpid gpid)
 static void place(struct node *n, const struct meta_table *table, uint32_t index)
 {
     struct gpid gpid = {table->id, (int32_t)index};
-    struct placement *p = placement_find(n, gpid);
+    struct placement *p = control_placement_find(n, gpid);
     if (p == NULL) p = control_placement_new(n, gpid);
     struct assignment *a = p != NULL ? assignment_new(n->meta, table, index) : NULL;
     if (a == NULL || !order_send(n, gpid, a)) {
@@ -118,7 +118,7 @@ struct dropped {
 static void on_dropped(struct io_post *post)
 {
     struct dropped *d = LIST_ENTRY(post, struct dropped, post);
-    struct placement *p = placement_find(d->node, d->gpid);
+    struct placement *p = control_placement_find(d->node, d->gpid);
     if (p != NULL && p->state == CLOSING) {
         p->state = CLOSED;
         sweep_if_purged(d->node, p);
@@ -165,4 +165,5 @@ void control_sync(struct node *n, int32_t changed_id)
                 place(n, table, i);
     }
     drop_unwanted(n, changed_id);
+    control_compact(n);
 }

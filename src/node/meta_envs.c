@@ -189,21 +189,34 @@ void meta_start_manual_compact(struct meta_service *s, struct rpc_request *reque
     meta_propose(s, request, args, &command, on_compact_told);
 }
 
-/* Replicas do not report compactions yet: none is known to run. */
+static void reply_progress(struct rpc_request *request, enum wire_error err, const char *hint,
+                           int percent)
+{
+    struct query_manual_compact_response response = {
+        .set = percent >= 0 ? QUERY_MANUAL_COMPACT_RESPONSE_HAS_PROGRESS : 0,
+        .err = wire_error_name(err),
+        .hint_msg = slice_str(hint),
+        .progress = percent,
+    };
+    meta_reply(request, &response);
+}
+
 void meta_query_manual_compact(struct meta_service *s, struct rpc_request *request,
                                const void *args)
 {
     const struct query_manual_compact_request *asked = args;
-    bool is_known = meta_table_by_name(s->node->meta, asked->app_name) != NULL;
-    char hint[HINT_SIZE];
-    (void)snprintf(hint, sizeof hint,
-                   is_known ? "app %.*s is not manual compaction" : "app %.*s is not existed",
-                   NAME(asked->app_name));
-    struct query_manual_compact_response response = {
-        .err = wire_error_name(is_known ? WIRE_ERR_INVALID_STATE : WIRE_ERR_APP_NOT_EXIST),
-        .hint_msg = slice_str(hint),
-    };
-    meta_reply(request, &response);
+    const struct meta_table *t = meta_table_by_name(s->node->meta, asked->app_name);
+    int percent = t != NULL ? control_compact_progress(s->node, t) : -1;
+    char hint[HINT_SIZE] = "";
+    enum wire_error err = WIRE_ERR_OK;
+    if (t == NULL) {
+        err = WIRE_ERR_APP_NOT_EXIST;
+        (void)snprintf(hint, sizeof hint, "app %.*s is not existed", NAME(asked->app_name));
+    } else if (percent < 0) {
+        err = WIRE_ERR_INVALID_STATE;
+        (void)snprintf(hint, sizeof hint, "app %s is not manual compaction", t->name);
+    }
+    reply_progress(request, err, hint, percent);
 }
 
 /* ---- How many replicas ----------------------------------------------------------------------- */

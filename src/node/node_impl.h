@@ -29,6 +29,22 @@ struct placement {
     bool is_wanted;                                /* Found again while comparing with the state. */
     struct node *owner;
     struct io_work sweep;
+    bool is_compacting;  /* An order is under way. */
+    int64_t compacted_s; /* As its replica said last; 0: never, or not asked yet. */
+};
+
+/* A compaction, on its way to the replica's worker, through the pool, and back. */
+struct compact_order {
+    struct io_post post;
+    struct io_work work;
+    struct node *node;
+    struct gpid gpid;
+    int64_t wanted_s; /* Nothing to do when it was compacted since. */
+    bool rewrites_bottom;
+    struct replica *replica; /* While it runs. */
+    int rc;                  /* 0; E_NOTFOUND, E_CANCELED, E_NOSPACE, E_IO. */
+    int64_t compacted_s;
+    void (*on_done)(struct compact_order *o, int rc, int64_t compacted_s);
 };
 
 struct node {
@@ -64,6 +80,8 @@ struct node {
     struct meta_service *service;
     struct list_node recovered; /* Replicas that recovery opened, until their workers have them. */
     struct list_node placements;
+    uint32_t compactions; /* Under way. */
+    struct io_timer compact_timer;
     struct list_node saves;          /* Progress of streams, not proposed yet. */
     struct control_proposal *saving; /* Progress on its way into the group. */
     struct io_post start_post;
@@ -116,8 +134,21 @@ void control_sync(struct node *n, int32_t changed_id);
 /* Note a partition that has a directory here. NULL: no memory. */
 struct placement *control_placement_new(struct node *n, struct gpid gpid);
 
+/* The placement of a partition; NULL: it has no directory here. */
+struct placement *control_placement_find(const struct node *n, struct gpid gpid);
+
 /* A worker has closed a replica that was dropped. Any thread that is a loop's. */
 void control_on_dropped(struct node *n, struct gpid gpid);
+
+/* ---- control_compact.c ---- */
+
+/* Begin the compactions that are due. After every change of the state, and when something ended. */
+void control_compact(struct node *n);
+
+/* How much of the last that was wanted of 'table' is done, in percent; -1: none is. */
+int control_compact_progress(const struct node *n, const struct meta_table *table);
+
+/* ---- control_propose.c: progress ---- */
 
 /* A stream's progress, to be kept by the group; 'saved' is posted back to 'loop' when it is. On any
  * worker; 'save' lives until then. */

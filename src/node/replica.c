@@ -520,6 +520,7 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     r->on_closed = on_closed;
     replica_serve_early(r);
     replica_throttle_end(r);
+    replica_compact_end(r);
     replica_fail_all(r, WIRE_ERR_INVALID_STATE);
     close_gone_streams(r, NULL);
     replica_release(r);

@@ -70,6 +70,8 @@ struct replica {
     uint64_t apply_to;  /* Decree that the store was asked to reach. */
     bool is_store_full; /* The store wants time: an unstall is under way. */
     struct io_work unstall;
+    struct compact_order *compacting; /* NULL: none. */
+    struct io_work compact_stop;
 
     uint64_t started_ms;          /* CLOCK_BOOTTIME at replica_start(). */
     struct dup_incoming incoming; /* How far other clusters' partitions are in here. */
@@ -140,6 +142,11 @@ void replica_release(struct replica *r);
 
 /* Flush the store, so that the log may free what only it needed. Harmless when one is under way. */
 void replica_flush(struct replica *r);
+
+/* Compact the store if it was not since o->wanted_s, then call o->on_done. */
+struct compact_order;
+void replica_compact(struct replica *r, struct compact_order *o);
+void replica_compact_end(struct replica *r); /* It closes. */
 
 /* Tell the log what is still needed. */
 void replica_hold(struct replica *r);

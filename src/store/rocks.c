@@ -31,6 +31,7 @@ static const char *const family_names[FAMILY_COUNT] = {"default", "pegasus_meta_
 
 #define META_DECREE       "pegasus_last_flushed_decree"
 #define META_TIMESTAMP    "pirene_timestamp_us"
+#define META_COMPACTED    "pirene_compacted_s"
 #define META_DATA_VERSION "pegasus_data_version"
 #define META_FLUSH        "pirene.flush" /* Never in a table file: see flush_families(). */
 
@@ -49,7 +50,7 @@ struct store_env {
     rocksdb_writeoptions_t *write_options;
     rocksdb_writeoptions_t *blocking_write_options;
     rocksdb_readoptions_t *read_options[TIERS];
-    rocksdb_compactoptions_t *compact_options;
+    rocksdb_compactoptions_t *compact_options[2]; /* By enum store_compaction. */
     struct flusher *flusher;
 };
 
@@ -59,12 +60,14 @@ struct store {
     rocksdb_t *db;
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
     _Atomic uint64_t applied, timestamp_us;
-    _Atomic uint64_t stalls;
+    _Atomic uint64_t stalls, compacted_s;
     size_t unreported;  /* Bytes written since the last report to the flusher. */
     struct err failure; /* What ended writing; the code is 0 while nothing has. */
     struct flusher_entry flusher_entry;
     pthread_mutex_t policy_lock;
     struct store_policy policy;
+    pthread_mutex_t manual_lock; /* For what RocksDB calls a manual compaction; our flush is one. */
+    bool is_compact_stopped;     /* They are disabled, except while flushing. */
 };
 
 struct store_batch {
@@ -135,6 +138,16 @@ static rocksdb_writeoptions_t *write_options_new(bool no_slowdown)
     return options;
 }
 
+/* The numbers of RocksDB's BottommostLevelCompaction, which c.h doesn't name: 0 leaves it, 3 rewrites it,
+ * except what this very compaction has put there. */
+static rocksdb_compactoptions_t *compact_options_new(unsigned char bottom)
+{
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, bottom);
+    return options;
+}
+
 int store_env_open(const struct store_env_options *options, struct store_env **out, struct err *e)
 {
     struct store_env *env = calloc(1, sizeof *env);
@@ -153,9 +166,8 @@ int store_env_open(const struct store_env_options *options, struct store_env **o
     env->write_options = write_options_new(true);
     env->blocking_write_options = write_options_new(false);
     for (int tier = 0; tier < TIERS; tier++) env->read_options[tier] = read_options_new(tier);
-    env->compact_options = rocksdb_compactoptions_create();
-    rocksdb_compactoptions_set_exclusive_manual_compaction(env->compact_options, 0);
-    rocksdb_compactoptions_set_bottommost_level_compaction(env->compact_options, 3);
+    env->compact_options[STORE_COMPACT_ALL] = compact_options_new(3);
+    env->compact_options[STORE_COMPACT_UPPER] = compact_options_new(0);
     *out = env;
     return 0;
 }
@@ -164,7 +176,7 @@ void store_env_close(struct store_env *env)
 {
     if (env == NULL) return;
     flusher_close(env->flusher);
-    rocksdb_compactoptions_destroy(env->compact_options);
+    for (int i = 0; i < 2; i++) rocksdb_compactoptions_destroy(env->compact_options[i]);
     for (int tier = 0; tier < TIERS; tier++) rocksdb_readoptions_destroy(env->read_options[tier]);
     rocksdb_writeoptions_destroy(env->blocking_write_options);
     rocksdb_writeoptions_destroy(env->write_options);
@@ -441,6 +453,11 @@ static int load_meta(struct store *s, struct err *e)
     if (rc != 0 && rc != E_NOTFOUND)
         return err_set(e, rc, "store %s: its time: %s", s->dir, err_text(rc));
     s->timestamp_us = timestamp_us;
+    uint64_t compacted_s = 0;
+    rc = meta_load(s, META_COMPACTED, STORE_ANY, &compacted_s);
+    if (rc != 0 && rc != E_NOTFOUND)
+        return err_set(e, rc, "store %s: when it was compacted: %s", s->dir, err_text(rc));
+    s->compacted_s = compacted_s;
     return 0;
 }
 
@@ -455,6 +472,7 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
     s->env = env;
     s->flusher_entry = (struct flusher_entry){.flush = flush_entry, .measure = measure_entry};
     CHECK(pthread_mutex_init(&s->policy_lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&s->manual_lock, NULL) == 0);
     s->dir = strdup(dir);
     if (s->dir == NULL) {
         rc = err_set(e, E_NOMEM, "store %s", dir);
@@ -476,6 +494,7 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
 close_db:
     close_families(s);
 free_store:
+    pthread_mutex_destroy(&s->manual_lock);
     pthread_mutex_destroy(&s->policy_lock);
     free(s->dir);
     free(s);
@@ -489,6 +508,7 @@ int store_close(struct store *s)
     int rc = store_flush(s);
     flusher_remove(s->env->flusher, &s->flusher_entry);
     close_families(s);
+    pthread_mutex_destroy(&s->manual_lock);
     pthread_mutex_destroy(&s->policy_lock);
     free(s->dir);
     free(s);
@@ -570,11 +590,12 @@ static void report_written(struct store *s, size_t size)
     flusher_report(s->env->flusher, &s->flusher_entry, measure_entry(&s->flusher_entry));
 }
 
-static void put_number(struct store_batch *b, struct store *s, const char *key, uint64_t value)
+static void put_number(rocksdb_writebatch_t *changes, struct store *s, const char *key,
+                       uint64_t value)
 {
     char text[NUMBER_TEXT_SIZE];
     int size = snprintf(text, sizeof text, "%" PRIu64, value);
-    rocksdb_writebatch_put_cf(b->changes, s->families[FAMILY_META], key, strlen(key), text,
+    rocksdb_writebatch_put_cf(changes, s->families[FAMILY_META], key, strlen(key), text,
                               (size_t)size);
 }
 
@@ -583,11 +604,11 @@ static void put_number(struct store_batch *b, struct store *s, const char *key, 
 static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decree,
                            uint64_t timestamp_us)
 {
-    if (b->decree != decree) put_number(b, s, META_DECREE, decree);
+    if (b->decree != decree) put_number(b->changes, s, META_DECREE, decree);
     b->decree = decree;
     bool is_news = timestamp_us != store_timestamp_us(s) || b->noted_us != 0;
     if (is_news && b->noted_us != timestamp_us) {
-        put_number(b, s, META_TIMESTAMP, timestamp_us);
+        put_number(b->changes, s, META_TIMESTAMP, timestamp_us);
         b->noted_us = timestamp_us;
     }
     size_t size;
@@ -765,8 +786,12 @@ static int flush_families(struct store *s)
     rocksdb_write(s->db, s->env->blocking_write_options, batch, &why);
     rocksdb_writebatch_destroy(batch);
     if (why != NULL) return take_code(why, E_BUSY);
-    rocksdb_compact_range_cf_opt(s->db, meta, s->env->compact_options, META_FLUSH, size, META_FLUSH,
-                                 size);
+    pthread_mutex_lock(&s->manual_lock);
+    if (s->is_compact_stopped) rocksdb_enable_manual_compaction(s->db);
+    rocksdb_compact_range_cf_opt(s->db, meta, s->env->compact_options[STORE_COMPACT_ALL],
+                                 META_FLUSH, size, META_FLUSH, size);
+    if (s->is_compact_stopped) rocksdb_disable_manual_compaction(s->db);
+    pthread_mutex_unlock(&s->manual_lock);
     return 0;
 }
 
@@ -833,13 +858,54 @@ int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct 
     return rc;
 }
 
-int store_compact(struct store *s)
+static bool is_compact_stopped(struct store *s)
 {
-    int rc = store_flush(s);
+    pthread_mutex_lock(&s->manual_lock);
+    bool is_stopped = s->is_compact_stopped;
+    pthread_mutex_unlock(&s->manual_lock);
+    return is_stopped;
+}
+
+/* A decree that was flushed already doesn't tell whether this was: the note itself does. */
+static int note_compacted(struct store *s, uint64_t began_s)
+{
+    char *why = NULL;
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    put_number(batch, s, META_COMPACTED, began_s);
+    rocksdb_write(s->db, s->env->blocking_write_options, batch, &why);
+    rocksdb_writebatch_destroy(batch);
+    int rc = why != NULL ? take_code(why, E_BUSY) : flush_families(s);
+    uint64_t noted_s = 0;
+    if (rc == 0) rc = meta_load(s, META_COMPACTED, TIER_DURABLE, &noted_s);
+    if (rc != 0 || noted_s != began_s) return E_IO;
+    atomic_store_explicit(&s->compacted_s, began_s, memory_order_release);
+    return 0;
+}
+
+int store_compact(struct store *s, enum store_compaction what)
+{
+    const struct store_env_options *world = &s->env->options;
+    uint64_t began_s = world->wall_us(world->world) / 1000000;
+    int rc = is_compact_stopped(s) ? E_CANCELED : store_flush(s);
     if (rc != 0) return rc;
-    rocksdb_compact_range_cf_opt(s->db, s->families[FAMILY_ROWS], s->env->compact_options, NULL, 0,
-                                 NULL, 0);
-    return write_nothing(s);
+    rocksdb_compact_range_cf_opt(s->db, s->families[FAMILY_ROWS], s->env->compact_options[what],
+                                 NULL, 0, NULL, 0);
+    if (is_compact_stopped(s)) return E_CANCELED;
+    rc = write_nothing(s);
+    return rc != 0 ? rc : note_compacted(s, began_s);
+}
+
+uint64_t store_compacted_s(const struct store *s)
+{
+    return atomic_load_explicit(&s->compacted_s, memory_order_acquire);
+}
+
+void store_compact_stop(struct store *s)
+{
+    pthread_mutex_lock(&s->manual_lock);
+    if (!s->is_compact_stopped) rocksdb_disable_manual_compaction(s->db);
+    s->is_compact_stopped = true;
+    pthread_mutex_unlock(&s->manual_lock);
 }
 
 /* The sum over both families; 0 for what RocksDB doesn't know. */

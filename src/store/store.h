@@ -145,9 +145,20 @@ int store_flush(struct store *s) MUST_CHECK;
  * E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
 
-/* Flush and rewrite everything, dropping what the policy allows. Blocking, long.
- * Returns 0, E_NOSPACE or E_IO. */
-int store_compact(struct store *s) MUST_CHECK;
+enum store_compaction {
+    STORE_COMPACT_ALL,   /* Rewrite everything. */
+    STORE_COMPACT_UPPER, /* Leave alone what lies at the bottom already. */
+};
+
+/* Flush and rewrite, dropping what the policy allows; then note durably when that began. Blocking, long.
+ * Returns 0, E_NOSPACE, E_IO; E_CANCELED by store_compact_stop(). */
+int store_compact(struct store *s, enum store_compaction what) MUST_CHECK;
+
+/* The unix second at which the last store_compact() that succeeded began; 0: none did. Any thread. */
+uint64_t store_compacted_s(const struct store *s);
+
+/* End store_compact() soon, now and whenever it is called again. Blocking, for a moment. Any thread. */
+void store_compact_stop(struct store *s);
 
 struct store_stats {
     uint64_t memory_size; /* Bytes of write buffers. */

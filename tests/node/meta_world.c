@@ -31,6 +31,13 @@ void control_propose(struct node *n, const struct meta_command *command,
     list_push_back(&world->proposals, &p->node);
 }
 
+int control_compact_progress(const struct node *n, const struct meta_table *table)
+{
+    assert_ptr_equal(n, &world->node);
+    assert_non_null(table);
+    return world->compact_percent;
+}
+
 bool group_is_leader(const struct group *g)
 {
     (void)g;
@@ -215,6 +222,7 @@ struct meta_world *world_begin(void)
     world = w;
     w->now = (struct now){.boot_ms = 1000, .wall_us = WORLD_NOW_S * 1000000ull};
     w->is_leader = true;
+    w->compact_percent = -1;
     list_init(&w->proposals);
     list_init(&w->posts);
     w->node.meta = meta_new();

@@ -22,6 +22,7 @@ struct meta_world {
     struct node node;
     struct now now;
     bool is_leader;
+    int compact_percent;        /* What control_compact_progress() says. */
     struct list_node proposals; /* Not decided yet. */
     struct list_node posts;
     struct heap timers;

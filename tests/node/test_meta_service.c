@@ -501,6 +501,12 @@ static void test_manual_compact(void **state)
     world_ask(w, RPC_QUERY_MANUAL_COMPACT, thft, &ask);
     assert_text(world_reply(w, &status), "ERR_INVALID_STATE");
     assert_text(status.hint_msg, "app t is not manual compaction");
+
+    w->compact_percent = 50;
+    world_ask(w, RPC_QUERY_MANUAL_COMPACT, thft, &ask);
+    assert_text(world_reply(w, &status), "ERR_OK");
+    assert_text(status.hint_msg, "");
+    assert_int_equal(status.progress, 50);
 }
 
 static void test_compact_disabled(void **state)

@@ -13,6 +13,7 @@
 #include "node/stream.h"
 #include "sim/linked.h"
 #include "wire/key.h"
+#include "wire/messages.h"
 
 enum { MS = 1000, S = 1000 * MS, ONE_WAY_MS = 10, MINUTE = 60 * S };
 
@@ -183,13 +184,38 @@ static void put_large(struct linked *l, const char *prefix, int count)
     }
 }
 
+/* How far the compaction of a side's table is, as its meta says; -1: none was asked for. */
+static int compaction_percent(struct linked *l, int side)
+{
+    struct query_manual_compact_request ask = {.app_name = slice_str(l->clients[side]->table_name)};
+    struct sim_call call = {.rpc = RPC_QUERY_MANUAL_COMPACT, .args = &ask, .timeout_ms = 5000};
+    struct query_manual_compact_response status;
+    assert_int_equal(sim_ask(l->clients[side], &call, &status), 0);
+    int percent = slice_is(status.err, "ERR_OK") ? status.progress : -1;
+    sim_call_fini(&call);
+    return percent;
+}
+
+static void start_compaction(struct linked *l, int side)
+{
+    struct start_manual_compact_request ask = {
+        .set = START_MANUAL_COMPACT_REQUEST_HAS_BOTTOMMOST,
+        .app_name = slice_str(l->clients[side]->table_name),
+        .bottommost = true,
+    };
+    struct sim_call call = {.rpc = RPC_START_MANUAL_COMPACT, .args = &ask, .timeout_ms = 5000};
+    struct start_manual_compact_response started;
+    assert_int_equal(sim_ask(l->clients[side], &call, &started), 0);
+    assert_true(slice_is(started.err, "ERR_OK"));
+    sim_call_fini(&call);
+}
+
 static void compact_all(struct linked *l, int side)
 {
-    const struct invariant_side *s = &l->invariants->sides[side];
-    for (size_t i = 0; i < s->replica_count; i++) {
-        replica_set_policy(s->replicas[i]);
-        assert_int_equal(store_compact(s->replicas[i]->store), 0);
-    }
+    start_compaction(l, side);
+    for (int i = 0; i < 100 && compaction_percent(l, side) < 100; i++)
+        assert_true(linked_run(l, 100 * MS));
+    assert_int_equal(compaction_percent(l, side), 100);
 }
 
 /* Any of the stores has a row of the key, if only a tombstone. */
@@ -247,6 +273,31 @@ static void tombstone_outlives(struct linked *l, bool restarts)
 static void test_tombstone_waits_for_the_other_direction(void **state)
 {
     tombstone_outlives(*state, false);
+}
+
+/* What was asked for while the server was down, or before it was killed, is done after its start; what was
+ * done before is known to be done, and not done again. */
+static void test_compaction_survives_a_restart(void **state)
+{
+    struct linked *l = *state;
+    put_large(l, "key", 20);
+    assert_int_equal(compaction_percent(l, 0), -1);
+    start_compaction(l, 0);
+    sim_cluster_crash(l->clusters[0], SIM_KILL);
+    sim_cluster_start(l->clusters[0]);
+    assert_true(linked_settle(l, MINUTE));
+    assert_true(linked_run(l, 11 * (uint64_t)S));
+    assert_int_equal(compaction_percent(l, 0), 100);
+    const struct replica *r = l->invariants->sides[0].replicas[0];
+    uint64_t compacted_s = store_compacted_s(r->store);
+    sim_cluster_crash(l->clusters[0], SIM_POWER);
+    sim_cluster_start(l->clusters[0]);
+    assert_true(linked_settle(l, MINUTE));
+    assert_true(linked_run(l, S));
+    assert_int_equal(compaction_percent(l, 0), 100);
+    r = l->invariants->sides[0].replicas[0];
+    assert_int_equal(store_compacted_s(r->store), compacted_s);
+    assert_whole(l);
 }
 
 static void test_tombstone_waits_after_a_restart(void **state)
@@ -544,6 +595,7 @@ int main(void)
         STORY(test_lag_heeds_no_wall_clock),
         STORY(test_tombstone_waits_for_the_other_direction),
         STORY(test_tombstone_waits_after_a_restart),
+        STORY(test_compaction_survives_a_restart),
         STORY(test_wait_is_true),
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),

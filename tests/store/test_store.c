@@ -229,10 +229,44 @@ static void test_held_value_does_not_change(void **state)
     assert_int_equal(get(s, "hk", "k", &v), 0);
     put(s, 2, "hk", "k", "after");
     assert_int_equal(store_flush(s), 0);
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     assert_true(slice_equal(slice_skip(v.bytes, VALUE_HEAD_SIZE), slice_str("before")));
     store_value_release(&v);
     expect(s, "hk", "k", "after");
+}
+
+/* When it was compacted is known, also by who opens it next. */
+static void test_compaction_is_noted(void **state)
+{
+    struct world *w = *state;
+    struct store *s = world_open(w, "a");
+    assert_int_equal(store_compacted_s(s), 0);
+    put(s, 1, "hk", "k", "v");
+    world_wall_set(w, UINT64_C(1700000000500000));
+    assert_int_equal(store_compact(s, STORE_COMPACT_UPPER), 0);
+    assert_int_equal(store_compacted_s(s), 1700000000);
+    world_crash(w);
+    s = world_open(w, "a");
+    assert_int_equal(store_compacted_s(s), 1700000000);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0); /* Nothing is left to be flushed. */
+    expect(s, "hk", "k", "v");
+}
+
+/* Who has stopped compactions can still flush. */
+static void test_compaction_can_be_stopped(void **state)
+{
+    struct world *w = *state;
+    struct store *s = world_open(w, "a");
+    put(s, 1, "hk", "k", "v");
+    store_compact_stop(s);
+    store_compact_stop(s); /* Harmless. */
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), E_CANCELED);
+    assert_int_equal(store_compacted_s(s), 0);
+    assert_int_equal(store_flush(s), 0);
+    assert_int_equal(store_durable(s), 1);
+    put(s, 2, "hk", "k2", "v");
+    assert_int_equal(store_flush(s), 0);
+    assert_int_equal(store_durable(s), 2);
 }
 
 /* Deleted keys of ours are tombstones: the store returns them like any other value. */
@@ -322,7 +356,7 @@ static void test_iterators_in_memory_and_on_disk(void **state)
     walk_everywhere(s);
     fill(s); /* Twice: in memory over those on disk. */
     walk_everywhere(s);
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     walk_everywhere(s);
 }
 
@@ -362,7 +396,7 @@ static void test_iterator_is_a_snapshot(void **state)
     assert_int_equal(store_write(s, b, 2), 0);
     store_batch_free(b);
     assert_int_equal(store_flush(s), 0);
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
 
     seek(one, "b", "");
     expect_forward(one, "b: b:1 b:11 b:2");
@@ -438,7 +472,7 @@ static void test_compaction_without_policy_keeps_all(void **state)
     struct world *w = *state;
     struct store *s = world_open(w, "a");
     fill_kinds(s);
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     struct store_iter *it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it,
@@ -453,7 +487,7 @@ static void test_compaction_drops_what_is_old(void **state)
     struct store *s = world_open(w, "a");
     fill_kinds(s);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = 2000});
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     struct store_iter *it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it, "hk:dead young hk:expired young hk:later hk:live");
@@ -463,7 +497,7 @@ static void test_compaction_drops_what_is_old(void **state)
 
     world_wall_set(w, NOW_US + UINT64_C(200) * 1000000);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = UINT64_MAX});
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it, "hk:live");
@@ -483,7 +517,7 @@ static void test_compaction_gives_default_ttl(void **state)
     struct store *s = world_open(w, "a");
     fill_kinds(s);
     store_policy_set(s, &(struct store_policy){.default_ttl_s = 60});
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     expect_head(s, "hk", "live", (struct value_head){NOW_S + 60, timetag_make(1000, 1, false)},
                 "v");
     expect_head(s, "hk", "later", (struct value_head){NOW_S + 100, timetag_make(1000, 1, false)},
@@ -492,7 +526,7 @@ static void test_compaction_gives_default_ttl(void **state)
 
     store_policy_set(s, &(struct store_policy){.default_ttl_s = UINT32_MAX});
     put_head(s, 8, "hk", "live", (struct value_head){0, timetag_make(3000, 1, false)}, "w");
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     expect_head(s, "hk", "live", (struct value_head){UINT32_MAX, timetag_make(3000, 1, false)},
                 "w");
 }
@@ -508,7 +542,7 @@ static void test_compaction_drops_foreign_rows(void **state)
     put(s, 11, "another", "k", "v");
     put(s, 12, "", "k", "v");
     store_policy_set(s, &(struct store_policy){.partition_index = mine, .partition_mask = 3});
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     static const char *const hash_keys[] = {"other", "another", ""};
     for (size_t i = 0; i < 3; i++) {
         uint64_t hash = key_parts_hash(slice_str(hash_keys[i]), slice_str("k"));
@@ -530,10 +564,10 @@ static void test_compaction_judges_each_version(void **state)
     assert_int_equal(store_flush(s), 0);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = 1000});
     put_head(s, 3, "hk", "young", (struct value_head){0, timetag_make(2000, 1, false)}, "v");
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     expect(s, "hk", "k", NULL);
     put(s, 4, "hk", "k", "second");
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
     expect(s, "hk", "k", "second");
 }
 
@@ -552,7 +586,7 @@ static void test_checkpoint_is_equal(void **state)
     assert_int_equal(decree, 6);
     assert_int_equal(store_durable(s), 6); /* It flushes. */
     put(s, 7, "b", "1", "seven");
-    assert_int_equal(store_compact(s), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
 
     struct store *copy = world_open(w, "a.6");
     assert_int_equal(store_applied(copy), 6);
@@ -629,6 +663,8 @@ int main(void)
         STORY(test_batch_is_a_list),
         STORY(test_values_of_all_sizes),
         STORY(test_held_value_does_not_change),
+        STORY(test_compaction_is_noted),
+        STORY(test_compaction_can_be_stopped),
         STORY(test_tombstones_are_values),
         STORY(test_iterators_in_memory_and_on_disk),
         STORY(test_iterator_turns_round),

@@ -356,6 +356,17 @@ const struct meta_dup *meta_dup_by_id(const struct meta_table *t, int32_t id);
 /* The value of an environment variable, or NULL. */
 const char *meta_env_get(const struct meta_table *t, const char *key);
 
+/* What a table's environment says of compactions that an operator wants (M32). All zero: none. */
+struct meta_compaction {
+    int64_t wanted_s; /* Who was compacted last before this unix second is due; 0: nobody is. */
+    bool rewrites_bottom;
+    bool is_daily, is_later; /* Another will be wanted: every day, or once. */
+    uint32_t at_once_max;    /* On one server. */
+};
+
+/* As of 'now_s'; midnight is 'zone_s' seconds before that of UTC. */
+struct meta_compaction meta_compaction(const struct meta_table *t, int64_t now_s, int32_t zone_s);
+
 enum meta_role meta_partition_role(const struct meta_partition *p, uint64_t node_id);
 
 /* The earliest expire_s of a dropped table: when META_TABLE_PURGE next has work. 0: never. */

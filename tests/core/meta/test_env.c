@@ -199,11 +199,70 @@ static void test_size_limits(void **state)
     assert_int_equal(world_do(w, &c), WIRE_ERR_INVALID_PARAMETERS);
 }
 
+/* What of it all is wanted now. A day begins at 1,699,920,000; midnight is an hour before that here. */
+static void test_compactions(void **state)
+{
+    struct world *w = *state;
+    enum { DAY = 1699920000, HOUR = 3600 };
+    static const struct {
+        const char *once, *daily;
+        int64_t now_s, wanted_s;
+    } rows[] = {
+        {NULL, NULL, DAY, 0},
+        {"1699920000", NULL, DAY - 1, 0},
+        {"1699920000", NULL, DAY, DAY},
+        {"1699920000", NULL, DAY + 86400, DAY},
+        {NULL, "3:00", DAY + 2 * HOUR, DAY + 2 * HOUR},
+        {NULL, "3:00", DAY + 2 * HOUR - 1, DAY - 22 * HOUR},
+        {NULL, "3:00,21:30", DAY + 21 * HOUR, DAY + 20 * HOUR + 1800},
+        {NULL, "21:30,3:00", DAY + 21 * HOUR, DAY + 20 * HOUR + 1800},
+        {NULL, "0:00", DAY, DAY - HOUR},
+        {NULL, "soon,24:00,3:60,-1:00,3:00x,,3", DAY, 0},
+        {NULL, "soon,3:00", DAY + 3 * HOUR, DAY + 2 * HOUR},
+        {"1699920000", "0:30", DAY, DAY},
+        {"1699920000", "3:00", DAY + 3 * HOUR, DAY + 2 * HOUR},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct meta_command clear = {.type = META_ENVS_CLEAR,
+                                     .envs_clear = {.table = slice_str("t")}};
+        assert_int_equal(world_do(w, &clear), WIRE_ERR_OK);
+        if (rows[i].once != NULL)
+            (void)world_set_env(w, "t", "manual_compact.once.trigger_time", rows[i].once);
+        if (rows[i].daily != NULL)
+            (void)world_set_env(w, "t", "manual_compact.periodic.trigger_time", rows[i].daily);
+        struct meta_compaction c = meta_compaction(world_table(w, "t"), rows[i].now_s, HOUR);
+        if (c.wanted_s != rows[i].wanted_s) print_error("row %zu\n", i);
+        assert_int_equal(c.wanted_s, rows[i].wanted_s);
+        assert_int_equal(c.is_daily, rows[i].daily != NULL);
+        assert_int_equal(c.at_once_max, UINT32_MAX);
+    }
+}
+
+static void test_compaction_options(void **state)
+{
+    struct world *w = *state;
+    (void)world_set_env(w, "t", "manual_compact.once.trigger_time", "1700000000");
+    struct meta_compaction c = meta_compaction(world_table(w, "t"), 1699999999, 0);
+    assert_true(c.is_later);
+    assert_int_equal(c.wanted_s, 0);
+    c = meta_compaction(world_table(w, "t"), 1700000001, 0);
+    assert_false(c.rewrites_bottom || c.is_later);
+    (void)world_set_env(w, "t", "manual_compact.once.bottommost_level_compaction", "force");
+    (void)world_set_env(w, "t", "manual_compact.max_concurrent_running_count", "0");
+    c = meta_compaction(world_table(w, "t"), 1700000001, 0);
+    assert_true(c.rewrites_bottom);
+    assert_int_equal(c.at_once_max, 0);
+    (void)world_set_env(w, "t", "manual_compact.disabled", "True");
+    assert_int_equal(meta_compaction(world_table(w, "t"), 1700000001, 0).wanted_s, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values, with_table, done),
         cmocka_unit_test(test_samples),
+        cmocka_unit_test_setup_teardown(test_compactions, with_table, done),
+        cmocka_unit_test_setup_teardown(test_compaction_options, with_table, done),
         cmocka_unit_test_setup_teardown(test_set_is_whole, with_table, done),
         cmocka_unit_test_setup_teardown(test_unknown_table, with_table, done),
         cmocka_unit_test_setup_teardown(test_delete, with_table, done),
