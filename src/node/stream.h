@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "node/assignment.h"
 #include "node/remote.h"
+#include "node/stream_route.h"
 #include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/cluster.h"
@@ -38,14 +39,7 @@ struct stream {
     struct list_node calls; /* Of struct stream_call. */
     uint64_t calls_epoch;   /* Of those that carry ops. */
 
-    struct cluster_call hello_call, config_call;
-    struct hello_request hello_args;
-    struct query_config_request config_args;
-    uint64_t route_epoch;
-    bool is_pirene; /* The remote greeted back. */
-    uint8_t remote_cluster_id;
-    uint64_t remote_uuid;    /* Of whom it greeted last. */
-    int32_t remote_table_id; /* As its metas said last. */
+    struct stream_route route;
 
     struct chunk *tail_run[STREAM_RUN_MAX]; /* Borrowed during one step. */
     struct log_read read;
