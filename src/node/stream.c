@@ -253,7 +253,7 @@ static void on_call_done(struct remote_call *call, const struct rpc_answer *answ
 
 static struct duplicate_request position_of(const struct stream *s, uint64_t decree)
 {
-    if (!s->route.is_pirene) return (struct duplicate_request){0};
+    if (!s->route.met.is_pirene) return (struct duplicate_request){0};
     return (struct duplicate_request){
         .set = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID,
         .source_app_id = s->replica->gpid.app_id,
@@ -263,7 +263,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
         .closed_timestamp_us = (int64_t)s->machine.confirmed_timestamp_us,
         .version = DUPLICATE_VERSION,
         .source_cluster_id = s->replica->partition.cluster_id,
-        .target_cluster_uuid = (int64_t)s->route.uuid,
+        .target_cluster_uuid = (int64_t)s->route.met.uuid,
     };
 }
 
@@ -287,7 +287,7 @@ static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
     c->call.table = c->stream->table;
     c->call.partition_index = lane;
     c->call.hash = hash;
-    c->call.app_id = c->stream->route.table_id;
+    c->call.app_id = c->stream->route.met.table_id;
     c->call.size = DUP_OP_OVERHEAD + (c->request != NULL ? c->request->size : 0);
     c->call.write = write_call;
     c->call.on_done = on_call_done;
