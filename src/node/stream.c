@@ -142,7 +142,7 @@ static size_t window_share(const struct stream *s)
 /* Give the machine an event, and then whatever its effects brought about at once. */
 void stream_step(struct stream *s, struct dup_event event)
 {
-    uint64_t confirmed = s->machine.confirmed;
+    uint64_t confirmed = s->machine.confirmed, vouched = s->machine.vouched;
     struct answers answers = {0};
     do {
         struct dup_effects effects;
@@ -163,7 +163,8 @@ void stream_step(struct stream *s, struct dup_event event)
         s->dup.needs_snapshot = false;
     show_metrics(s);
     set_timer(s);
-    if (s->machine.confirmed != confirmed) dup_wait_check(s->replica);
+    if (s->machine.confirmed != confirmed || s->machine.vouched != vouched)
+        dup_wait_check(s->replica);
 }
 
 static void on_timer(struct io_timer *timer)
@@ -499,6 +500,7 @@ static void stream_start(struct stream *s)
         event.started.pending_size += m->capacity;
     }
     event.started.owes_start = is_new; /* Where it began must be known after a restart. */
+    event.started.question = r->dup_question;
     stream_step(s, event);
 }
 
@@ -564,6 +566,13 @@ void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size)
     struct dup_event event = {.type = DUP_COMMITTED};
     event.committed.decree = decree;
     event.committed.size = size;
+    stream_step(s, event);
+}
+
+void stream_ask(struct stream *s, uint64_t question)
+{
+    struct dup_event event = {.type = DUP_ASKED};
+    event.asked.question = question;
     stream_step(s, event);
 }
 

@@ -66,6 +66,10 @@ void stream_assign(struct stream *s, const struct assignment_dup *dup);
 /* The replica has committed up to 'decree', 'size' bytes more than when it last said so. */
 void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size);
 
+/* Is it still the same remote? machine.vouched reaches 'question' when it has said so; dup_wait_check() is
+ * called then. */
+void stream_ask(struct stream *s, uint64_t question);
+
 /* The backlog of this disk is over its budget: give the log up and send a snapshot later. */
 void stream_give_up_log(struct stream *s);
 
