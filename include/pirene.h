@@ -275,8 +275,8 @@ void pirene_scan_close(struct pirene_scan *scan); /* Accepts NULL. */
 /* ---- Duplication ----------------------------------------------------------------------------- */
 
 /* Wait until every write to the table that was acknowledged before this call is applied on its
- * remote clusters. PIRENE_OK only if that is so; PIRENE_TIMEOUT; PIRENE_NOT_FOUND: it has no
- * duplication. */
+ * remote clusters, which are asked for that: one round trip, also when nothing is under way.
+ * PIRENE_OK only if that is so; PIRENE_TIMEOUT; PIRENE_NOT_FOUND: it has no duplication. */
 int pirene_dup_wait(struct pirene_table *table, uint32_t timeout_ms);
 
 #ifdef __cplusplus

@@ -135,6 +135,13 @@ void sim_cluster_crash(struct sim_cluster *c, enum sim_end how)
     if (sim_machine_is_up(c->machine)) sim_machine_crash(c->machine, how);
 }
 
+void sim_cluster_wipe(struct sim_cluster *c)
+{
+    sim_cluster_crash(c, SIM_KILL);
+    sim_disk_wipe(c->machine);
+    store_sim_remove(c->stores, "");
+}
+
 static bool is_settled(void *context)
 {
     const struct sim_cluster *c = context;

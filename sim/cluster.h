@@ -59,6 +59,9 @@ void sim_cluster_stop_end(struct sim_cluster *c);
 /* End it at once. Harmless when it is off. */
 void sim_cluster_crash(struct sim_cluster *c, enum sim_end how);
 
+/* End it at once, and give its machine an empty disk. */
+void sim_cluster_wipe(struct sim_cluster *c);
+
 /* Run until it is ready. False: it failed, or for_us passed. Not from inside an event. */
 bool sim_cluster_wait_ready(struct sim_cluster *c, uint64_t for_us);
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/mark.h"
@@ -289,7 +290,8 @@ static void look_at_stream(struct invariants *v, struct invariant_side *side, st
     if (s->machine.state == DUP_RESYNC || s->machine.state == DUP_SNAPSHOT)
         seen->given_up = s->machine.committed;
     /* Who died in the very event of its answer is asked when it is back. */
-    while (other_of(v, side)->is_looked_at && seen->checked < s->machine.confirmed && !v->is_broken)
+    while (other_of(v, side)->is_looked_at && !seen->is_void &&
+           seen->checked < s->machine.confirmed && !v->is_broken)
         check_confirmed(v, side, s, ++seen->checked);
     if (!is_seldom) return;
     check_lag(v, side, s, seen);
@@ -297,6 +299,36 @@ static void look_at_stream(struct invariants *v, struct invariant_side *side, st
         s->machine.slot_count > DUP_WINDOW_COUNT_MAX + STREAM_RUN_MAX)
         invariants_break(v, "I20: %s: partition %u has %zu bytes, %u mutations in its window",
                          name_of(side), partition, s->machine.window_size, s->machine.slot_count);
+}
+
+uint64_t invariants_committed(const struct invariants *v, int side, uint32_t partition)
+{
+    return v->sides[side].ghost.partitions[partition].committed;
+}
+
+void invariants_waited(struct invariants *v, int side, uint32_t partition, uint64_t decree)
+{
+    const struct invariant_side *here = &v->sides[side];
+    const struct invariant_stream *seen = &here->streams[partition];
+    if (decree == 0) return;
+    if (seen->is_void)
+        invariants_break(v,
+                         "I21: %s: partition %u says that all is there, but its remote was wiped",
+                         name_of(here), partition);
+    else if (other_of(v, here)->is_looked_at && seen->checked < decree)
+        invariants_break(v,
+                         "I21: %s: partition %u says that decree %" PRIu64
+                         " is there, but only %" PRIu64 " were found there",
+                         name_of(here), partition, decree, seen->checked);
+}
+
+void invariants_wiped(struct invariants *v, int side)
+{
+    struct invariant_side *wiped = &v->sides[side], *other = other_of(v, wiped);
+    CHECK(wiped->cluster->node == NULL && other != NULL);
+    ghost_fini(&wiped->ghost);
+    memset(wiped->streams, 0, sizeof wiped->streams);
+    for (size_t i = 0; i < GHOST_PARTITIONS_MAX; i++) other->streams[i].is_void = true;
 }
 
 static const char *explain_stream(const struct stream *s, char *text, size_t size)

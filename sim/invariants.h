@@ -8,6 +8,7 @@
  *     I17  the lag that is stated is the lag that is
  *     I19  no file is synced again after its sync has failed
  *     I20  queues stay within their bounds
+ *     I21  what a wait says is there was found there, at this remote and no other
  *
  * and at the end, when everything was healed and is quiet:
  *
@@ -23,7 +24,8 @@
 enum { INVARIANT_REPLICAS_MAX = 2 * GHOST_PARTITIONS_MAX, INVARIANT_SIDES_MAX = 2 };
 
 struct invariant_stream { /* What was last seen of a stream. */
-    uint64_t checked;     /* Decrees up to here were found at the remote. */
+    uint64_t checked;     /* Decrees up to here were found at the remote... */
+    bool is_void;         /* ...which was wiped since: what it confirmed is nowhere. */
     int32_t dup_id;
     const struct stream *stream; /* Seen first in this run of the process, at this boot time. */
     uint64_t run, since_ms;
@@ -62,6 +64,16 @@ void invariants_break(struct invariants *v, const char *format, ...)
 
 /* Is everything that was committed on either side confirmed by the other, and nothing on its way? */
 bool invariants_is_quiet(const struct invariants *v);
+
+/* What a side has committed of a partition: a wait that begins now promises no less. */
+uint64_t invariants_committed(const struct invariants *v, int side, uint32_t partition);
+
+/* A wait that began when that was committed has said yes (I21). */
+void invariants_waited(struct invariants *v, int side, uint32_t partition, uint64_t decree);
+
+/* The disk of a side, which is down, was wiped: it knows nothing of what it was, and what the other says
+ * of it is void until that duplication is another. Not to be judged by invariants_check_end(). */
+void invariants_wiped(struct invariants *v, int side);
 
 /* What keeps it from being quiet, or the logs from being small, in a line. */
 void invariants_explain(const struct invariants *v, char *text, size_t size);

@@ -91,16 +91,38 @@ bool linked_add_dup(struct linked *l, int side, bool with_snapshot)
     return true;
 }
 
-bool linked_set_dup(struct linked *l, int side, bool is_paused)
+static bool modify_dup(struct linked *l, int side, enum duplication_status status)
 {
     struct modify_duplication_request args = {
         .set = MODIFY_DUPLICATION_REQUEST_HAS_STATUS,
         .app_name = slice_str(table_name),
         .dupid = l->dup_ids[side],
-        .status = is_paused ? DS_PAUSE : DS_LOG,
+        .status = (int32_t)status,
     };
     struct modify_duplication_response response = {0};
     return ask_meta(l, side, RPC_MODIFY_DUPLICATION, &args, &response, &response.err);
+}
+
+bool linked_set_dup(struct linked *l, int side, bool is_paused)
+{
+    return modify_dup(l, side, is_paused ? DS_PAUSE : DS_LOG);
+}
+
+bool linked_remove_dup(struct linked *l, int side)
+{
+    return modify_dup(l, side, DS_REMOVED);
+}
+
+bool linked_wipe(struct linked *l, int side)
+{
+    struct sim_cluster *c = l->clusters[side];
+    sim_cluster_wipe(c);
+    invariants_wiped(l->invariants, side);
+    l->dup_ids[side] = 0;
+    sim_cluster_start(c);
+    return sim_cluster_wait_ready(c, 10 * (uint64_t)S) &&
+           linked_run(l, S) && /* Its client hears that the old connection is none any more. */
+           create_table(l, side, l->partitions[side]);
 }
 
 static struct slice raw_key(struct buf *to, const char *key)
@@ -156,7 +178,7 @@ const char *linked_get(struct linked *l, int side, const char *key)
     return is_there ? text : NULL;
 }
 
-static bool wait_for(struct linked *l, int side, int32_t partition, uint32_t timeout_ms)
+bool linked_wait_for(struct linked *l, int side, int32_t partition, uint32_t timeout_ms)
 {
     struct dup_wait_request args = {.timeout_ms = (int32_t)timeout_ms};
     struct sim_call call = {.rpc = RPC_DUP_WAIT,
@@ -165,8 +187,10 @@ static bool wait_for(struct linked *l, int side, int32_t partition, uint32_t tim
                             .is_to_partition = true,
                             .timeout_ms = timeout_ms + ASK_MS};
     struct dup_wait_response response;
+    uint64_t decree = invariants_committed(l->invariants, side, (uint32_t)partition);
     bool is_there =
         sim_ask(l->clients[side], &call, &response) == 0 && slice_is(response.err, "ERR_OK");
+    if (is_there) invariants_waited(l->invariants, side, (uint32_t)partition, decree);
     sim_call_fini(&call);
     return is_there;
 }
@@ -174,7 +198,7 @@ static bool wait_for(struct linked *l, int side, int32_t partition, uint32_t tim
 bool linked_wait(struct linked *l, int side, uint32_t timeout_ms)
 {
     for (uint32_t i = 0; i < l->partitions[side]; i++)
-        if (!wait_for(l, side, (int32_t)i, timeout_ms)) return false;
+        if (!linked_wait_for(l, side, (int32_t)i, timeout_ms)) return false;
     return true;
 }
 

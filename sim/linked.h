@@ -31,6 +31,12 @@ bool linked_begin(struct linked *l, uint32_t here, uint32_t there);
 /* Duplicate the table of 'side' to the other. False: it was refused. */
 bool linked_add_dup(struct linked *l, int side, bool with_snapshot);
 
+/* Remove it. */
+bool linked_remove_dup(struct linked *l, int side);
+
+/* The machine of 'side' loses its disk, starts again and makes the table. False: it does not begin. */
+bool linked_wipe(struct linked *l, int side);
+
 /* Pause it or let it go on. */
 bool linked_set_dup(struct linked *l, int side, bool is_paused);
 
@@ -50,6 +56,9 @@ const char *linked_get(struct linked *l, int side, const char *key);
 /* Wait, for at most timeout_ms, until all that 'side' has acknowledged is at the other (DUP_WAIT of every
  * partition). False: not in time, or it was refused. */
 bool linked_wait(struct linked *l, int side, uint32_t timeout_ms);
+
+/* The same for one partition. */
+bool linked_wait_for(struct linked *l, int side, int32_t partition, uint32_t timeout_ms);
 
 /* The lag of all partitions of 'side' together, as DUP_STATUS states it. */
 struct linked_lag {

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "sim/faults.h"
 #include "sim/judge.h"
+#include "sim/waits.h"
 
 enum { MS = 1000, S = 1000 * MS, HEAL_S = 300, SILENCE_S = 30, LAST_EVENTS = 200 };
 
@@ -17,6 +18,7 @@ struct swarm {
     struct swarm_result *result;
     struct linked *linked;
     struct faults *faults;
+    struct waits *waits[LINKED_SIDES]; /* NULL: none. */
     struct prng prng;
 };
 
@@ -118,8 +120,10 @@ static bool run(struct swarm *s, uint64_t for_us)
 static bool is_settled(struct swarm *s)
 {
     struct linked *l = s->linked;
-    for (int i = 0; i < LINKED_SIDES; i++)
+    for (int i = 0; i < LINKED_SIDES; i++) {
         if (!load_is_idle(l->loads[i])) return false;
+        if (s->waits[i] != NULL && !waits_is_idle(s->waits[i])) return false;
+    }
     return invariants_is_quiet(l->invariants) && invariants_logs_are_small(l->invariants);
 }
 
@@ -128,7 +132,10 @@ static bool settle(struct swarm *s)
     struct linked *l = s->linked;
     uint64_t end_us = sim_now_us(l->sim) + HEAL_S * (uint64_t)S;
     faults_heal(s->faults);
-    for (int i = 0; i < LINKED_SIDES; i++) load_stop(l->loads[i]);
+    for (int i = 0; i < LINKED_SIDES; i++) {
+        load_stop(l->loads[i]);
+        if (s->waits[i] != NULL) waits_stop(s->waits[i]);
+    }
     while (!is_settled(s) && sim_now_us(l->sim) < end_us)
         if (!run(s, 20 * MS)) return false;
     if (is_settled(s)) return true;
@@ -252,7 +259,10 @@ static void count(struct swarm *s)
 
 static void run_faulty(struct swarm *s)
 {
-    for (int i = 0; i < LINKED_SIDES; i++) draw_load(s, i);
+    for (int i = 0; i < LINKED_SIDES; i++) {
+        draw_load(s, i);
+        s->waits[i] = waits_new(s->linked, i, prng_next(&s->prng));
+    }
     faults_begin(s->faults);
     if (run(s, s->options->virtual_s * (uint64_t)S) && settle(s) && judge(s)) (void)stop(s);
 }
@@ -274,6 +284,7 @@ void swarm_run(const struct swarm_options *options, struct swarm_result *out)
         sim_print_last(s.linked->sim, options->complain, LAST_EVENTS);
         (void)fprintf(options->complain, "%s\n", out->text);
     }
+    for (int i = 0; i < LINKED_SIDES; i++) waits_free(s.waits[i]);
     linked_free(s.linked);
     faults_free(s.faults);
 }

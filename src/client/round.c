@@ -87,8 +87,8 @@ int client_dup_wait(struct client *client, const char *table, int32_t dup_id, ui
     int verdict = verdict_of(&r, out, e);
     if (verdict != 0) rc = verdict;
     if (rc == E_TIMEOUT)
-        err_set(e, rc, "after %.1f s still behind: partition %s of table %s", timeout_ms / 1000.0,
-                out->late, table);
+        err_wrap(e, rc, "after %.1f s still behind: partition %s of table %s", timeout_ms / 1000.0,
+                 out->late, table);
     else if (rc != 0) err_wrap(e, rc, "table %s, partition %s", table, out->late);
     arena_fini(&arena);
     return rc;

@@ -232,7 +232,7 @@ static int head_load(struct finder *f, const char *path, struct log_backlog_file
     if (rc != 0) goto done;
     bool is_good = found == MLOG_FOUND_BLOCK && scanned.is_whole &&
                    mlog_range_read(&scanned.block, scanned.body, &range) == 0 &&
-                   mlog_gpid_equal(range.gpid, file->gpid);
+                   gpid_equal(range.gpid, file->gpid);
     if (is_good) {
         file->first = range.first;
         file->last = range.last;
@@ -257,7 +257,7 @@ static void segment_note(struct log *l, struct log_backlog_file *file)
     }
     for (uint32_t i = 0; i < segment->share_count; i++) {
         struct mlog_share *share = &segment->shares[i];
-        if (mlog_gpid_equal(share->partition->gpid, file->gpid)) share->is_moved = true;
+        if (gpid_equal(share->partition->gpid, file->gpid)) share->is_moved = true;
     }
 }
 

@@ -126,7 +126,7 @@ static void move_run(struct io_work *work)
 static struct mlog_share *share_find(struct mlog_segment *segment, struct gpid gpid)
 {
     for (uint32_t i = 0; i < segment->share_count; i++)
-        if (mlog_gpid_equal(segment->shares[i].partition->gpid, gpid)) return &segment->shares[i];
+        if (gpid_equal(segment->shares[i].partition->gpid, gpid)) return &segment->shares[i];
     return NULL;
 }
 

@@ -72,7 +72,7 @@ static int block_each(const struct mlog_scanned *scanned, struct gpid gpid,
     struct slice body = scanned->body;
     struct mlog_record record;
     while (mlog_record_read(&scanned->block, &body, &record) == 0) {
-        if (!mlog_gpid_equal(record.gpid, gpid) || record.decree >= span->limit) continue;
+        if (!gpid_equal(record.gpid, gpid) || record.decree >= span->limit) continue;
         if (record.serial < span->serial || record.serial > span->serial_last) continue;
         int rc = each(context, &record);
         if (rc != 0) return rc;

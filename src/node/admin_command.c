@@ -121,9 +121,7 @@ static void ship_counters(struct counters *c, const struct survey *s)
     for (size_t i = 0; i < s->dup_count;) {
         struct gpid gpid = s->dups[i].gpid;
         uint64_t rate = 0;
-        for (; i < s->dup_count && s->dups[i].gpid.app_id == gpid.app_id &&
-               s->dups[i].gpid.partition_index == gpid.partition_index;
-             i++)
+        for (; i < s->dup_count && gpid_equal(s->dups[i].gpid, gpid); i++)
             rate += s->dups[i].ship_rate;
         counter(c, "app.pegasus", "dup_shipped_ops", &gpid, rate);
     }
@@ -219,8 +217,7 @@ static void print_progress(const struct survey *s, const struct survey_replica *
                r->applied, r->durable);
     for (size_t i = 0; i < s->dup_count; i++) {
         const struct survey_dup *d = &s->dups[i];
-        if (d->gpid.app_id != r->gpid.app_id || d->gpid.partition_index != r->gpid.partition_index)
-            continue;
+        if (!gpid_equal(d->gpid, r->gpid)) continue;
         buf_append_str(out, count++ == 0 ? ",\"duplications\":[" : ",");
         print_dup_progress(d, out);
     }

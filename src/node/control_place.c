@@ -49,8 +49,7 @@ struct placement *control_placement_find(const struct node *n, struct gpid gpid)
 {
     LIST_EACH (it, &n->placements) {
         struct placement *p = LIST_ENTRY(it, struct placement, node);
-        if (p->gpid.app_id == gpid.app_id && p->gpid.partition_index == gpid.partition_index)
-            return p;
+        if (gpid_equal(p->gpid, gpid)) return p;
     }
     return NULL;
 }

@@ -18,6 +18,7 @@ struct dup_waiter {
     struct io_timer timer; /* The asker's patience. */
     int32_t dup_id;        /* 0: all. */
     uint64_t decree;       /* What was committed when it arrived. */
+    uint64_t question;     /* Asked when it arrived. */
 };
 _Static_assert(sizeof(struct dup_waiter) <= RPC_OWNER_SIZE, "fits into the request");
 
@@ -28,23 +29,57 @@ static struct dup_waiter *waiter_of(struct rpc_request *request)
 
 /* ---- DUP_WAIT ------------------------------------------------------------------------------------------ */
 
-/* The lowest confirmed decree of the streams meant; false: there is none. A stream that has a snapshot
- * to send has confirmed nothing. */
-static bool confirmed_min(const struct replica *r, int32_t dup_id, uint64_t *out)
+static bool is_meant(const struct stream *s, int32_t dup_id)
 {
-    bool found = false;
+    return !s->is_closing && (dup_id == 0 || s->dup.id == dup_id);
+}
+
+/* A stream that has a snapshot to send has confirmed nothing. */
+static uint64_t confirmed_by(const struct stream *s)
+{
+    uint64_t confirmed = s->machine.confirmed;
+#ifdef MUT_wait_counts_sent
+    confirmed = s->machine.read; /* Known mistake: sent is not applied. */
+#endif
+    return s->dup.needs_snapshot && confirmed < s->machine.snapshot_decree ? 0 : confirmed;
+}
+
+/* How far the streams meant are: as far as the last of them. */
+struct progress {
+    uint32_t streams;
+    uint64_t confirmed, vouched;
+    const char *reason; /* Why one of them is behind, in its words; "": none says. */
+};
+
+static struct progress progress_of(const struct replica *r, int32_t dup_id)
+{
+    struct progress p = {.confirmed = UINT64_MAX, .vouched = UINT64_MAX, .reason = ""};
     LIST_EACH (it, &r->streams) {
         const struct stream *s = LIST_ENTRY(it, struct stream, node);
-        if (s->is_closing || (dup_id != 0 && s->dup.id != dup_id)) continue;
-        uint64_t confirmed = s->machine.confirmed;
-#ifdef MUT_wait_counts_sent
-        confirmed = s->machine.read; /* Known mistake: sent is not applied. */
-#endif
-        if (s->dup.needs_snapshot && confirmed < s->machine.snapshot_decree) confirmed = 0;
-        if (!found || confirmed < *out) *out = confirmed;
-        found = true;
+        if (!is_meant(s, dup_id)) continue;
+        uint64_t confirmed = confirmed_by(s), vouched = s->machine.vouched;
+        p.streams++;
+        if (confirmed < p.confirmed) p.confirmed = confirmed;
+        if (vouched < p.vouched) p.vouched = vouched;
+        if (s->machine.reason[0] != '\0') p.reason = s->machine.reason;
     }
-    return found;
+    if (p.streams == 0) p.confirmed = p.vouched = 0;
+    return p;
+}
+
+/* Ask the streams meant whether it is still the same remote. */
+static void ask(struct replica *r, int32_t dup_id)
+{
+    uint64_t question = ++r->dup_question;
+    LIST_EACH (it, &r->streams) {
+        struct stream *s = LIST_ENTRY(it, struct stream, node);
+        if (is_meant(s, dup_id)) stream_ask(s, question);
+    }
+}
+
+static bool is_there(const struct dup_waiter *w, const struct progress *p)
+{
+    return p->confirmed >= w->decree && p->vouched >= w->question;
 }
 
 static void answer(struct rpc_request *request, enum wire_error error, const char *hint,
@@ -72,9 +107,11 @@ static void end(struct dup_waiter *w, enum wire_error error, const char *hint, u
 static void on_patience_over(struct io_timer *timer)
 {
     struct dup_waiter *w = LIST_ENTRY(timer, struct dup_waiter, timer);
-    uint64_t confirmed = 0;
-    (void)confirmed_min(w->replica, w->dup_id, &confirmed);
-    end(w, WIRE_ERR_TIMEOUT, "not everything was applied there in time", confirmed);
+    struct progress p = progress_of(w->replica, w->dup_id);
+    const char *hint = p.reason[0] != '\0'       ? p.reason
+                       : p.confirmed < w->decree ? "not everything was applied there in time"
+                                                 : "the remote did not say in time who it is";
+    end(w, WIRE_ERR_TIMEOUT, hint, p.confirmed);
 }
 
 void dup_wait_check(struct replica *r)
@@ -83,10 +120,9 @@ void dup_wait_check(struct replica *r)
     for (struct list_node *it = r->dup_waits.next; it != &r->dup_waits; it = next) {
         next = it->next;
         struct dup_waiter *w = waiter_of(LIST_ENTRY(it, struct rpc_request, node));
-        uint64_t confirmed = 0;
-        if (!confirmed_min(r, w->dup_id, &confirmed))
-            end(w, WIRE_ERR_OBJECT_NOT_FOUND, "the duplication was removed", 0);
-        else if (confirmed >= w->decree) end(w, WIRE_ERR_OK, "", confirmed);
+        struct progress p = progress_of(r, w->dup_id);
+        if (p.streams == 0) end(w, WIRE_ERR_OBJECT_NOT_FOUND, "the duplication was removed", 0);
+        else if (is_there(w, &p)) end(w, WIRE_ERR_OK, "", p.confirmed);
     }
 }
 
@@ -98,6 +134,25 @@ void dup_wait_fail_all(struct replica *r, enum wire_error error)
         r->dup_wait_count--;
         rpc_reply_error(request, error);
     }
+}
+
+/* Hold it. Everything that was acknowledged before it arrived is applied, and so committed. */
+static void hold(struct replica *r, struct rpc_request *request,
+                 const struct dup_wait_request *args)
+{
+    struct dup_waiter *w = waiter_of(request);
+    *w = (struct dup_waiter){.replica = r,
+                             .request = request,
+                             .dup_id = args->dupid,
+                             .decree = r->repl.committed,
+                             .question = r->dup_question + 1, /* Asked next. */
+                             .timer = {.run = on_patience_over}};
+    list_push_back(&r->dup_waits, &request->node);
+    r->dup_wait_count++;
+    uint64_t patience_ms = args->timeout_ms > 0 && args->timeout_ms < DUP_WAIT_MS_MAX
+                               ? (uint64_t)args->timeout_ms
+                               : DUP_WAIT_MS_MAX;
+    io_timer_start(r->worker->loop, &w->timer, replica_now(r).boot_ms + patience_ms);
 }
 
 void dup_wait_on_request(struct replica *r, struct rpc_request *request)
@@ -116,26 +171,13 @@ void dup_wait_on_request(struct replica *r, struct rpc_request *request)
         rpc_reply_error(request, WIRE_ERR_BUSY);
         return;
     }
-    uint64_t confirmed = 0;
-    /* Everything that was acknowledged before this arrived is applied, and so committed. */
-    uint64_t decree = r->repl.committed;
-    if (!confirmed_min(r, args.dupid, &confirmed)) {
-        answer(request, WIRE_ERR_OBJECT_NOT_FOUND, "the table has no such duplication", decree, 0);
+    if (progress_of(r, args.dupid).streams == 0) {
+        answer(request, WIRE_ERR_OBJECT_NOT_FOUND, "the table has no such duplication",
+               r->repl.committed, 0);
         return;
     }
-    struct dup_waiter *w = waiter_of(request);
-    *w = (struct dup_waiter){.replica = r,
-                             .request = request,
-                             .dup_id = args.dupid,
-                             .decree = decree,
-                             .timer = {.run = on_patience_over}};
-    list_push_back(&r->dup_waits, &request->node);
-    r->dup_wait_count++;
-    uint64_t patience_ms = args.timeout_ms > 0 && args.timeout_ms < DUP_WAIT_MS_MAX
-                               ? (uint64_t)args.timeout_ms
-                               : DUP_WAIT_MS_MAX;
-    io_timer_start(r->worker->loop, &w->timer, replica_now(r).boot_ms + patience_ms);
-    dup_wait_check(r);
+    hold(r, request, &args);
+    ask(r, args.dupid);
 }
 
 /* ---- DUP_STATUS ------------------------------------------------------------------------------------------ */
@@ -188,4 +230,5 @@ void dup_status_on_request(struct replica *r, struct rpc_request *request)
         .incoming = incoming,
     };
     rpc_reply(request, WIRE_ERR_OK, &dup_status_response_schema, &response);
+    ask(r, 0); /* Nobody waits for that: whoever looks again sees what came of it. */
 }

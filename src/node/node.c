@@ -112,8 +112,7 @@ static struct replica *recovered_find(struct node *n, struct gpid gpid)
 {
     LIST_EACH (it, &n->recovered) {
         struct replica *r = LIST_ENTRY(it, struct replica, node);
-        if (r->gpid.app_id == gpid.app_id && r->gpid.partition_index == gpid.partition_index)
-            return r;
+        if (gpid_equal(r->gpid, gpid)) return r;
     }
     return NULL;
 }

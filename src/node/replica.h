@@ -78,6 +78,7 @@ struct replica {
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */
     uint32_t dup_wait_count;
+    uint64_t dup_question; /* The newest that its streams were asked (docs/duplication.md, D14). */
 
     uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
     uint64_t busy;      /* Things under way that point here. */

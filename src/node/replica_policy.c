@@ -34,7 +34,7 @@ static bool may_be_unheard(const struct replica *r)
 {
     LIST_EACH (it, &r->streams) {
         const struct stream *s = LIST_ENTRY(it, struct stream, node);
-        if (!dup_incoming_has(&r->incoming, s->remote_cluster_id)) return true;
+        if (!dup_incoming_has(&r->incoming, s->route.met.cluster_id)) return true;
     }
     return false;
 }

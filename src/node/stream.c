@@ -25,9 +25,7 @@
 static const struct logger logger = {.room = "dup"};
 
 enum {
-    ROUTE_DEADLINE_MS = 5000,
     WINDOWS_SIZE_MAX = 32 << 20, /* Of all streams of a worker, which share it. */
-    REQUESTS_PER_LANE = 64, /* Over a long link a lane that is full makes the last write wait. */
 };
 
 static const struct metric_row stream_rows[] = {
@@ -144,7 +142,7 @@ static size_t window_share(const struct stream *s)
 /* Give the machine an event, and then whatever its effects brought about at once. */
 void stream_step(struct stream *s, struct dup_event event)
 {
-    uint64_t confirmed = s->machine.confirmed;
+    uint64_t confirmed = s->machine.confirmed, vouched = s->machine.vouched;
     struct answers answers = {0};
     do {
         struct dup_effects effects;
@@ -165,7 +163,8 @@ void stream_step(struct stream *s, struct dup_event event)
         s->dup.needs_snapshot = false;
     show_metrics(s);
     set_timer(s);
-    if (s->machine.confirmed != confirmed) dup_wait_check(s->replica);
+    if (s->machine.confirmed != confirmed || s->machine.vouched != vouched)
+        dup_wait_check(s->replica);
 }
 
 static void on_timer(struct io_timer *timer)
@@ -255,7 +254,7 @@ static void on_call_done(struct remote_call *call, const struct rpc_answer *answ
 
 static struct duplicate_request position_of(const struct stream *s, uint64_t decree)
 {
-    if (!s->is_pirene) return (struct duplicate_request){0};
+    if (!s->route.met.is_pirene) return (struct duplicate_request){0};
     return (struct duplicate_request){
         .set = DUPLICATE_REQUEST_HAS_PIRENE | DUPLICATE_REQUEST_HAS_TARGET_CLUSTER_UUID |
                DUPLICATE_REQUEST_HAS_SOURCE_PARTITION_COUNT,
@@ -266,7 +265,7 @@ static struct duplicate_request position_of(const struct stream *s, uint64_t dec
         .closed_timestamp_us = (int64_t)s->machine.confirmed_timestamp_us,
         .version = DUPLICATE_VERSION,
         .source_cluster_id = s->replica->partition.cluster_id,
-        .target_cluster_uuid = (int64_t)s->remote_uuid,
+        .target_cluster_uuid = (int64_t)s->route.met.uuid,
         .source_partition_count = (int32_t)s->replica->partition.count,
     };
 }
@@ -291,7 +290,7 @@ static void call_send(struct stream_call *c, uint32_t lane, uint64_t hash)
     c->call.table = c->stream->table;
     c->call.partition_index = lane;
     c->call.hash = hash;
-    c->call.app_id = c->stream->remote_table_id;
+    c->call.app_id = c->stream->route.met.table_id;
     c->call.size = DUP_OP_OVERHEAD + (c->request != NULL ? c->request->size : 0);
     c->call.write = write_call;
     c->call.on_done = on_call_done;
@@ -320,141 +319,6 @@ static void do_announce(struct stream *s, const struct dup_effect *effect)
     if (c == NULL) return; /* It is news for the other side's display only. */
     c->decree = effect->first;
     call_send(c, effect->lane, 0);
-}
-
-/* ---- Routing: who is it, and how many partitions has the table? ------------------------------------------- */
-
-static void route_failed(struct stream *s, int rc, const char *why)
-{
-    struct dup_event event = {.type = DUP_ROUTE_FAILED, .epoch = s->route_epoch};
-    event.failed.rc = rc;
-    event.failed.why = why;
-    stream_step(s, event);
-}
-
-static void replaced(struct stream *s, const char *why)
-{
-    struct dup_event event = {.type = DUP_REPLACED, .epoch = s->route_epoch};
-    event.failed.rc = E_STATE;
-    event.failed.why = why;
-    stream_step(s, event);
-}
-
-static void route_found(struct stream *s, uint32_t partition_count)
-{
-    struct dup_event event = {.type = DUP_ROUTED, .epoch = s->route_epoch};
-    event.routed = (struct dup_remote){
-        .partition_count = partition_count,
-        .cluster_id = s->remote_cluster_id,
-        .request_size_max = s->is_pirene ? 512 << 10 : 64 << 10,
-        /* Pegasus does not compare timetags: one at a time keeps the order of a key's writes. */
-        .requests_per_lane = s->is_pirene ? REQUESTS_PER_LANE : 1,
-        .takes_positions = s->is_pirene,
-    };
-#ifdef MUT_last_write_waits_for_answers
-    event.routed.requests_per_lane =
-        1; /* Known mistake: what is under way holds back what follows. */
-#endif
-    stream_step(s, event);
-}
-
-/* Whoever answers is not whom the meta group noted (or, before it has, whom we met first): what is
- * confirmed says nothing about it (D13). */
-static bool is_another(uint64_t noted, uint64_t met, uint64_t now)
-{
-    uint64_t known = noted != 0 ? noted : met;
-    return known != 0 && known != now;
-}
-
-static void on_config_done(struct cluster_call *call, const struct rpc_answer *answer)
-{
-    struct stream *s = LIST_ENTRY(call, struct stream, config_call);
-    struct arena arena = {0};
-    struct query_config_response response;
-    int rc = answer->rc;
-    if (rc == 0 && answer->error != WIRE_ERR_OK) rc = E_STATE;
-    if (rc == 0) rc = rpc_answer_read(answer, &query_config_response_schema, &arena, &response);
-    if (rc != 0) {
-        route_failed(s, rc, rc == E_NOTFOUND ? "it does not exist" : "its metas do not answer");
-    } else if (!slice_is(response.err, "ERR_OK")) {
-        route_failed(s, E_NOTFOUND,
-                     slice_is(response.err, "ERR_OBJECT_NOT_FOUND") ? "it does not exist"
-                                                                    : "its metas refuse");
-    } else if (is_another((uint64_t)s->dup.remote_table_id, (uint64_t)s->remote_table_id,
-                          (uint64_t)response.app_id)) {
-        replaced(s, "it was dropped and made anew: remove this duplication and add it again");
-    } else {
-        s->remote_table_id = response.app_id;
-        route_found(s, response.partition_count > 0 ? (uint32_t)response.partition_count : 0);
-    }
-    arena_fini(&arena);
-}
-
-static void ask_config(struct stream *s)
-{
-    s->config_args = (struct query_config_request){.app_name = slice_str(s->dup.remote_table)};
-    s->config_call.rpc = RPC_QUERY_CONFIG;
-    s->config_call.schema = &query_config_request_schema;
-    s->config_call.args = &s->config_args;
-    s->config_call.flags = CLUSTER_NO_RETRY;
-    s->config_call.deadline_ms = now_ms(s) + ROUTE_DEADLINE_MS;
-    s->config_call.on_done = on_config_done;
-    cluster_call_meta(s->remote->cluster, &s->config_call);
-}
-
-static void on_greeted(struct stream *s, const struct hello_response *response)
-{
-    uint64_t uuid = response != NULL ? (uint64_t)response->cluster_uuid : 0;
-    if (is_another(s->dup.remote_uuid, s->remote_uuid, uuid)) {
-        replaced(s, "another cluster answers there: remove this duplication and add it again");
-        return;
-    }
-    s->is_pirene = response != NULL;
-    s->remote_uuid = uuid;
-    s->remote_cluster_id =
-        response != NULL ? (uint8_t)response->cluster_id : s->dup.remote_cluster_id;
-    if (s->is_pirene && s->remote_cluster_id == s->replica->worker->node->cluster_id)
-        route_failed(s, E_INVALID, "it has this cluster's own id: give each cluster its own");
-    else ask_config(s);
-}
-
-static void on_hello_done(struct cluster_call *call, const struct rpc_answer *answer)
-{
-    struct stream *s = LIST_ENTRY(call, struct stream, hello_call);
-    struct arena arena = {0};
-    struct hello_response response;
-    if (answer->rc != 0) {
-        route_failed(s, answer->rc, "its metas cannot be reached");
-    } else if (answer->error == WIRE_ERR_HANDLER_NOT_FOUND) {
-        on_greeted(s, NULL); /* Pegasus does not know the greeting. */
-    } else if (answer->error != WIRE_ERR_OK ||
-               rpc_answer_read(answer, &hello_response_schema, &arena, &response) != 0 ||
-               !slice_is(response.err, "ERR_OK")) {
-        route_failed(s, E_STATE, "its metas do not serve"); /* It is starting, or ending. */
-    } else {
-        on_greeted(s, &response);
-    }
-    arena_fini(&arena);
-}
-
-static void do_route(struct stream *s, const struct dup_effect *effect)
-{
-    const struct node *n = s->replica->worker->node;
-    cluster_call_cancel(&s->hello_call);
-    cluster_call_cancel(&s->config_call);
-    s->route_epoch = effect->epoch;
-    s->hello_args = (struct hello_request){
-        .version = PIRENE_VERSION,
-        .cluster_name = slice_str(n->config.cluster_name),
-        .cluster_id = n->cluster_id,
-    };
-    s->hello_call.rpc = RPC_HELLO;
-    s->hello_call.schema = &hello_request_schema;
-    s->hello_call.args = &s->hello_args;
-    s->hello_call.flags = CLUSTER_NO_RETRY;
-    s->hello_call.deadline_ms = now_ms(s) + ROUTE_DEADLINE_MS;
-    s->hello_call.on_done = on_hello_done;
-    cluster_call_meta(s->remote->cluster, &s->hello_call);
 }
 
 /* ---- Reading ------------------------------------------------------------------------------------------------- */
@@ -596,7 +460,7 @@ static int do_save(struct stream *s, uint64_t decree)
 static void perform(struct stream *s, const struct dup_effect *effect, struct answers *answers)
 {
     switch (effect->type) {
-    case DUP_DO_ROUTE: do_route(s, effect); break;
+    case DUP_DO_ROUTE: stream_route_find(s, effect->epoch); break;
     case DUP_DO_READ: do_read(s, effect, answers); break;
     case DUP_DO_SCAN_OPEN: do_scan_open(s, effect, answers); break;
     case DUP_DO_SCAN: stream_scan_next(s, effect); break;
@@ -638,6 +502,7 @@ static void stream_start(struct stream *s)
         event.started.pending_size += m->capacity;
     }
     event.started.owes_start = is_new; /* Where it began must be known after a restart. */
+    event.started.question = r->dup_question;
     stream_step(s, event);
 }
 
@@ -706,6 +571,13 @@ void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size)
     stream_step(s, event);
 }
 
+void stream_ask(struct stream *s, uint64_t question)
+{
+    struct dup_event event = {.type = DUP_ASKED};
+    event.asked.question = question;
+    stream_step(s, event);
+}
+
 void stream_give_up_log(struct stream *s)
 {
     LOG_WARN(&logger, "backlog over its budget: the remote will be repaired by a snapshot",
@@ -740,8 +612,7 @@ void stream_close(struct stream *s)
     s->busy++;
     io_timer_stop(&s->timer);
     stream_scan_close(s);
-    cluster_call_cancel(&s->hello_call);
-    cluster_call_cancel(&s->config_call);
+    stream_route_cancel(s);
     calls_free(s);
     if (s->save != NULL) s->save->stream = NULL;
     cluster_table_close(s->table);

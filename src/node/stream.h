@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "node/assignment.h"
 #include "node/remote.h"
+#include "node/stream_route.h"
 #include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/cluster.h"
@@ -38,14 +39,7 @@ struct stream {
     struct list_node calls; /* Of struct stream_call. */
     uint64_t calls_epoch;   /* Of those that carry ops. */
 
-    struct cluster_call hello_call, config_call;
-    struct hello_request hello_args;
-    struct query_config_request config_args;
-    uint64_t route_epoch;
-    bool is_pirene; /* The remote greeted back. */
-    uint8_t remote_cluster_id;
-    uint64_t remote_uuid;    /* Of whom it greeted last. */
-    int32_t remote_table_id; /* As its metas said last. */
+    struct stream_route route;
 
     struct chunk *tail_run[STREAM_RUN_MAX]; /* Borrowed during one step. */
     struct log_read read;
@@ -71,6 +65,10 @@ void stream_assign(struct stream *s, const struct assignment_dup *dup);
 
 /* The replica has committed up to 'decree', 'size' bytes more than when it last said so. */
 void stream_on_committed(struct stream *s, uint64_t decree, uint64_t size);
+
+/* Is it still the same remote? machine.vouched reaches 'question' when it has said so; dup_wait_check() is
+ * called then. */
+void stream_ask(struct stream *s, uint64_t question);
 
 /* The backlog of this disk is over its budget: give the log up and send a snapshot later. */
 void stream_give_up_log(struct stream *s);

@@ -34,8 +34,7 @@ struct replica *worker_find(struct worker *w, struct gpid gpid)
 {
     LIST_EACH (it, bucket(w, gpid)) {
         struct replica *r = LIST_ENTRY(it, struct replica, node);
-        if (r->gpid.app_id == gpid.app_id && r->gpid.partition_index == gpid.partition_index)
-            return r;
+        if (gpid_equal(r->gpid, gpid)) return r;
     }
     return NULL;
 }
@@ -312,8 +311,7 @@ static struct opening *opening_find(struct worker *w, struct gpid gpid)
 {
     LIST_EACH (it, &w->openings) {
         struct opening *o = LIST_ENTRY(it, struct opening, node);
-        if (o->gpid.app_id == gpid.app_id && o->gpid.partition_index == gpid.partition_index)
-            return o;
+        if (gpid_equal(o->gpid, gpid)) return o;
     }
     return NULL;
 }
@@ -366,21 +364,16 @@ static void opening_done(struct io_work *work)
     worker_stop_if_done(w);
 }
 
-static bool is_same(struct gpid a, struct gpid b)
-{
-    return a.app_id == b.app_id && a.partition_index == b.partition_index;
-}
-
 /* Not to be opened in this life: its store may lack what the log has, and that is only replayed at a
  * start. It was damaged then, or could not be flushed when it closed. */
 static bool is_set_aside(const struct worker *w, struct gpid gpid)
 {
     const struct node *n = w->node;
     for (size_t i = 0; i < n->set_aside_count; i++)
-        if (is_same(n->set_aside[i], gpid)) return true;
+        if (gpid_equal(n->set_aside[i], gpid)) return true;
     LIST_EACH (it, &w->closed) {
         const struct replica *r = LIST_ENTRY(it, struct replica, node);
-        if (r->is_log_needed && is_same(r->gpid, gpid)) return true;
+        if (r->is_log_needed && gpid_equal(r->gpid, gpid)) return true;
     }
     return false;
 }

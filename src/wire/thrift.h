@@ -43,6 +43,11 @@ struct gpid {
     int32_t partition_index;
 };
 
+static inline bool gpid_equal(struct gpid a, struct gpid b)
+{
+    return a.app_id == b.app_id && a.partition_index == b.partition_index;
+}
+
 struct rpc_address {
     uint32_t ipv4; /* 10.1.2.3 is 0x0a010203. 0 when not valid. */
     uint16_t port; /* 0 when not valid. */

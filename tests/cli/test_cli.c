@@ -344,6 +344,49 @@ static void test_pause(void **state)
     assert_int_equal(here(w, "dup pause t no-id"), 2);
 }
 
+/* Partitions [begin, end) can't be opened any more: their server finds nonsense in place of their stores. */
+static void spoil_stores(struct world *w, int begin, int end)
+{
+    process_kill(&w->source);
+    for (int i = begin; i < end; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s/data/replicas/1.%d/store/CURRENT", w->source.dir, i);
+        FILE *file = fopen(path, "we");
+        assert_non_null(file);
+        assert_true(fputs("nonsense\n", file) >= 0);
+        assert_int_equal(fclose(file), 0);
+    }
+    process_start(&w->source);
+}
+
+/* A partition that can't say how far it is makes the sum unknown, never smaller; when none can, it is said
+ * so, and not that there is no duplication. */
+static void test_unknown_lag(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup status t"), 1);
+    says(w, "is not duplicated");
+    assert_int_equal(here(w, "dup add t --to %s --no-snapshot", w->remote.address), 0);
+    assert_int_equal(here(w, "put t k v"), 0);
+    assert_int_equal(here(w, "dup wait t"), 0);
+    process_kill(&w->remote); /* All was there: whether it is, nobody can say, and that is said. */
+    assert_int_equal(here(w, "dup wait t --timeout 300ms"), 4);
+    says(w, "its metas cannot be reached");
+
+    spoil_stores(w, 0, 1);
+    assert_int_equal(here(w, "dup status t --json"), 0);
+    json_t *rows = read_json(w);
+    assert_int_equal(json_array_size(rows), 1);
+    assert_int_equal(number_of(json_array_get(rows, 0), "lag_mutations"), -1);
+    assert_int_equal(number_of(json_array_get(rows, 0), "lag_ms"), -1);
+    says(w, "\"unknown\"");
+    json_decref(rows);
+
+    spoil_stores(w, 1, 4);
+    assert_int_equal(here(w, "dup status t"), 3);
+    says(w, "how far it is can't be known now");
+}
+
 /* ---- Benches and the demo: each starts its own servers --------------------------------------- */
 
 static void test_benches(void **state)
@@ -385,10 +428,19 @@ static void test_demo(void **state)
 int main(void)
 {
     const struct CMUnitTest stories[] = {
-        STORY(test_records),   STORY(test_bytes),   STORY(test_tables),
-        STORY(test_json),      STORY(test_usage),   STORY(test_help),
-        STORY(test_shell),     STORY_TWO(test_dup), STORY_TWO(test_verify_names_the_difference),
-        STORY_TWO(test_pause), STORY(test_benches), STORY(test_demo),
+        STORY(test_records),
+        STORY(test_bytes),
+        STORY(test_tables),
+        STORY(test_json),
+        STORY(test_usage),
+        STORY(test_help),
+        STORY(test_shell),
+        STORY_TWO(test_dup),
+        STORY_TWO(test_verify_names_the_difference),
+        STORY_TWO(test_pause),
+        STORY_TWO(test_unknown_lag),
+        STORY(test_benches),
+        STORY(test_demo),
     };
     return cmocka_run_group_tests(stories, NULL, NULL);
 }

@@ -3,7 +3,7 @@ table was dropped and made anew. Nothing may claim then that the remote has ever
 import shutil
 
 from servers import World, eventually, note, tell
-from wire import Table, create_table, drop_table
+from wire import Table, create_table, drop_table, duplicate, remove_duplication
 
 TABLE = "t"
 
@@ -70,4 +70,60 @@ def dropped():
         note("   " + table.dup_status()[0]["reason"])
 
 
-tell(wiped, dropped)
+def waits_in_vain(table, word):
+    """No partition says that all is there, and each says why, in the end. Nothing is written meanwhile."""
+    def says_why(index):
+        why = table.dup_wait_for(index, 0.3)
+        assert why, "partition %d says that all is there" % index
+        return word in why
+    for index in range(table.count):
+        eventually("it says why", lambda: says_why(index))
+
+
+def is_repaired(a, b, table):
+    """The duplication is removed and made anew: then a wait is true, and all is there."""
+    remove_duplication(a.address, TABLE, table.dup_status()[0]["dupid"])
+    duplicate(a.address, TABLE, b.address, with_bootstrap=True)
+    eventually("it is there", lambda: table.dup_wait(10))
+    assert len(Table(b.address, TABLE).scan()) == 50
+
+
+def wiped_while_idle():
+    """The stream has nothing to send, and so nothing to notice by: a wait asks, and does not say yes."""
+    with World() as world:
+        a, b, table = begin(world)
+        b.kill()
+        waits_in_vain(table, "cannot be reached")
+        shutil.rmtree(b.data)
+        b.start()
+        create_table(b.address, TABLE, 4)
+        waits_in_vain(table, "another cluster")
+        assert all(row["state"] == "connecting" for row in table.dup_status())
+        note("   " + table.dup_wait_for(0, 0.1))
+        is_repaired(a, b, table)
+
+
+def dropped_while_idle():
+    """The same, with a table that was dropped and made anew: seen at once, by the metas' word."""
+    with World() as world:
+        a, b, table = begin(world)
+        drop_table(b.address, TABLE)
+        waits_in_vain(table, "does not exist")
+        create_table(b.address, TABLE, 4)
+        waits_in_vain(table, "made anew")
+        note("   " + table.dup_wait_for(0, 0.1))
+        is_repaired(a, b, table)
+
+
+def gone_while_idle():
+    """The remote dies and comes back as it was: no wait says yes between, and all do afterwards."""
+    with World() as world:
+        a, b, table = begin(world)
+        b.kill()
+        waits_in_vain(table, "cannot be reached")
+        b.start()
+        assert table.dup_wait(10)
+        assert all(row["reason"] == "" for row in table.dup_status())
+
+
+tell(wiped, dropped, wiped_while_idle, dropped_while_idle, gone_while_idle)

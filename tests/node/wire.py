@@ -21,6 +21,7 @@ class Refused(Exception):
 # ---- Thrift binary, by tables: {field id: (name, type)}; [type] is a list, a dict is a struct ------
 
 BOOL, I32, I64, TEXT, MAP, LIST = 2, 8, 10, 11, 13, 15
+DS_REMOVED = 5  # What a duplication is set to by whoever removes it.
 WIRE_TYPE = {"bool": 2, "i32": 8, "i64": 10, "text": 11, "blob": 12, "error": 12, "gpid": 12, "address": 12}
 
 
@@ -142,6 +143,8 @@ RPCS = {  # name on the wire: (request, response)
         {1: ("table", "text"), 2: ("remote", "text"), 3: ("with_bootstrap", "bool")},
         {1: ("err", "error"), 2: ("app_id", "i32"), 3: ("dupid", "i32"), 4: ("hint", "text"),
          5: ("remote_table", "text"), 6: ("remote_replicas", "i32")}),
+    "RPC_CM_MODIFY_DUPLICATION": ({1: ("table", "text"), 2: ("dupid", "i32"), 3: ("status", "i32")},
+                                  {1: ("err", "error"), 2: ("app_id", "i32")}),
     "RPC_PIRENE_DUP_STATUS": ({1: ("table", "text")},
                               {1: ("err", "error"), 2: ("hint", "text"), 3: ("partitions", [DUP_STATUS]),
                                4: ("incoming", [DUP_INCOMING])}),
@@ -349,16 +352,17 @@ class Table:
             return None
         return (sum(f[0] for f in figures), sum(f[1] for f in figures), max(f[2] for f in figures))
 
+    def dup_wait_for(self, index, timeout):
+        """"": all of that partition that was acknowledged before this call is applied there. Else why not."""
+        answer = self.connection.call("RPC_PIRENE_DUP_WAIT", {"pid": (self.id, index), "dupid": 0,
+                                                              "timeout_ms": max(1, int(timeout * 1000))},
+                                      (self.id, index))
+        return "" if answer["err"] == "ERR_OK" else answer["hint"] or answer["err"]
+
     def dup_wait(self, timeout=30):
         """True: all that was acknowledged before this call is applied there. False: not in time."""
         end = time.monotonic() + timeout
-        for index in range(self.count):
-            left_ms = max(1, int((end - time.monotonic()) * 1000))
-            answer = self.connection.call("RPC_PIRENE_DUP_WAIT", {"pid": (self.id, index), "dupid": 0,
-                                                                  "timeout_ms": left_ms}, (self.id, index))
-            if answer["err"] != "ERR_OK":
-                return False
-        return True
+        return not any(self.dup_wait_for(index, end - time.monotonic()) for index in range(self.count))
 
     def digest(self):
         """(rows, digest) of the table, the same whatever the partition count is."""
@@ -384,7 +388,13 @@ def drop_table(address, name):
     connection.close()
 
 
-def duplicate(address, name, to):
+def duplicate(address, name, to, with_bootstrap=False):
     connection = Connection(address)
-    connection.ask_meta("RPC_CM_ADD_DUPLICATION", table=name, remote=to, with_bootstrap=False)
+    connection.ask_meta("RPC_CM_ADD_DUPLICATION", table=name, remote=to, with_bootstrap=with_bootstrap)
+    connection.close()
+
+
+def remove_duplication(address, name, dup_id):
+    connection = Connection(address)
+    connection.ask_meta("RPC_CM_MODIFY_DUPLICATION", table=name, dupid=dup_id, status=DS_REMOVED)
     connection.close()

@@ -147,6 +147,79 @@ static void test_power_loss_loses_nothing(void **state)
     crash_and_come_back(*state, SIM_POWER);
 }
 
+/* ---- The store falls behind -------------------------------------------------------------------- */
+
+enum { LARGE_SIZE = 1000000, LARGE_COUNT = 40, UNAPPLIED_MAX = 32 << 20 };
+
+struct large_put {
+    struct buf key;
+    struct update_request args;
+    struct sim_call call;
+};
+
+static void large_put_begin(struct large_put *p, struct sim_client *client, int i)
+{
+    static const char value[LARGE_SIZE];
+    char sort[16];
+    (void)snprintf(sort, sizeof sort, "%d", i);
+    key_append(&p->key, slice_str("one partition"), slice_str(sort));
+    p->args =
+        (struct update_request){.key = buf_slice(&p->key), .value = slice_of(value, sizeof value)};
+    p->call = (struct sim_call){.rpc = RPC_PUT,
+                                .args = &p->args,
+                                .hash = key_hash(p->args.key),
+                                .flags = CLUSTER_NO_RETRY,
+                                .timeout_ms = 60000};
+    sim_call_begin(client, &p->call);
+}
+
+static bool is_refused(const struct large_put *p)
+{
+    return p->call.is_done && p->call.answer.error == WIRE_ERR_CAPACITY_EXCEEDED;
+}
+
+static void large_put_end(struct large_put *p)
+{
+    struct update_response response;
+    assert_true(p->call.is_done);
+    if (!is_refused(p)) {
+        assert_int_equal(sim_call_read(&p->call, &response), 0);
+        assert_int_equal(response.error, RRDB_OK);
+    }
+    sim_call_fini(&p->call);
+    buf_fini(&p->key);
+}
+
+/* The store wants time and gets it: writes are held meanwhile, and when so many bytes are held, refused. What
+ * was taken is answered when the store takes writes again, and so are new ones. */
+static void test_store_behind_refuses_writes(void **state)
+{
+    static struct large_put puts[LARGE_COUNT];
+    struct story *s = *state;
+    const struct store_sim_faults stalled = {.stall_percent = 100}, none = {0};
+    struct sim_client *other = sim_client_new(s->sim, "other", "one:34601", "temp");
+    create_table(s);
+    store_sim_faults_set(s->cluster->stores, &stalled);
+    memset(puts, 0, sizeof puts);
+    int count = 0, refused = 0;
+    while (refused == 0 && count < LARGE_COUNT) {
+        struct large_put *p = &puts[count++];
+        /* From two: what one connection has under way is bounded too. */
+        large_put_begin(p, count % 2 == 0 ? s->client : other, count);
+        sim_run_us(s->sim, 5 * MS);
+        refused += is_refused(p);
+        assert_int_equal(p->call.is_done, is_refused(p));
+    }
+    assert_int_equal(count, UNAPPLIED_MAX / LARGE_SIZE + 2); /* Held, the one over it, and this. */
+
+    store_sim_faults_set(s->cluster->stores, &none);
+    sim_run_us(s->sim, S);
+    for (int i = 0; i < count; i++) large_put_end(&puts[i]);
+    put(s, 1);
+    expect(s, 1);
+    sim_client_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stops_without_a_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kill_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_loss_loses_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_store_behind_refuses_writes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

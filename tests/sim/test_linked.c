@@ -154,6 +154,90 @@ static void test_wait_is_true(void **state)
     assert_whole(l);
 }
 
+static struct stream *stream_of(const struct replica *r)
+{
+    return list_is_empty(&r->streams) ? NULL : LIST_ENTRY(r->streams.next, struct stream, node);
+}
+
+/* The state of every stream of 'side'. */
+static bool all_streams_are(const struct linked *l, int side, enum dup_state state)
+{
+    const struct invariant_side *s = &l->invariants->sides[side];
+    for (size_t i = 0; i < s->replica_count; i++)
+        if (stream_of(s->replicas[i])->machine.state != state) return false;
+    return s->replica_count > 0;
+}
+
+/* The remote loses its disk while the stream has nothing to send and so nothing to notice by: a wait does
+ * not say that all is there. The duplication made anew repairs it, and then the wait is true again. */
+static void test_wait_after_the_remote_was_wiped(void **state)
+{
+    struct linked *l = *state;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_wait(l, 0, 1000));
+    assert_true(linked_wipe(l, 1));
+    assert_true(linked_run(l, 10 * (uint64_t)S));
+    assert_true(all_streams_are(l, 0, DUP_LIVE)); /* It has not noticed. */
+    for (int32_t i = 0; i < 4; i++) assert_false(linked_wait_for(l, 0, i, 1000));
+    assert_true(all_streams_are(l, 0, DUP_CONNECTING));
+    assert_null(ghost_of(l, 1, "a"));
+    assert_whole(l);
+
+    assert_true(linked_remove_dup(l, 0));
+    assert_true(linked_add_dup(l, 0, true));
+    assert_true(linked_wait(l, 0, 60000));
+    assert_non_null(ghost_of(l, 1, "a"));
+    assert_whole(l);
+}
+
+/* A look at an idle stream's status finds out as well, for the next look. */
+static void test_status_asks_who_is_there(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_wait(l, 0, 1000));
+    assert_true(linked_wipe(l, 1));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_true(linked_run(l, S));
+    assert_true(all_streams_are(l, 0, DUP_CONNECTING));
+    assert_whole(l);
+}
+
+/* A wait for what is there already costs one round trip to the remote, and no timer. */
+static void test_wait_costs_one_round_trip(void **state)
+{
+    struct linked *l = *state;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(
+        linked_run(l, 3 * (uint64_t)S)); /* Progress is saved, and nothing else is to be done. */
+    for (int s = 0; s < LINKED_SIDES; s++) sim_timers_forbid(l->clusters[s]->machine, true);
+    uint64_t begin_us = sim_now_us(l->sim);
+    assert_true(linked_wait_for(l, 0, 0, 1000));
+    uint64_t took_ms = (sim_now_us(l->sim) - begin_us) / MS;
+    for (int s = 0; s < LINKED_SIDES; s++) {
+        assert_int_equal(sim_timers_fired(l->clusters[s]->machine), 0);
+        sim_timers_forbid(l->clusters[s]->machine, false);
+    }
+    assert_true(took_ms >=
+                4 * ONE_WAY_MS); /* To the source and back, and from there to the remote. */
+    assert_true(took_ms <= 4 * ONE_WAY_MS + 2);
+    assert_whole(l);
+}
+
+/* The remote cannot be reached: nothing is to be sent, and still the wait cannot be answered. */
+static void test_wait_needs_the_remote(void **state)
+{
+    struct linked *l = *state;
+    assert_true(linked_put(l, 0, "a", "1"));
+    assert_true(linked_wait(l, 0, 1000));
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    assert_false(linked_wait_for(l, 0, 0, 1000));
+    sim_heal_all(l->sim);
+    assert_true(linked_wait(l, 0, 60000));
+    assert_whole(l);
+}
+
 /* What came from the other side is not sent back; what stands before it in the log still is. */
 static void test_echo_confirms_nothing_else(void **state)
 {
@@ -332,11 +416,6 @@ static void test_stopped_replica_holds_the_log(void **state)
     assert_non_null(ghost_of(l, 1, "key0"));
     invariants_check_end(l->invariants);
     assert_whole(l);
-}
-
-static struct stream *stream_of(const struct replica *r)
-{
-    return list_is_empty(&r->streams) ? NULL : LIST_ENTRY(r->streams.next, struct stream, node);
 }
 
 static bool has_snapshot_at_remote(const struct linked *l)
@@ -597,6 +676,10 @@ int main(void)
         STORY(test_tombstone_waits_after_a_restart),
         STORY(test_compaction_survives_a_restart),
         STORY(test_wait_is_true),
+        STORY(test_wait_after_the_remote_was_wiped),
+        STORY(test_status_asks_who_is_there),
+        STORY(test_wait_costs_one_round_trip),
+        STORY(test_wait_needs_the_remote),
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
         STORY(test_news_of_a_snapshot_hold_the_log),

@@ -2,7 +2,7 @@
  *
  * One stream per (partition, duplication). A commit wakes it in the same turn; what is committed and
  * unsent goes out at once if the window has room, and what arrives meanwhile forms the next request. No
- * timer and no poll drives it: timers exist for retries and for saving progress only. Rules D1 to D12
+ * timer and no poll drives it: timers exist for retries and for saving progress only. Rules D1 to D14
  * are in docs/duplication.md.
  *
  *      log of the source           lanes: one per remote partition, chosen by the key's hash
@@ -94,6 +94,7 @@ enum dup_event_type {
     DUP_STARTED,      /* Go on from a confirmed decree, or from the beginning with a snapshot. */
     DUP_STOPPED,      /* Paused by a person. */
     DUP_COMMITTED,    /* The replica has committed up to a decree. */
+    DUP_ASKED,        /* Somebody wants to know whether it is still the same remote. */
     DUP_ROUTED,       /* The remote table is known, or known anew. */
     DUP_ROUTE_FAILED, /* It is not: unreachable, no such table. */
     DUP_REPLACED,     /* Another remote than the one that holds what is confirmed answers there. */
@@ -119,12 +120,16 @@ struct dup_event {
             uint64_t pending_size; /* Bytes of the mutations between the two. */
             uint64_t age_ms;       /* Of the oldest of them, as its timestamp says. */
             bool needs_snapshot;
-            bool is_paused;  /* Only to say how far behind it is, until it is started again. */
-            bool owes_start; /* Nobody knows yet that it begins there: have that saved at once. */
+            bool is_paused;    /* Only to say how far behind it is, until it is started again. */
+            bool owes_start;   /* Nobody knows yet that it begins there: have that saved at once. */
+            uint64_t question; /* As in asked: the newest, for a stream that was not there then. */
         } started;
         struct {
             uint64_t decree, size;
         } committed; /* Bytes of all since the last such event. */
+        struct {
+            uint64_t question; /* The owner's number; 'vouched' reaches it when it is answered. */
+        } asked;
         struct dup_remote routed;
         struct {
             int rc;
@@ -213,6 +218,9 @@ struct dup {
     uint64_t confirmed; /* Applied at the remote, with all before. */
     uint64_t saved;     /* Confirmed, and the meta group knows. */
     uint64_t announced; /* Confirmed, and the remote was told. */
+    uint64_t asked;     /* The newest question whether it is the same remote still... */
+    uint64_t asking;    /* ...the newest that DUP_DO_ROUTE under way will answer... */
+    uint64_t vouched;   /* ...and the newest that was answered with yes. */
     uint64_t confirmed_timestamp_us;
     uint64_t snapshot_decree; /* Of the snapshot that is being sent, or was sent last. */
     uint64_t snapshot_size;   /* Bytes of the unconfirmed mutations that it stands for. */
@@ -232,9 +240,11 @@ struct dup {
 
     struct dup_lag lag;
     uint64_t next_request_id;
-    uint64_t retry_at_ms; /* Of routing, reading or scanning; 0: none. */
-    uint64_t save_at_ms;  /* 0: nothing to save. */
-    uint32_t failures;    /* Of routing, reading or scanning, in a row. */
+    uint64_t retry_at_ms;                                    /* Of reading or scanning; 0: none. */
+    uint64_t route_at_ms;                                    /* Of routing; 0: none. */
+    uint64_t save_at_ms;                                     /* 0: nothing to save. */
+    uint32_t failures;                                       /* Of reading or scanning, in a row. */
+    uint32_t route_failures;                                 /* Of routing, in a row. */
     uint64_t sent_ops, resent_ops, skipped_ops, refused_ops; /* Since the start, for metrics. */
     char reason[DUP_REASON_SIZE]; /* Why it is behind; empty when nothing is wrong. */
 };

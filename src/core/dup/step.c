@@ -1,4 +1,4 @@
-/* src/core/dup/step.c: one stream, event by event (docs/duplication.md, D1 to D12). After every event
+/* src/core/dup/step.c: one stream, event by event (docs/duplication.md, D1 to D14). After every event
  * the stream asks itself the same question: what can be done now? (pump) So no order of events, of
  * commit, read, answer and failure, can leave something undone with nobody to wake it. */
 #include <string.h>
@@ -59,6 +59,13 @@ static void wait_after_failure(struct dup *d, uint64_t now_ms)
     d->retry_at_ms = now_ms + retry_delay_ms(d->failures);
 }
 
+/* A wait of its own: when nobody says who is there, what is known of the way is used all the same. */
+static void route_after_failure(struct dup *d, uint64_t now_ms)
+{
+    d->route_failures++;
+    d->route_at_ms = now_ms + retry_delay_ms(d->route_failures);
+}
+
 /* ---- States ---- */
 
 /* Forget everything that is under way; it will be read again from the confirmed decree on. */
@@ -74,6 +81,15 @@ static void rewind_to_confirmed(struct dup *d, struct dup_effects *out)
     d->read = d->confirmed;
 }
 
+/* The owner numbers its questions; who was asked two at once answers both with the newer one. */
+static void on_asked(struct dup *d, uint64_t question)
+{
+    if (question > d->asked) d->asked = question;
+#ifdef MUT_wait_trusts_silence
+    d->vouched = d->asked; /* Known mistake: who says nothing else is who he was. */
+#endif
+}
+
 static void on_started(struct dup *d, const struct dup_event *e, struct dup_effects *out)
 {
     rewind_to_confirmed(d, out);
@@ -86,6 +102,8 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->owes_snapshot = e->started.needs_snapshot;
     d->is_routed = false;
     d->reason[0] = '\0';
+    d->route_at_ms = d->route_failures = 0;
+    on_asked(d, e->started.question);
     d->owes_start = e->started.owes_start;
     d->save_at_ms = d->owes_start ? e->now_ms : 0;
     /* After a pause the lag is still known exactly. */
@@ -119,7 +137,7 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
     if (remote->partition_count == 0 || remote->partition_count > DUP_LANES_MAX ||
         remote->requests_per_lane == 0) {
         reason_set(d, "remote table", E_PROTO, "it states an impossible number of partitions");
-        wait_after_failure(d, e->now_ms);
+        route_after_failure(d, e->now_ms);
         return 0;
     }
     if (d->is_routed && (remote->partition_count != d->remote.partition_count ||
@@ -131,13 +149,14 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
     if (d->lane_count != remote->partition_count) CHECK(d->slot_count == 0);
     int rc = lanes_reset(d, remote->partition_count);
     if (rc != 0) {
-        wait_after_failure(d, e->now_ms);
+        route_after_failure(d, e->now_ms);
         return rc;
     }
     d->remote = *remote;
     d->is_routed = true;
-    d->failures = 0;
-    d->reason[0] = '\0';
+    d->vouched = d->asking;
+    d->route_failures = 0;
+    if (d->parked_count == 0) d->reason[0] = '\0';
     if (d->state == DUP_CONNECTING) d->state = DUP_LIVE;
     return 0;
 }
@@ -146,7 +165,7 @@ static void on_route_failed(struct dup *d, const struct dup_event *e)
 {
     d->is_routing = false;
     reason_set(d, "remote table", e->failed.rc, e->failed.why);
-    wait_after_failure(d, e->now_ms);
+    route_after_failure(d, e->now_ms);
 }
 
 /* Nothing goes there until the right one answers again (D13). */
@@ -158,6 +177,22 @@ static void on_replaced(struct dup *d, const struct dup_event *e, struct dup_eff
     if (d->state == DUP_LIVE) d->state = DUP_CONNECTING;
     if (d->state == DUP_SNAPSHOT) d->state = DUP_RESYNC;
     on_route_failed(d, e);
+}
+
+/* Find the remote table, and who has it: whoever asked before now is answered by that. */
+static void route(struct dup *d, struct dup_effects *out)
+{
+    d->is_routing = true;
+    d->asking = d->asked;
+    d->route_at_ms = 0;
+    push(d, out, (struct dup_effect){.type = DUP_DO_ROUTE});
+}
+
+/* A question is answered for a paused stream too: it sends nothing, but what it has sent may be gone. */
+static bool wants_route(const struct dup *d)
+{
+    bool is_doubted = d->vouched < d->asked;
+    return !d->is_routing && (is_doubted || (!d->is_routed && d->state != DUP_PAUSED));
 }
 
 /* ---- Reading the log ---- */
@@ -286,10 +321,8 @@ static void on_answered(struct dup *d, const struct dup_event *e, struct dup_eff
         MARK("request failed and is sent again");
         reason_set(d, "sending", e->answered.rc, e->answered.why);
         lane_on_failed(d, r, e->now_ms);
-        if (e->answered.rc != E_BUSY && !d->is_routing) {
-            d->is_routing = true; /* Perhaps the partition has moved or split: look again. */
-            push(d, out, (struct dup_effect){.type = DUP_DO_ROUTE});
-        }
+        if (e->answered.rc != E_BUSY && !d->is_routing)
+            route(d, out); /* Perhaps the partition has moved or split: look again. */
         break;
     }
 }
@@ -312,13 +345,6 @@ static void on_saved(struct dup *d, const struct dup_event *e)
 }
 
 /* ---- What can be done now? ---- */
-
-static void pump_route(struct dup *d, struct dup_effects *out)
-{
-    if (d->is_routed || d->is_routing) return;
-    d->is_routing = true;
-    push(d, out, (struct dup_effect){.type = DUP_DO_ROUTE});
-}
 
 static size_t read_size(const struct dup *d)
 {
@@ -380,12 +406,10 @@ static void pump(struct dup *d, uint64_t now_ms, struct dup_effects *out)
 {
     (void)window_advance(d);
     if (d->state == DUP_LIVE || d->owes_start) pump_save(d, now_ms, out);
+    if (wants_route(d) && d->route_at_ms <= now_ms) route(d, out);
     if (d->state == DUP_PAUSED) return;
     bool is_waiting = d->retry_at_ms > now_ms;
-    if (!is_waiting) {
-        d->retry_at_ms = 0;
-        pump_route(d, out);
-    }
+    if (!is_waiting) d->retry_at_ms = 0;
     bool is_done = !d->is_routed || lanes_pump(d, now_ms, out);
     if (!is_waiting && (d->state == DUP_SNAPSHOT || d->state == DUP_RESYNC)) pump_snapshot(d, out);
     if (!is_waiting && d->state == DUP_LIVE && d->is_routed) pump_read(d, out);
@@ -424,6 +448,7 @@ int dup_step(struct dup *d, const struct dup_event *e, struct dup_effects *out)
     case DUP_STARTED: on_started(d, e, out); break;
     case DUP_STOPPED: on_stopped(d, out); break;
     case DUP_COMMITTED: on_committed(d, e); break;
+    case DUP_ASKED: on_asked(d, e->asked.question); break;
     case DUP_ROUTED: rc = on_routed(d, e, out); break;
     case DUP_ROUTE_FAILED: on_route_failed(d, e); break;
     case DUP_REPLACED: on_replaced(d, e, out); break;
@@ -465,6 +490,7 @@ uint64_t dup_deadline_ms(const struct dup *d)
 {
     uint64_t deadline = d->state == DUP_PAUSED ? UINT64_MAX : lanes_deadline_ms(d);
     if (d->retry_at_ms != 0 && d->retry_at_ms < deadline) deadline = d->retry_at_ms;
+    if (wants_route(d) && d->route_at_ms < deadline) deadline = d->route_at_ms;
     if (d->save_at_ms != 0 && !d->is_saving && d->save_at_ms < deadline) deadline = d->save_at_ms;
     return deadline;
 }
@@ -488,6 +514,7 @@ void dup_check(const struct dup *d)
     CHECK(d->state != DUP_LIVE || (d->confirmed <= d->read && d->read <= d->committed) ||
           d->read == d->snapshot_decree);
     CHECK(!d->is_routed || d->lane_count == d->remote.partition_count);
+    CHECK(d->vouched <= d->asked && d->asking <= d->asked);
     CHECK(d->slot_count > 0 || d->window_size == 0);
     CHECK(d->window_size_max >= DUP_WINDOW_SIZE_MIN);
 }

@@ -90,11 +90,6 @@ static inline int mlog_pos_compare(struct mlog_pos a, struct mlog_pos b)
     return (a.offset > b.offset) - (a.offset < b.offset);
 }
 
-static inline bool mlog_gpid_equal(struct gpid a, struct gpid b)
-{
-    return a.app_id == b.app_id && a.partition_index == b.partition_index;
-}
-
 /* The last record of a partition, as summaries and tables name it. */
 struct mlog_last {
     struct gpid gpid;

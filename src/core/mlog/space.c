@@ -46,7 +46,7 @@ struct mlog_partition *mlog_partition_find(const struct mlog_space *s, struct gp
 {
     if (s->bucket_count == 0) return NULL;
     struct mlog_partition *p = s->buckets[bucket_of(s, gpid)];
-    while (p != NULL && !mlog_gpid_equal(p->gpid, gpid)) p = p->next;
+    while (p != NULL && !gpid_equal(p->gpid, gpid)) p = p->next;
     return p;
 }
 

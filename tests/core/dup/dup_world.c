@@ -100,6 +100,7 @@ static void perform(struct world *w, const struct dup_effect *e, bool *again)
     case DUP_DO_ROUTE:
         w->route = *e;
         w->has_route = true;
+        w->routes++;
         break;
     case DUP_DO_READ:
         w->read = *e;
@@ -150,6 +151,13 @@ void world_start(struct world *w, uint64_t confirmed, bool needs_snapshot)
     world_step(w, event);
 }
 
+void world_ask(struct world *w, uint64_t question)
+{
+    struct dup_event event = {.type = DUP_ASKED};
+    event.asked.question = question;
+    world_step(w, event);
+}
+
 bool world_answer_route(struct world *w)
 {
     if (!w->has_route) return false;
@@ -158,6 +166,10 @@ bool world_answer_route(struct world *w)
     if (w->is_unreachable) {
         event.type = DUP_ROUTE_FAILED;
         event.failed.rc = E_UNREACHABLE;
+    } else if (w->is_replaced) {
+        event.type = DUP_REPLACED;
+        event.failed.rc = E_STATE;
+        event.failed.why = "another";
     } else {
         event.routed = (struct dup_remote){
             .partition_count = w->remote_partitions,

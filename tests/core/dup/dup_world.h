@@ -28,6 +28,7 @@ struct world {
     uint32_t remote_partitions;
     uint8_t remote_cluster_id;
     bool is_unreachable;
+    bool is_replaced;    /* Another remote answers. */
     int32_t refused_key; /* The remote refuses ops of this key; -1: none. */
     size_t request_size_max;
 
@@ -35,6 +36,7 @@ struct world {
     uint32_t pending_count;
     struct dup_effect route, read, scan; /* Asked and not answered; type -1: none. */
     bool has_route, has_read, has_scan, has_scan_open, has_save;
+    uint32_t routes; /* Asked for. */
     uint64_t announced, save_asked;
     uint32_t scan_at;
     uint32_t saves; /* Answered. */
@@ -52,6 +54,9 @@ void world_put_many(struct world *w, const int *keys, int count);
 
 void world_start(struct world *w, uint64_t confirmed, bool needs_snapshot);
 void world_step(struct world *w, struct dup_event event);
+
+/* Ask whether it is still the same remote. */
+void world_ask(struct world *w, uint64_t question);
 
 /* Answer what was asked: each returns false when there is nothing. */
 bool world_answer_route(struct world *w);

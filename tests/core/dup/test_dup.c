@@ -147,6 +147,116 @@ static void test_another_remote_gets_nothing(void **state)
     assert_int_equal(w->dup.state, DUP_LIVE);
 }
 
+/* A stream with nothing to send is asked whether its remote is still the same: it asks at once, and not
+ * again; whoever asks while that is under way shares the next answer. */
+static void test_asked_who_is_there(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    assert_int_equal(w->routes, 1);
+    world_ask(w, 1);
+    assert_int_equal(w->routes, 2);
+    assert_int_equal(w->dup.vouched, 0);
+    for (uint64_t question = 2; question <= 5; question++) world_ask(w, question);
+    assert_int_equal(w->routes, 2);
+    assert_true(world_answer_route(w)); /* It was asked before the others were. */
+    assert_int_equal(w->dup.vouched, 1);
+    assert_int_equal(w->routes, 3);
+    assert_true(world_answer_route(w));
+    assert_int_equal(w->dup.vouched, 5);
+    assert_int_equal(w->routes, 3);
+    assert_true(dup_deadline_ms(&w->dup) == UINT64_MAX);
+    assert_int_equal(w->dup.confirmed, 1);
+}
+
+/* Another remote answers the question: that is no answer, and an idle stream says so. */
+static void test_question_finds_another_remote(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    w->is_replaced = true;
+    world_ask(w, 1);
+    for (int i = 0; i < 20; i++) {
+        assert_true(world_answer_route(w));
+        assert_int_equal(w->dup.vouched, 0);
+        assert_int_equal(w->dup.state, DUP_CONNECTING);
+        assert_non_null(strstr(w->dup.reason, "another"));
+        uint64_t deadline = dup_deadline_ms(&w->dup);
+        assert_true(deadline > w->now_ms && deadline <= w->now_ms + DUP_RETRY_MS_MAX);
+        if (i == 19)
+            assert_int_equal(deadline, w->now_ms + DUP_RETRY_MS_MAX); /* Ever more slowly. */
+        w->now_ms = deadline;
+        world_step(w, (struct dup_event){.type = DUP_TICKED});
+    }
+    w->is_replaced = false;
+    world_settle(w);
+    assert_int_equal(w->dup.vouched, 1);
+    assert_int_equal(w->dup.state, DUP_LIVE);
+}
+
+/* Nobody says who is there, but the way is known: what is written goes that way at once, and the question
+ * is asked again until it is answered. */
+static void test_question_delays_no_write(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_settle(w);
+    w->is_unreachable = true;
+    world_ask(w, 1);
+    assert_true(world_answer_route(w));
+    assert_non_null(strstr(w->dup.reason, "cannot be reached"));
+    world_put(w, 1, 1);
+    assert_true(world_answer_read(w));
+    assert_true(world_answer_request(w, 0, 0));
+    assert_int_equal(w->dup.confirmed, 1);
+    assert_int_equal(w->dup.vouched, 0);
+    w->is_unreachable = false;
+    world_settle(w);
+    assert_int_equal(w->dup.vouched, 1);
+    assert_string_equal(w->dup.reason, "");
+}
+
+/* A stream that begins while somebody waits owes the answer as well: the way that it finds is one. */
+static void test_new_stream_owes_the_answer(void **state)
+{
+    struct world *w = *state;
+    struct dup_event event = {.type = DUP_STARTED};
+    event.started.question = 3;
+    world_step(w, event);
+    assert_int_equal(w->dup.vouched, 0);
+    assert_int_equal(w->dup.asked, 3);
+    assert_true(world_answer_route(w));
+    assert_int_equal(w->dup.vouched, 3);
+    assert_false(world_answer_route(w));
+}
+
+/* A paused stream sends nothing, but says whether what it has sent is still there; one that begins anew
+ * has the question of before to answer. */
+static void test_paused_stream_answers_too(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    world_step(w, (struct dup_event){.type = DUP_STOPPED});
+    world_ask(w, 1);
+    assert_true(world_answer_route(w));
+    assert_int_equal(w->dup.vouched, 1);
+    assert_int_equal(w->dup.state, DUP_PAUSED);
+    world_put(w, 2, 1);
+    assert_false(world_answer_read(w));
+    world_ask(w, 2);
+    world_start(w, 1, false);
+    assert_int_equal(w->dup.vouched, 1);
+    world_settle(w);
+    assert_int_equal(w->dup.vouched, 2);
+    assert_int_equal(w->dup.confirmed, 2);
+}
+
 /* A refused connection is no other remote: what was read stays read. */
 static void test_refused_connection_forgets_nothing(void **state)
 {
@@ -274,6 +384,7 @@ static void random_life(uint64_t seed)
     assert_non_null(w);
     world_init(w, seed);
     world_start(w, 0, prng_percent(&w->prng, 30));
+    uint64_t questions = 0;
     for (int step = 0; step < 400; step++) {
         switch (prng_below(&w->prng, 12)) {
         case 0:
@@ -295,6 +406,7 @@ static void random_life(uint64_t seed)
             world_step(w, (struct dup_event){.type = DUP_TICKED});
             break;
         case 10:
+            if (prng_percent(&w->prng, 30)) world_ask(w, ++questions);
             if (prng_percent(&w->prng, 10)) w->remote_partitions = 1U << prng_below(&w->prng, 4);
             break;
         default:
@@ -310,6 +422,7 @@ static void random_life(uint64_t seed)
                     (unsigned long long)w->dup.confirmed, (unsigned long long)w->committed,
                     dup_state_name(w->dup.state));
     assert_int_equal(w->dup.confirmed, w->committed);
+    assert_int_equal(w->dup.vouched, questions);
     assert_memory_equal(w->remote, w->source, sizeof w->remote);
     world_fini(w);
     free(w);
@@ -381,6 +494,11 @@ int main(void)
         STORY(test_remote_splits),
         STORY(test_many_lanes_take_several_steps),
         STORY(test_another_remote_gets_nothing),
+        STORY(test_asked_who_is_there),
+        STORY(test_question_finds_another_remote),
+        STORY(test_question_delays_no_write),
+        STORY(test_new_stream_owes_the_answer),
+        STORY(test_paused_stream_answers_too),
         STORY(test_refused_connection_forgets_nothing),
         STORY(test_send_failed_begins_anew),
         cmocka_unit_test(test_any_order_converges),

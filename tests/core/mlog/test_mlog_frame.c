@@ -165,7 +165,7 @@ static void test_head_and_summary_round_trip(void **state)
     struct mlog_last last;
     for (size_t i = 0; i < 2; i++) {
         assert_true(mlog_last_read(&table.partitions, &last));
-        assert_true(mlog_gpid_equal(last.gpid, lasts[i].gpid));
+        assert_true(gpid_equal(last.gpid, lasts[i].gpid));
         assert_true(last.serial == lasts[i].serial && last.decree == lasts[i].decree);
     }
     assert_false(mlog_last_read(&table.partitions, &last));
@@ -251,7 +251,7 @@ static void test_backlog_range(void **state)
     assert_int_equal(mlog_block_read(buf_slice(&file), &read), 0);
     struct slice body = slice_of(file.data + MLOG_BLOCK_HEAD_SIZE, read.body_size);
     assert_int_equal(mlog_range_read(&read, body, &out), 0);
-    assert_true(mlog_gpid_equal(out.gpid, range.gpid) && out.first == 10 && out.last == 20);
+    assert_true(gpid_equal(out.gpid, range.gpid) && out.first == 10 && out.last == 20);
     file.data[MLOG_BLOCK_HEAD_SIZE + 12] ^= 1;
     assert_int_equal(mlog_range_read(&read, body, &out), E_CORRUPT);
     buf_fini(&file);
