@@ -3,23 +3,13 @@
 
 #include <string.h>
 
-static int ask_meta(struct client *client, enum rpc_code rpc, const void *args, struct arena *arena,
-                    void *result, struct err *e)
-{
-    struct client_question question = {
-        .to = CLIENT_META, .rpc = rpc, .args = args, .timeout_ms = ADMIN_TIMEOUT_MS};
-    int rc = client_ask(client, &question, arena, result, e);
-    if (rc == E_TIMEOUT) return err_wrap(e, rc, "cluster at %s", client_metas(client));
-    return rc;
-}
-
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
 static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
 {
     struct list_nodes_request args = {.status = NS_ALIVE};
     struct list_nodes_response result;
-    int rc = ask_meta(client, RPC_LIST_NODES, &args, arena, &result, e);
+    int rc = client_ask_meta(client, RPC_LIST_NODES, &args, arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     if (rc != 0) return rc;
     *out = result.infos.count > 3 ? 3 : result.infos.count > 0 ? (int32_t)result.infos.count : 1;
@@ -32,7 +22,7 @@ static int wait_until_open(struct client *client, const char *table, struct err 
     struct arena arena = {0};
     struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, &arena, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, 0, &arena, e);
     for (uint32_t i = 0; rc == 0 && i < r.count; i++) r.questions[i].args = &args;
     if (rc == 0) rc = client_round_ask(&r, client, &arena, e);
     /* A server of another kind does not know the call, but it has one. */
@@ -56,12 +46,18 @@ int admin_table_create(struct client *client, const struct admin_table *table, i
     int rc = 0;
     if (table->replica_count == 0)
         rc = replicas_default(client, &arena, &args.options.replica_count, e);
-    if (rc == 0) rc = ask_meta(client, RPC_CREATE_APP, &args, &arena, &result, e);
+    if (rc == 0) rc = client_ask_meta(client, RPC_CREATE_APP, &args, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     *is_new = rc == 0;
     *app_id = result.appid;
     if (rc == E_EXISTS && table->may_exist) rc = 0;
-    if (rc == 0) rc = wait_until_open(client, table->name, e);
+    if (rc == E_INVALID)
+        err_set(
+            e, rc,
+            "the metas refuse it: a name has 1 to 128 letters, digits or _ . : -, partitions are "
+            "a power of two, 1024 at most, and there are no more replicas than nodes");
+    if (rc == 0 && (rc = wait_until_open(client, table->name, e)) != 0 && *is_new)
+        err_wrap(e, rc, "made, but not ready yet");
     arena_fini(&arena);
     return rc == 0 ? 0 : err_wrap(e, rc, "table %s", table->name);
 }
@@ -82,7 +78,7 @@ int admin_dup_add(struct client *client, const struct admin_dup *dup, int32_t *d
         .remote_app_name = slice_str(remote_table),
     };
     struct add_duplication_response result;
-    int rc = ask_meta(client, RPC_ADD_DUPLICATION, &args, &arena, &result, e);
+    int rc = client_ask_meta(client, RPC_ADD_DUPLICATION, &args, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, result.hint, e);
     if (rc == 0) *dup_id = result.dupid;
     arena_fini(&arena);
@@ -94,7 +90,7 @@ int admin_dup_query(struct client *client, const char *table, struct arena *aren
 {
     struct query_duplication_request args = {.app_name = slice_str(table)};
     struct query_duplication_response result;
-    int rc = ask_meta(client, RPC_QUERY_DUPLICATION, &args, arena, &result, e);
+    int rc = client_ask_meta(client, RPC_QUERY_DUPLICATION, &args, arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     if (rc != 0) return err_wrap(e, rc, "table %s", table);
     *out = result.entry_list;
@@ -112,7 +108,7 @@ int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
         .status = (int32_t)status,
     };
     struct modify_duplication_response result;
-    int rc = ask_meta(client, RPC_MODIFY_DUPLICATION, &args, &arena, &result, e);
+    int rc = client_ask_meta(client, RPC_MODIFY_DUPLICATION, &args, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     arena_fini(&arena);
     return rc == 0 ? 0 : err_wrap(e, rc, "duplication %d of table %s", (int)dup_id, table);
@@ -148,7 +144,7 @@ int admin_dup_status(struct client *client, const char *table, struct arena *are
 {
     struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, arena, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, 0, arena, e);
     if (rc != 0) return rc;
     for (uint32_t i = 0; i < r.count; i++) r.questions[i].args = &args;
     rc = client_round_ask(&r, client, arena, e); /* A partition that fails becomes a row. */

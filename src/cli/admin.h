@@ -1,13 +1,10 @@
 /* src/cli/admin.h: what an operator does to tables and duplications, as functions: for the
  * commands, and for the demo and the benches, which do the same things.
  *
- * All wait for their answers. Each returns 0 or a code, and then 'e' says what, where and what to
+ * All wait for their answers, until the client's deadline at most. Each returns 0 or a code, and then 'e' says what, where and what to
  * do. */
 #pragma once
 #include "client/round.h"
-
-/* How long one of these may take. */
-enum { ADMIN_TIMEOUT_MS = 10000 };
 
 /* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
  * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if

@@ -24,7 +24,7 @@ static int create_remote(struct cli *cli, struct client *client, const char *tab
     struct client *remote;
     uint32_t partitions;
     int32_t app_id;
-    int rc = client_table_shape(client, table, &partitions, &app_id, e);
+    int rc = client_table_shape(client, table, 0, &partitions, &app_id, e);
     if (rc == 0) rc = client_open(cli->loop, metas, &remote);
     else return rc;
     if (rc != 0) return err_set(e, rc, "--to %s: it wants HOST:PORT,HOST:PORT", metas);

@@ -198,7 +198,8 @@ static int link_tables(struct pair *p, uint32_t partition_count, struct err *e)
         .name = p->table, .partition_count = partition_count, .may_exist = true};
     struct admin_dup dup = {.table = p->table, .remote_metas = client_metas(p->remote_client)};
     int rc = admin_table_create(p->source_client, &table, &id, &is_new, e);
-    if (rc == 0) rc = client_table_shape(p->source_client, p->table, &p->partition_count, &id, e);
+    if (rc == 0)
+        rc = client_table_shape(p->source_client, p->table, 0, &p->partition_count, &id, e);
     table.partition_count = p->partition_count;
     if (rc == 0) rc = admin_table_create(p->remote_client, &table, &id, &is_new, e);
     if (rc == 0) rc = admin_dup_add(p->source_client, &dup, &id, e);

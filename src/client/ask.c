@@ -28,7 +28,7 @@ static void ask(struct client *client, const struct client_question *question, s
         .partition_index = question->partition_index,
         .rpc = question->rpc,
         .args = question->args,
-        .timeout_ms = question->timeout_ms,
+        .timeout_ms = client_time_left_ms(client, question->timeout_ms),
         .on_done = on_done,
     };
     client_call(client, &a->call);
@@ -80,25 +80,20 @@ int client_ask(struct client *client, const struct client_question *question, st
     return client_ask_all(client, question, 1, arena, &result, &rc, e);
 }
 
-int client_table_shape(struct client *client, const char *name, uint32_t *partition_count,
-                       int32_t *app_id, struct err *e)
+static int ask_meta(struct client *client, enum rpc_code rpc, const void *args, uint32_t timeout_ms,
+                    struct arena *arena, void *result, struct err *e)
 {
-    struct arena arena = {0};
-    struct query_config_request args = {.app_name = slice_str(name)};
-    struct query_config_response result = {0};
-    struct client_question question = {.to = CLIENT_META, .rpc = RPC_QUERY_CONFIG, .args = &args};
-    int rc = client_ask(client, &question, &arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
-    if (rc == 0 && result.partition_count <= 0)
-        rc = err_set(e, E_PROTO, "the metas say that the table has no partitions");
-    if (rc == 0) {
-        *partition_count = (uint32_t)result.partition_count;
-        *app_id = result.app_id;
-    } else {
-        err_wrap(e, rc, "table %s", name);
-    }
-    arena_fini(&arena);
-    return rc;
+    struct client_question question = {
+        .to = CLIENT_META, .rpc = rpc, .args = args, .timeout_ms = timeout_ms};
+    int rc = client_ask(client, &question, arena, result, e);
+    bool is_away = rc == E_TIMEOUT || rc == E_REFUSED;
+    return is_away ? err_wrap(e, rc, "cluster at %s", client_metas(client)) : rc;
+}
+
+int client_ask_meta(struct client *client, enum rpc_code rpc, const void *args, struct arena *arena,
+                    void *result, struct err *e)
+{
+    return ask_meta(client, rpc, args, 0, arena, result, e);
 }
 
 /* ---- In words -------------------------------------------------------------------------------- */
@@ -110,8 +105,9 @@ static const struct {
     const char *words;
 } meanings[] = {
     {WIRE_ERR_OBJECT_NOT_FOUND, E_NOTFOUND, "there is no such thing"},
-    {WIRE_ERR_APP_NOT_EXIST, E_NOTFOUND, "there is no such table (pirene table list)"},
+    {WIRE_ERR_APP_NOT_EXIST, E_NOTFOUND, "no such table (pirene table list)"},
     {WIRE_ERR_APP_EXIST, E_EXISTS, "a table of that name exists already"},
+    {WIRE_ERR_DUP_EXIST, E_EXISTS, "it is duplicated there already (pirene dup list)"},
     {WIRE_ERR_APP_DROPPED, E_NOTFOUND, "the table was dropped (pirene table recall)"},
     {WIRE_ERR_BUSY_CREATING, E_BUSY, "the table is just being created, try again in a moment"},
     {WIRE_ERR_BUSY_DROPPING, E_BUSY, "the table is just being dropped, try again in a moment"},
@@ -140,7 +136,8 @@ static int refused(enum wire_error error, struct slice hint, struct err *e)
     int code;
     struct slice name = wire_error_name(error);
     const char *words = words_of(error, &code);
-    if (hint.size > 0)
+    /* Of a table that isn't there no hint says more, and each says it in its own words. */
+    if (hint.size > 0 && error != WIRE_ERR_APP_NOT_EXIST)
         return err_set(e, code, "%.*s (%.*s)", (int)hint.size, (const char *)hint.data,
                        (int)name.size, (const char *)name.data);
     return err_set(e, code, "%s (%.*s)", words, (int)name.size, (const char *)name.data);
@@ -174,4 +171,28 @@ int client_verdict(const struct rpc_answer *answer, const char *where, struct er
                        "the connection to %s was lost: whether it was done is unknown", where);
     default: return err_set(e, answer->rc, "%s: %s", where, err_text(answer->rc));
     }
+}
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+int client_table_shape(struct client *client, const char *name, uint32_t timeout_ms,
+                       uint32_t *partition_count, int32_t *app_id, struct err *e)
+{
+    struct arena arena = {0};
+    struct query_config_request args = {.app_name = slice_str(name)};
+    struct query_config_response result = {0};
+    int rc = ask_meta(client, RPC_QUERY_CONFIG, &args, timeout_ms, &arena, &result, e);
+    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
+    /* Of a table that isn't there this call says what others say of other things. */
+    if (rc == E_NOTFOUND) rc = refused(WIRE_ERR_APP_NOT_EXIST, (struct slice){0}, e);
+    if (rc == 0 && result.partition_count <= 0)
+        rc = err_set(e, E_PROTO, "the metas say that the table has no partitions");
+    if (rc == 0) {
+        *partition_count = (uint32_t)result.partition_count;
+        *app_id = result.app_id;
+    } else {
+        err_wrap(e, rc, "table %s", name);
+    }
+    arena_fini(&arena);
+    return rc;
 }
