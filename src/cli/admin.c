@@ -5,15 +5,34 @@
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
-static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
+int admin_table_list(struct client *client, enum app_status status, struct arena *arena,
+                     struct app_info_list *out, struct err *e)
 {
-    struct list_nodes_request args = {.status = NS_ALIVE};
+    struct list_apps_request args = {.status = (int32_t)status};
+    struct list_apps_response result;
+    int rc = client_ask_meta(client, RPC_LIST_APPS, &args, arena, &result, e);
+    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
+    if (rc == 0) *out = result.infos;
+    return rc;
+}
+
+int admin_node_list(struct client *client, enum node_status status, struct arena *arena,
+                    struct node_info_list *out, struct err *e)
+{
+    struct list_nodes_request args = {.status = (int32_t)status};
     struct list_nodes_response result;
     int rc = client_ask_meta(client, RPC_LIST_NODES, &args, arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
-    if (rc != 0) return rc;
-    *out = result.infos.count > 3 ? 3 : result.infos.count > 0 ? (int32_t)result.infos.count : 1;
-    return 0;
+    if (rc == 0) *out = result.infos;
+    return rc;
+}
+
+static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
+{
+    struct node_info_list alive = {0};
+    int rc = admin_node_list(client, NS_ALIVE, arena, &alive, e);
+    if (rc == 0) *out = alive.count > 3 ? 3 : alive.count > 0 ? (int32_t)alive.count : 1;
+    return rc;
 }
 
 /* Read something from every partition: a table that was just made is opening its stores. */
@@ -139,6 +158,24 @@ static void rows_add(struct dup_status_list *out, const struct client_round *r, 
     };
 }
 
+/* Until the metas have seen the remote the streams are paused, by nobody: what the metas know is the
+ * better word. Without their answer the row stays as it is. */
+static void mark_preparing(struct client *client, const char *table, struct arena *arena,
+                           struct dup_status_list *rows)
+{
+    struct duplication_entry_list entries = {0};
+    bool is_paused = false;
+    for (uint32_t i = 0; i < rows->count; i++)
+        is_paused = is_paused || slice_is(rows->items[i].state, "paused");
+    if (!is_paused || admin_dup_query(client, table, arena, &entries, NULL) != 0) return;
+    for (uint32_t k = 0; k < entries.count; k++) {
+        if (entries.items[k].status != DS_PREPARE) continue;
+        for (uint32_t i = 0; i < rows->count; i++)
+            if (rows->items[i].dupid == entries.items[k].dupid)
+                rows->items[i].state = slice_str("preparing");
+    }
+}
+
 int admin_dup_status(struct client *client, const char *table, struct arena *arena,
                      struct dup_status_list *out, struct err *e)
 {
@@ -157,6 +194,7 @@ int admin_dup_status(struct client *client, const char *table, struct arena *are
     *out = (struct dup_status_list){.items = arena_array(arena, count, sizeof *out->items)};
     if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
     for (uint32_t i = 0; i < r.count; i++) rows_add(out, &r, i, "its server does not answer");
+    mark_preparing(client, table, arena, out);
     return 0;
 }
 

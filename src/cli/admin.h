@@ -6,6 +6,12 @@
 #pragma once
 #include "client/round.h"
 
+/* Tables and nodes as the metas know them; lists lie in 'arena'. NS_INVALID: nodes of any status. */
+int admin_table_list(struct client *client, enum app_status status, struct arena *arena,
+                     struct app_info_list *out, struct err *e) MUST_CHECK;
+int admin_node_list(struct client *client, enum node_status status, struct arena *arena,
+                    struct node_info_list *out, struct err *e) MUST_CHECK;
+
 /* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
  * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if
  * 'may_exist'. */

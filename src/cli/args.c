@@ -151,14 +151,14 @@ int args_integer(const struct args *a, const char *name, int64_t otherwise, int6
     return 0;
 }
 
-int args_id(const struct args *a, size_t index, int32_t *out, struct err *e)
+int args_id(const struct args *a, size_t index, const char *listed_by, int32_t *out, struct err *e)
 {
     const char *text = args_at(a, index);
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
     if (*end != '\0' || errno != 0 || value <= 0 || value > INT32_MAX)
-        return err_set(e, E_INVALID, "'%s' is no id", text);
+        return err_set(e, E_INVALID, "'%s' is no id (%s)", text, listed_by);
     *out = (int32_t)value;
     return 0;
 }

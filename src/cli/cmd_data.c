@@ -71,12 +71,12 @@ static int work_open(struct work *w, struct cli *cli, const char *table)
     return error == PIRENE_OK ? 0 : set_err(w, error);
 }
 
-/* Of a command that changes something. */
-static int work_open_to_write(struct work *w, struct cli *cli, const char *table)
+/* The same for the key behind the table's name. */
+static int work_open_key(struct work *w, struct cli *cli, const struct args *args, bool is_write)
 {
-    int rc = work_open(w, cli, table);
-    w->is_write = true;
-    return rc;
+    int rc = work_open(w, cli, args_at(args, 0));
+    w->is_write = is_write;
+    return rc == 0 ? read_key(w, args_at(args, 1), args_at(args, 2)) : rc;
 }
 
 /* Between two requests of a scan: is it time to end it? */
@@ -137,7 +137,8 @@ int put_run(struct cli *cli, const struct args *args)
     struct work w;
     uint64_t ttl_s = 0;
     bool has_sort = args->count == 4;
-    int rc = work_open_to_write(&w, cli, args_at(args, 0));
+    int rc = work_open(&w, cli, args_at(args, 0));
+    w.is_write = true;
     if (rc == 0) rc = read_key(&w, args_at(args, 1), has_sort ? args_at(args, 2) : NULL);
     if (rc == 0) rc = text_read(cli->form, args_at(args, has_sort ? 3 : 2), &w.value, &w.e);
     if (rc == 0) rc = args_number(args, "--ttl", 1, INT32_MAX, 0, &ttl_s, &w.e);
@@ -153,8 +154,7 @@ int get_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     struct pirene_result result = {0};
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         int error = pirene_get(w.table, w.key, &result);
         if (error != PIRENE_OK) {
@@ -174,8 +174,7 @@ int get_run(struct cli *cli, const struct args *args)
 int del_run(struct cli *cli, const struct args *args)
 {
     struct work w;
-    int rc = work_open_to_write(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, true);
     if (rc == 0) {
         int error = pirene_del(w.table, w.key);
         if (error != PIRENE_OK) rc = set_err(&w, error);
@@ -189,8 +188,7 @@ int incr_run(struct cli *cli, const struct args *args)
     struct work w;
     struct pirene_result result = {0};
     int64_t by = 1;
-    int rc = work_open_to_write(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, true);
     if (rc == 0) rc = args_integer(args, "--by", 1, &by, &w.e);
     if (rc == 0) {
         int error = pirene_incr(w.table, w.key, by, 0, &result);
@@ -207,8 +205,7 @@ int ttl_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     struct pirene_result result = {0};
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         int error = pirene_ttl(w.table, w.key, &result);
         if (error != PIRENE_OK) rc = set_err(&w, error);
@@ -224,8 +221,7 @@ int exists_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     int error = PIRENE_OK;
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         error = pirene_exists(w.table, w.key);
         if (error == PIRENE_OK || error == PIRENE_NOT_FOUND) {

@@ -21,10 +21,11 @@ static const char *state_name(enum duplication_status status)
 /* There is none with that id; 0: none at all. */
 static int no_duplication(const char *table, int32_t id, struct err *e)
 {
-    if (id == 0)
-        return err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
-    return err_set(e, E_NOTFOUND, "table %s has no duplication %d (pirene dup list %s)", table,
-                   (int)id, table);
+    if (id == 0) err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    else
+        err_set(e, E_NOTFOUND, "table %s has no duplication %d (pirene dup list %s)", table,
+                (int)id, table);
+    return E_NOTFOUND;
 }
 
 /* ---- Add ------------------------------------------------------------------------------------- */
@@ -93,22 +94,14 @@ static json_t *entry_json(const char *table, const struct duplication_entry *ent
 }
 
 /* Every table there is, or the one asked for. */
-static int list_tables(struct cli *cli, const char *only, struct arena *arena,
+static int list_tables(struct client *client, const char *only, struct arena *arena,
                        struct app_info_list *out, struct err *e)
 {
-    struct list_apps_request args = {.status = AS_AVAILABLE};
-    struct list_apps_response result;
-    *out = (struct app_info_list){0};
-    if (only != NULL) {
-        out->items = arena_alloc(arena, sizeof *out->items);
-        if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-        out->items[out->count++].app_name = slice_str(only);
-        return 0;
-    }
-    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
-    if (rc == 0) *out = result.infos;
-    return rc;
+    if (only == NULL) return admin_table_list(client, AS_AVAILABLE, arena, out, e);
+    *out = (struct app_info_list){.items = arena_alloc(arena, sizeof *out->items)};
+    if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    out->items[out->count++].app_name = slice_str(only);
+    return 0;
 }
 
 int dup_list_run(struct cli *cli, const struct args *args)
@@ -126,7 +119,7 @@ int dup_list_run(struct cli *cli, const struct args *args)
     struct client *client = NULL;
     json_t *rows = json_rows_new();
     int rc = cli_client(cli, &client, &e);
-    if (rc == 0) rc = list_tables(cli, args_at(args, 0), &arena, &tables, &e);
+    if (rc == 0) rc = list_tables(client, args_at(args, 0), &arena, &tables, &e);
     for (uint32_t i = 0; rc == 0 && i < tables.count; i++) {
         char name[1025];
         struct duplication_entry_list entries = {0};
@@ -243,7 +236,7 @@ int dup_wait_run(struct cli *cli, const struct args *args)
 {
     struct err e = {0};
     struct client *client = NULL;
-    struct client_dup_wait wait;
+    struct client_dup_wait wait = {0};
     const char *table = args_at(args, 0);
     uint64_t id, begin_ns = cli_now_ns();
     int rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
@@ -373,8 +366,7 @@ static int modify(struct cli *cli, const struct args *args, enum duplication_sta
     struct client *client = NULL;
     const char *table = args_at(args, 0), *state = state_name(status);
     int32_t id = 0;
-    int rc = args_id(args, 1, &id, &e);
-    if (rc != 0) err_wrap(&e, rc, "which duplication (pirene dup list %s)", table);
+    int rc = args_id(args, 1, "pirene dup list", &id, &e);
     if (rc == 0) rc = cli_client(cli, &client, &e);
     if (rc == 0) rc = admin_dup_modify(client, table, id, status, &e);
     if (rc == E_INVALID && client != NULL)

@@ -76,12 +76,9 @@ static json_t *info_json(const struct app_info *info)
 static int ask_tables(struct cli *cli, enum app_status status, struct arena *arena,
                       struct app_info_list *out, struct err *e)
 {
-    struct list_apps_request args = {.status = (int32_t)status};
-    struct list_apps_response result;
-    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
-    if (rc == 0) *out = result.infos;
-    return rc;
+    struct client *client = NULL;
+    int rc = cli_client(cli, &client, e);
+    return rc == 0 ? admin_table_list(client, status, arena, out, e) : rc;
 }
 
 int table_list_run(struct cli *cli, const struct args *args)
@@ -232,10 +229,13 @@ int table_recall_run(struct cli *cli, const struct args *args)
     const char *name = args_at(args, 1);
     struct recall_app_request recall = {.new_app_name = slice_str(name != NULL ? name : "")};
     struct recall_app_response result;
-    int rc = args_id(args, 0, &recall.app_id, &e);
+    int rc = args_id(args, 0, "pirene table list --dropped", &recall.app_id, &e);
     if (rc == 0) rc = cli_ask_meta(cli, RPC_RECALL_APP, &recall, &arena, &result, &e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, &e);
-    if (rc != 0) err_wrap(&e, rc, "recall %s (pirene table list --dropped)", args_at(args, 0));
+    if (rc == E_NOTFOUND)
+        err_set(&e, rc, "no dropped table has the id %d (pirene table list --dropped)",
+                (int)recall.app_id);
+    else if (rc != 0 && rc != E_INVALID) err_wrap(&e, rc, "recall table %d", (int)recall.app_id);
     if (rc == 0)
         output_say(&cli->out, info_json(&result.info), "table %.*s is back",
                    (int)result.info.app_name.size, (const char *)result.info.app_name.data);

@@ -5,11 +5,11 @@
 const struct option_spec common_options[] = {
     [COMMON_META] = {"--meta", "HOST:PORT,..",
                      "the cluster (or PIRENE_META; default 127.0.0.1:34601)"},
-    [COMMON_TIMEOUT] = {"--timeout", "TIME", "all of it may take so long: 500ms, 30s, 2m"},
+    [COMMON_TIMEOUT] = {"--timeout", "TIME", "how long the command may take: 500ms, 30s, 2m"},
     [COMMON_JSON] = {"--json", NULL, "print JSON, errors too"},
     [COMMON_HEX] = {"--hex", NULL, "keys and values as hex, in and out"},
     [COMMON_BASE64] = {"--base64", NULL, "keys and values as base64, in and out"},
-    [COMMON_HELP] = {"--help", NULL, "this"},
+    [COMMON_HELP] = {"--help", NULL, "print this"},
     {NULL, NULL, NULL},
 };
 
@@ -50,14 +50,14 @@ OPTIONS(dup_verify_options) = {{"--id", "N", "which duplication, where there are
                                {"--no-wait", NULL, "compare at once"},
                                OPTIONS_END};
 OPTIONS(bench_load_options) = {
-    {"--seconds", "N", "how long it is measured, seconds (default 10)"},
+    {"--seconds", "N", "seconds to measure (default 10)"},
     {"--in-flight", "N", "requests under way at a time (default 64)"},
-    {"--size", "BYTES", "size of a value (default 100)"},
+    {"--size", "BYTES", "bytes of a value (default 100)"},
     {"--keys", "N", "different keys (default 50000)"},
     {"--connections", "N", "each with a thread of its own (default 1)"},
     {"--reads", "PERCENT", "how many of the requests of 'mixed' read (default 50)"},
     {"--sync", "group|os",
-     "of --start: a write is done on disk, or with the system (default group)"},
+     "of --start: acknowledged when on disk (group), or before (os); default group"},
     {"--start", NULL, "start a server of its own, in a directory that is removed"},
     {"--server-pid", "PID", "process whose CPU time is counted (default: that of --start)"},
     OPTIONS_END};
@@ -65,28 +65,28 @@ OPTIONS(bench_last_options) = {
     {"--writes", "N", "isolated writes (default 1000)"},
     {"--gap-min", "TIME", "shortest idle gap (default 50ms)"},
     {"--gap-max", "TIME", "longest idle gap (default 180ms)"},
-    {"--sync", "group|os", "a write is done on disk, or with the system (default group)"},
+    {"--sync", "group|os", "acknowledged when on disk (group), or before (os); default group"},
     {"--source", "HOST:PORT", "instead of starting two servers: this one..."},
     {"--remote", "HOST:PORT", "...duplicated to this one"},
     {"--table", "NAME", "the table on both (default 'bench')"},
     OPTIONS_END};
 OPTIONS(bench_burst_options) = {
     {"--rounds", "N", "bursts (default 50)"},
-    {"--writers", "N", "in each (default 32)"},
-    {"--burst", "TIME", "how long each (default 2s)"},
-    {"--sync", "group|os", "a write is done on disk, or with the system (default group)"},
+    {"--writers", "N", "writers in each (default 32)"},
+    {"--burst", "TIME", "how long each lasts: 500ms, 2s (default 2s)"},
+    {"--sync", "group|os", "acknowledged when on disk (group), or before (os); default group"},
     OPTIONS_END};
 OPTIONS(bench_sustain_options) = {
-    {"--seconds", "N", "how long it is measured, seconds (default 60)"},
+    {"--seconds", "N", "seconds to measure (default 60)"},
     {"--in-flight", "N", "requests under way at a time (default 64)"},
-    {"--size", "BYTES", "size of a value (default 100)"},
-    {"--sync", "group|os", "a write is done on disk, or with the system (default group)"},
+    {"--size", "BYTES", "bytes of a value (default 100)"},
+    {"--sync", "group|os", "acknowledged when on disk (group), or before (os); default group"},
     OPTIONS_END};
-OPTIONS(bench_memory_options) = {{"--records", "N", "to load (default 1000000)"},
-                                 {"--size", "BYTES", "size of a value (default 100)"},
+OPTIONS(bench_memory_options) = {{"--records", "N", "records to load (default 1000000)"},
+                                 {"--size", "BYTES", "bytes of a value (default 100)"},
                                  OPTIONS_END};
 OPTIONS(demo_options) = {{"--writes", "N", "isolated writes to time (default 300)"},
-                         {"--records", "N", "to load before (default 50000)"},
+                         {"--records", "N", "records to load before (default 50000)"},
                          {"--gap-max", "TIME", "longest idle gap (default 10s)"},
                          OPTIONS_END};
 
@@ -145,24 +145,24 @@ const struct cli_command commands[] = {
     {"dup", "remove", "TABLE ID", "End a duplication", "dup remove users 1700000", NULL,
      dup_remove_run, TAKES_TIMEOUT, 5},
 
-    {"bench", "put", "[TABLE]", "Writes at full speed", "bench put --start --sync os",
-     bench_load_options, bench_put_run, TAKES_META, 0},
-    {"bench", "get", "[TABLE]", "Reads at full speed", "bench get --start", bench_load_options,
-     bench_get_run, TAKES_META, 0},
-    {"bench", "mixed", "[TABLE]", "Reads and writes at full speed", "bench mixed bench --reads 90",
-     bench_load_options, bench_mixed_run, TAKES_META, 0},
+    {"bench", "put", "[TABLE]", "How many writes a second, and how long each takes",
+     "bench put --start --sync os", bench_load_options, bench_put_run, TAKES_META, 0},
+    {"bench", "get", "[TABLE]", "How many reads a second, and how long each takes",
+     "bench get --start", bench_load_options, bench_get_run, TAKES_META, 0},
+    {"bench", "mixed", "[TABLE]", "How many of both a second, and how long each takes",
+     "bench mixed bench --reads 90", bench_load_options, bench_mixed_run, TAKES_META, 0},
     {"bench", "last-mutation", "", "How soon an isolated write is visible on the other cluster",
      "bench last-mutation --json", bench_last_options, bench_last_mutation_run, TAKES_JSON, 0},
-    {"bench", "burst", "", "How soon the last write of a burst is", "bench burst --rounds 5",
-     bench_burst_options, bench_burst_run, TAKES_JSON, 0},
+    {"bench", "burst", "", "How soon the last write of a burst is visible there",
+     "bench burst --rounds 5", bench_burst_options, bench_burst_run, TAKES_JSON, 0},
     {"bench", "sustain", "", "Does duplication keep up with the highest rate of writes",
      "bench sustain --seconds 60", bench_sustain_options, bench_sustain_run, TAKES_JSON, 0},
-    {"bench", "memory", "", "What a server needs, idle and with records",
+    {"bench", "memory", "", "How much memory a server has, idle and with records",
      "bench memory --records 1000000", bench_memory_options, bench_memory_run, TAKES_JSON, 0},
 
     {"demo", NULL, "", "Two clusters, one link, the last write arrives in milliseconds", "demo",
      demo_options, demo_run, TAKES_HELP, 0},
-    {"completion", NULL, "bash|zsh", "A script for your shell", "completion bash", NULL,
-     completion_run, TAKES_HELP, 0},
+    {"completion", NULL, "bash|zsh", "A script that completes commands in your shell",
+     "completion bash", NULL, completion_run, TAKES_HELP, 0},
     {NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0},
 };

@@ -137,6 +137,13 @@ void output_facts(const struct output *out, json_t *facts)
     json_decref(facts);
 }
 
+static void __attribute__((format(printf, 1, 0))) print_line(const char *format, va_list args)
+{
+    (void)vprintf(format, args);
+    (void)fputc('\n', stdout);
+    output_flush();
+}
+
 void output_say(const struct output *out, json_t *facts, const char *format, ...)
 {
     if (out->is_json) {
@@ -145,10 +152,8 @@ void output_say(const struct output *out, json_t *facts, const char *format, ...
     }
     va_list args;
     va_start(args, format);
-    (void)vprintf(format, args);
+    print_line(format, args);
     va_end(args);
-    (void)fputc('\n', stdout);
-    output_flush();
     json_decref(facts);
 }
 
@@ -157,10 +162,8 @@ void output_note(const struct output *out, const char *format, ...)
     if (out->is_json) return;
     va_list args;
     va_start(args, format);
-    (void)vprintf(format, args);
+    print_line(format, args);
     va_end(args);
-    (void)fputc('\n', stdout);
-    output_flush();
 }
 
 /* ---- Building -------------------------------------------------------------------------------- */

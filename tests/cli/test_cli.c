@@ -468,6 +468,17 @@ static void test_watch(void **state)
     json_decref(read_json(w));
 }
 
+/* A remote that isn't there yet: the duplication is being prepared, by every command's word. */
+static void test_preparing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup add t --to 127.0.0.1:1 --no-create"), 0);
+    assert_int_equal(here(w, "dup list t"), 0);
+    says(w, "preparing");
+    assert_int_equal(here(w, "dup status t"), 0);
+    says(w, "preparing");
+}
+
 /* The remote stands still: a comparison ends in the time given, and says whom it waited for. */
 static void test_verify_in_time(void **state)
 {
@@ -618,6 +629,7 @@ int main(void)
         STORY(test_shell_limits),
         STORY_TWO(test_dup),
         STORY_TWO(test_watch),
+        STORY(test_preparing),
         STORY_TWO(test_verify_in_time),
         STORY_TWO(test_verify_names_the_difference),
         STORY_TWO(test_pause),
