@@ -128,7 +128,9 @@ int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
     };
     struct modify_duplication_response result;
     int rc = client_ask_meta(client, RPC_MODIFY_DUPLICATION, &args, &arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
+    bool is_missing = rc == 0 && slice_is(result.err, "ERR_OBJECT_NOT_FOUND");
+    if (is_missing) rc = err_set(e, E_NOTFOUND, "there is none (pirene dup list %s)", table);
+    else if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     arena_fini(&arena);
     return rc == 0 ? 0 : err_wrap(e, rc, "duplication %d of table %s", (int)dup_id, table);
 }

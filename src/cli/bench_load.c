@@ -144,6 +144,8 @@ static int run(struct cli *cli, const struct args *args, const char *name, int r
     if (rc == 0 && job.sync != NULL) rc = start_server(cli, &job, &e);
     if (rc == 0 && job.load.read_percent > 0) rc = fill(cli, &job, &e);
     if (rc == 0) rc = measure(cli, &job, &e);
+    if (rc == E_NOTFOUND && job.sync == NULL)
+        err_wrap(&e, rc, "'pirene bench %s --start' starts a server of its own; here", name);
     server_stop(&job.server);
     servers_dir_remove(cli, job.dir);
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);

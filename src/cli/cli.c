@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -124,12 +125,21 @@ void cli_sleep_ms(uint64_t ms)
 
 /* ---- Interrupts ------------------------------------------------------------------------------ */
 
-static volatile sig_atomic_t is_interrupted;
+enum { SAME_NS = 500000000 };
 
+static volatile sig_atomic_t is_interrupted;
+static atomic_uint_fast64_t heard_ns; /* When it became true. */
+
+/* The second one ends the program whatever it does; but some send the first twice, to the process
+ * and to its group. */
 static void on_interrupt(int number)
 {
+    uint64_t now_ns = cli_now_ns();
+    if (is_interrupted == 0) atomic_store(&heard_ns, now_ns);
     is_interrupted = 1;
-    (void)signal(number, SIG_DFL); /* The second one ends the program whatever it does. */
+    if (now_ns - atomic_load(&heard_ns) < SAME_NS) return;
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
 }
 
 void cli_hear_interrupts(void)

@@ -330,13 +330,21 @@ static void test_timeout(void **state)
 static void test_what_is_missing(void **state)
 {
     static const char *const lines[] = {
-        "get absent a",          "scan absent",
-        "count absent",          "table show absent",
-        "table drop absent",     "dup list absent",
-        "dup status absent",     "dup wait absent",
-        "dup verify absent",     "dup pause absent 7",
-        "table env get absent",  "table env set absent default_ttl 3",
-        "table rename absent b", "dup add absent --to 127.0.0.1:1",
+        "get absent a",
+        "scan absent",
+        "count absent",
+        "table show absent",
+        "table drop absent",
+        "dup list absent",
+        "dup status absent",
+        "dup wait absent",
+        "dup verify absent",
+        "dup pause absent 7",
+        "table env get absent",
+        "table env set absent default_ttl 3",
+        "table rename absent b",
+        "dup add absent --to 127.0.0.1:1",
+        "bench put absent --seconds 1",
     };
     struct world *w = *state;
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -348,6 +356,8 @@ static void test_what_is_missing(void **state)
     says(w, "table t is not duplicated");
     assert_int_equal(here(w, "dup verify t"), 1);
     says(w, "table t is not duplicated");
+    assert_int_equal(here(w, "dup pause t 7"), 1);
+    says(w, "there is none (pirene dup list t)");
     assert_int_equal(here(w, "table create 'a b'"), 2);
     says(w, "letters, digits");
     assert_int_equal(here(w, "get t $(head -c 70000 /dev/zero | tr '\\0' k)"), 2);
@@ -598,6 +608,21 @@ static void test_benches(void **state)
     assert_int_equal(here(w, "bench last-mutation --source 127.0.0.1:1"), 2);
 }
 
+/* One that is stopped says so, and leaves neither servers nor data behind; 'timeout' sends the
+ * signal twice, to it and to its group. */
+static void test_stopped_bench(void **state)
+{
+    struct world *w = *state;
+    w->under = "d=$(mktemp -d) && TMPDIR=$d timeout --preserve-status -k 9 -s TERM 2";
+    assert_int_equal(here(w, "bench put --start; echo code $?; ls $d; rmdir $d"), 0);
+    says(w, "put: ");
+    says(w, "code 0");
+    w->under = "d=$(mktemp -d) && TMPDIR=$d timeout --preserve-status -k 9 -s INT 2";
+    assert_int_equal(here(w, "demo; echo code $?; ls $d; rmdir $d"), 0);
+    says(w, "nothing is left behind");
+    says(w, "code 3");
+}
+
 /* The whole demo, shortened: it ends with the two lines that it promises. */
 static void test_demo(void **state)
 {
@@ -634,6 +659,7 @@ int main(void)
         STORY_TWO(test_verify_names_the_difference),
         STORY_TWO(test_pause),
         STORY(test_benches),
+        STORY(test_stopped_bench),
         STORY(test_demo),
     };
     return cmocka_run_group_tests(stories, NULL, NULL);
