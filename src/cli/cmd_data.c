@@ -40,18 +40,13 @@ static int set_err(struct work *w, int error)
     return err_set(&w->e, code, "%s", text);
 }
 
-/* The server would say no more than that it can't be. */
-static int check_size(const char *what, size_t size, size_t max, struct err *e)
-{
-    if (size <= max) return 0;
-    return err_set(e, E_INVALID, "the %s has %zu bytes: %zu bytes are the most", what, size, max);
-}
-
 /* Words to a key: the hash key, and the sort key when 'sort' is not NULL. */
 static int read_key(struct work *w, const char *hash, const char *sort)
 {
     int rc = text_read(w->cli->form, hash, &w->hash, &w->e);
-    if (rc == 0) rc = check_size("hash key", w->hash.size, KEY_HASH_SIZE_MAX, &w->e);
+    if (rc == 0 && w->hash.size > KEY_HASH_SIZE_MAX)
+        rc = err_set(&w->e, E_INVALID, "the hash key has %zu bytes: %d bytes are the most",
+                     w->hash.size, KEY_HASH_SIZE_MAX);
     if (rc == 0 && sort != NULL) rc = text_read(w->cli->form, sort, &w->sort, &w->e);
     w->key = (struct pirene_key){bytes_of(&w->hash), bytes_of(&w->sort)};
     return rc;
@@ -243,6 +238,10 @@ static int scan_open(struct work *w, const char *hash, struct pirene_scan_option
                      const char *prefix, struct pirene_scan **out)
 {
     int rc = hash != NULL ? read_key(w, hash, NULL) : 0;
+    if (rc == 0 && hash != NULL && w->hash.size == 0)
+        rc = err_set(&w->e, E_INVALID,
+                     "no records lie together under an empty hash key: leave it "
+                     "out for the whole table");
     if (rc == 0 && prefix != NULL) rc = text_read(w->cli->form, prefix, &w->sort, &w->e);
     if (rc != 0) return rc;
     options->hash_key = hash != NULL ? &w->key.hash : NULL;

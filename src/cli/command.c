@@ -72,12 +72,24 @@ int command_usage(struct cli *cli, size_t count, char *const *words, const struc
     return code;
 }
 
+/* "dup wait", "put". */
+struct name {
+    char text[48];
+};
+
+static struct name name_of(const struct cli_command *c)
+{
+    struct name name;
+    (void)snprintf(name.text, sizeof name.text, "%s%s%s", c->noun, c->verb != NULL ? " " : "",
+                   c->verb != NULL ? c->verb : "");
+    return name;
+}
+
 /* Where to read on is a part of the sentence. */
 static void add_help(const struct cli_command *c, struct err *e)
 {
     const struct err said = *e;
-    err_set(e, said.code, "%s (pirene %s%s%s --help)", said.text, c->noun,
-            c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "");
+    err_set(e, said.code, "%s (pirene %s --help)", said.text, name_of(c).text);
 }
 
 static void no_command(const char *typed, struct err *e)
@@ -140,8 +152,7 @@ static int check_common(const struct cli *cli, const struct cli_command *c, cons
         bool is_given =
             args_has(args, o->name) || (o == &common_options[COMMON_JSON] && cli->out.is_json);
         if (is_given && !command_takes(c, o))
-            return err_set(e, E_INVALID, "%s%s%s has no use for %s", c->noun,
-                           c->verb != NULL ? " " : "", c->verb != NULL ? c->verb : "", o->name);
+            return err_set(e, E_INVALID, "%s has no use for %s", name_of(c).text, o->name);
     }
     return 0;
 }

@@ -362,6 +362,8 @@ static void test_what_is_missing(void **state)
     says(w, "letters, digits");
     assert_int_equal(here(w, "get t $(head -c 70000 /dev/zero | tr '\\0' k)"), 2);
     says(w, "65534 bytes");
+    assert_int_equal(here(w, "scan t ''"), 2);
+    says(w, "empty hash key");
 }
 
 /* What was not written to where it should go is no success. */
