@@ -3,27 +3,36 @@
 
 #include <string.h>
 
-static int ask_meta(struct client *client, enum rpc_code rpc, const void *args, struct arena *arena,
-                    void *result, struct err *e)
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+int admin_table_list(struct client *client, enum app_status status, struct arena *arena,
+                     struct app_info_list *out, struct err *e)
 {
-    struct client_question question = {
-        .to = CLIENT_META, .rpc = rpc, .args = args, .timeout_ms = ADMIN_TIMEOUT_MS};
-    int rc = client_ask(client, &question, arena, result, e);
-    if (rc == E_TIMEOUT) return err_wrap(e, rc, "cluster at %s", client_metas(client));
+    struct list_apps_request args = {.status = (int32_t)status};
+    struct list_apps_response result;
+    int rc = client_ask_meta(client, RPC_LIST_APPS, &args, arena, &result, e);
+    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
+    if (rc == 0) *out = result.infos;
     return rc;
 }
 
-/* ---- Tables ---------------------------------------------------------------------------------- */
+int admin_node_list(struct client *client, enum node_status status, struct arena *arena,
+                    struct node_info_list *out, struct err *e)
+{
+    struct list_nodes_request args = {.status = (int32_t)status};
+    struct list_nodes_response result;
+    int rc = client_ask_meta(client, RPC_LIST_NODES, &args, arena, &result, e);
+    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
+    if (rc == 0) *out = result.infos;
+    return rc;
+}
 
 static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
 {
-    struct list_nodes_request args = {.status = NS_ALIVE};
-    struct list_nodes_response result;
-    int rc = ask_meta(client, RPC_LIST_NODES, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
-    if (rc != 0) return rc;
-    *out = result.infos.count > 3 ? 3 : result.infos.count > 0 ? (int32_t)result.infos.count : 1;
-    return 0;
+    struct node_info_list alive = {0};
+    int rc = admin_node_list(client, NS_ALIVE, arena, &alive, e);
+    if (rc == 0) *out = alive.count > 3 ? 3 : alive.count > 0 ? (int32_t)alive.count : 1;
+    return rc;
 }
 
 /* Read something from every partition: a table that was just made is opening its stores. */
@@ -32,7 +41,7 @@ static int wait_until_open(struct client *client, const char *table, struct err 
     struct arena arena = {0};
     struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, &arena, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, 0, &arena, e);
     for (uint32_t i = 0; rc == 0 && i < r.count; i++) r.questions[i].args = &args;
     if (rc == 0) rc = client_round_ask(&r, client, &arena, e);
     /* A server of another kind does not know the call, but it has one. */
@@ -56,12 +65,18 @@ int admin_table_create(struct client *client, const struct admin_table *table, i
     int rc = 0;
     if (table->replica_count == 0)
         rc = replicas_default(client, &arena, &args.options.replica_count, e);
-    if (rc == 0) rc = ask_meta(client, RPC_CREATE_APP, &args, &arena, &result, e);
+    if (rc == 0) rc = client_ask_meta(client, RPC_CREATE_APP, &args, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     *is_new = rc == 0;
     *app_id = result.appid;
     if (rc == E_EXISTS && table->may_exist) rc = 0;
-    if (rc == 0) rc = wait_until_open(client, table->name, e);
+    if (rc == E_INVALID)
+        err_set(
+            e, rc,
+            "the metas refuse it: a name has 1 to 128 letters, digits or _ . : -, partitions are "
+            "a power of two, 1024 at most, and there are no more replicas than nodes");
+    if (rc == 0 && (rc = wait_until_open(client, table->name, e)) != 0 && *is_new)
+        err_wrap(e, rc, "made, but not ready yet");
     arena_fini(&arena);
     return rc == 0 ? 0 : err_wrap(e, rc, "table %s", table->name);
 }
@@ -82,7 +97,7 @@ int admin_dup_add(struct client *client, const struct admin_dup *dup, int32_t *d
         .remote_app_name = slice_str(remote_table),
     };
     struct add_duplication_response result;
-    int rc = ask_meta(client, RPC_ADD_DUPLICATION, &args, &arena, &result, e);
+    int rc = client_ask_meta(client, RPC_ADD_DUPLICATION, &args, &arena, &result, e);
     if (rc == 0) rc = client_check(result.err, result.hint, e);
     if (rc == 0) *dup_id = result.dupid;
     arena_fini(&arena);
@@ -94,7 +109,7 @@ int admin_dup_query(struct client *client, const char *table, struct arena *aren
 {
     struct query_duplication_request args = {.app_name = slice_str(table)};
     struct query_duplication_response result;
-    int rc = ask_meta(client, RPC_QUERY_DUPLICATION, &args, arena, &result, e);
+    int rc = client_ask_meta(client, RPC_QUERY_DUPLICATION, &args, arena, &result, e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     if (rc != 0) return err_wrap(e, rc, "table %s", table);
     *out = result.entry_list;
@@ -112,8 +127,10 @@ int admin_dup_modify(struct client *client, const char *table, int32_t dup_id,
         .status = (int32_t)status,
     };
     struct modify_duplication_response result;
-    int rc = ask_meta(client, RPC_MODIFY_DUPLICATION, &args, &arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
+    int rc = client_ask_meta(client, RPC_MODIFY_DUPLICATION, &args, &arena, &result, e);
+    bool is_missing = rc == 0 && slice_is(result.err, "ERR_OBJECT_NOT_FOUND");
+    if (is_missing) rc = err_set(e, E_NOTFOUND, "there is none (pirene dup list %s)", table);
+    else if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     arena_fini(&arena);
     return rc == 0 ? 0 : err_wrap(e, rc, "duplication %d of table %s", (int)dup_id, table);
 }
@@ -143,12 +160,30 @@ static void rows_add(struct dup_status_list *out, const struct client_round *r, 
     };
 }
 
+/* Until the metas have seen the remote the streams are paused, by nobody: what the metas know is the
+ * better word. Without their answer the row stays as it is. */
+static void mark_preparing(struct client *client, const char *table, struct arena *arena,
+                           struct dup_status_list *rows)
+{
+    struct duplication_entry_list entries = {0};
+    bool is_paused = false;
+    for (uint32_t i = 0; i < rows->count; i++)
+        is_paused = is_paused || slice_is(rows->items[i].state, "paused");
+    if (!is_paused || admin_dup_query(client, table, arena, &entries, NULL) != 0) return;
+    for (uint32_t k = 0; k < entries.count; k++) {
+        if (entries.items[k].status != DS_PREPARE) continue;
+        for (uint32_t i = 0; i < rows->count; i++)
+            if (rows->items[i].dupid == entries.items[k].dupid)
+                rows->items[i].state = slice_str("preparing");
+    }
+}
+
 int admin_dup_status(struct client *client, const char *table, struct arena *arena,
                      struct dup_status_list *out, struct err *e)
 {
     struct client_round r;
     struct dup_status_request args = {.app_name = slice_str(table)};
-    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, ADMIN_TIMEOUT_MS, arena, e);
+    int rc = client_round_init(&r, client, table, RPC_DUP_STATUS, 0, arena, e);
     if (rc != 0) return rc;
     for (uint32_t i = 0; i < r.count; i++) r.questions[i].args = &args;
     rc = client_round_ask(&r, client, arena, e); /* A partition that fails becomes a row. */
@@ -161,6 +196,7 @@ int admin_dup_status(struct client *client, const char *table, struct arena *are
     *out = (struct dup_status_list){.items = arena_array(arena, count, sizeof *out->items)};
     if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
     for (uint32_t i = 0; i < r.count; i++) rows_add(out, &r, i, "its server does not answer");
+    mark_preparing(client, table, arena, out);
     return 0;
 }
 

@@ -1,13 +1,16 @@
 /* src/cli/admin.h: what an operator does to tables and duplications, as functions: for the
  * commands, and for the demo and the benches, which do the same things.
  *
- * All wait for their answers. Each returns 0 or a code, and then 'e' says what, where and what to
+ * All wait for their answers, until the client's deadline at most. Each returns 0 or a code, and then 'e' says what, where and what to
  * do. */
 #pragma once
 #include "client/round.h"
 
-/* How long one of these may take. */
-enum { ADMIN_TIMEOUT_MS = 10000 };
+/* Tables and nodes as the metas know them; lists lie in 'arena'. NS_INVALID: nodes of any status. */
+int admin_table_list(struct client *client, enum app_status status, struct arena *arena,
+                     struct app_info_list *out, struct err *e) MUST_CHECK;
+int admin_node_list(struct client *client, enum node_status status, struct arena *arena,
+                    struct node_info_list *out, struct err *e) MUST_CHECK;
 
 /* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
  * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if

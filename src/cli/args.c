@@ -1,8 +1,11 @@
 /* src/cli/args.c: words to arguments. */
 #include "cli/args.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cli/suggest.h"
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
@@ -14,6 +17,23 @@ static const struct option_spec *spec_find(const struct option_spec *list, const
     return NULL;
 }
 
+static void consider(struct suggestion *s, const struct option_spec *list)
+{
+    for (; list != NULL && list->name != NULL; list++) suggestion_consider(s, list->name);
+}
+
+static int unknown_option(const char *word, size_t size, const struct option_spec *own,
+                          const struct option_spec *common, struct err *e)
+{
+    struct suggestion s = {.typed = word, .size = size};
+    consider(&s, own);
+    consider(&s, common);
+    if (s.word == NULL)
+        return err_set(e, E_INVALID, "there is no option %.*s here", (int)size, word);
+    return err_set(e, E_INVALID, "there is no option %.*s here: did you mean %s?", (int)size, word,
+                   s.word);
+}
+
 /* One option at words[*at], and its value, which may be the next word. */
 static int read_option(struct args *a, size_t count, char *const *words, size_t *at,
                        const struct option_spec *own, const struct option_spec *common,
@@ -23,7 +43,7 @@ static int read_option(struct args *a, size_t count, char *const *words, size_t 
     size_t size = equals != NULL ? (size_t)(equals - word) : strlen(word);
     const struct option_spec *spec = spec_find(own, word, size);
     if (spec == NULL) spec = spec_find(common, word, size);
-    if (spec == NULL) return err_set(e, E_INVALID, "there is no option %.*s here", (int)size, word);
+    if (spec == NULL) return unknown_option(word, size, own, common, e);
     if (a->option_count == OPTIONS_MAX) return err_set(e, E_INVALID, "too many options");
 
     const char *value = equals != NULL ? equals + 1 : NULL;
@@ -104,11 +124,42 @@ int args_number(const struct args *a, const char *name, uint64_t min, uint64_t m
         *out = otherwise;
         return 0;
     }
+    errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < min || value > max)
+    bool is_number = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    if (!is_number || value < min || value > max)
         return err_set(e, E_INVALID, "%s wants a number from %llu to %llu, not '%s'", name,
                        (unsigned long long)min, (unsigned long long)max, text);
     *out = value;
+    return 0;
+}
+
+int args_integer(const struct args *a, const char *name, int64_t otherwise, int64_t *out,
+                 struct err *e)
+{
+    const char *text = args_option(a, name);
+    char *end;
+    if (text == NULL) {
+        *out = otherwise;
+        return 0;
+    }
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0)
+        return err_set(e, E_INVALID, "%s wants a number of 64 bits, not '%s'", name, text);
+    *out = value;
+    return 0;
+}
+
+int args_id(const struct args *a, size_t index, const char *listed_by, int32_t *out, struct err *e)
+{
+    const char *text = args_at(a, index);
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (*end != '\0' || errno != 0 || value <= 0 || value > INT32_MAX)
+        return err_set(e, E_INVALID, "'%s' is no id (%s)", text, listed_by);
+    *out = (int32_t)value;
     return 0;
 }
 

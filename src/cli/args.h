@@ -46,6 +46,15 @@ bool args_has(const struct args *a, const char *name);
 int args_number(const struct args *a, const char *name, uint64_t min, uint64_t max,
                 uint64_t otherwise, uint64_t *out, struct err *e) MUST_CHECK;
 
+/* The same for a number that may be negative. */
+int args_integer(const struct args *a, const char *name, int64_t otherwise, int64_t *out,
+                 struct err *e) MUST_CHECK;
+
+/* The positional argument, which must be there, as an id of the metas: greater than 0. 'listed_by'
+ * is the command that shows such ids. */
+int args_id(const struct args *a, size_t index, const char *listed_by, int32_t *out,
+            struct err *e) MUST_CHECK;
+
 /* The option as milliseconds: "500ms", "30s", "2m", "1h"; a bare number means seconds. */
 int args_duration_ms(const struct args *a, const char *name, uint64_t otherwise, uint64_t *out,
                      struct err *e) MUST_CHECK;

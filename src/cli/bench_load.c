@@ -52,11 +52,7 @@ static int start_server(struct cli *cli, struct job *job, struct err *e)
     int32_t app_id;
     bool is_new;
     int rc = servers_dir_make(job->dir, sizeof job->dir, e);
-    if (rc != 0) {
-        job->dir[0] = '\0';
-        return rc;
-    }
-    rc = server_open(&job->server, job->dir, 1, job->sync, e);
+    if (rc == 0) rc = server_open(&job->server, job->dir, 1, job->sync, e);
     if (rc != 0) return rc;
     job->load.metas = job->server.address;
     job->server_pid = job->server.pid;
@@ -148,9 +144,10 @@ static int run(struct cli *cli, const struct args *args, const char *name, int r
     if (rc == 0 && job.sync != NULL) rc = start_server(cli, &job, &e);
     if (rc == 0 && job.load.read_percent > 0) rc = fill(cli, &job, &e);
     if (rc == 0) rc = measure(cli, &job, &e);
+    if (rc == E_NOTFOUND && job.sync == NULL)
+        err_wrap(&e, rc, "'pirene bench %s --start' starts a server of its own; here", name);
     server_stop(&job.server);
-    if (job.dir[0] != '\0' && io_dir_remove(cli->io, job.dir) != 0)
-        (void)fprintf(stderr, "pirene: %s could not be removed\n", job.dir);
+    servers_dir_remove(cli, job.dir);
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }
 

@@ -19,11 +19,7 @@ static int start(struct cli *cli, struct memory *m, struct err *e)
     int32_t app_id;
     bool is_new;
     int rc = servers_dir_make(m->dir, sizeof m->dir, e);
-    if (rc != 0) {
-        m->dir[0] = '\0';
-        return rc;
-    }
-    rc = server_open(&m->server, m->dir, 1, "group", e);
+    if (rc == 0) rc = server_open(&m->server, m->dir, 1, "group", e);
     if (rc != 0) return rc;
     rc = client_open(cli->loop, m->server.address, &m->client);
     if (rc != 0) return err_set(e, rc, "%s", err_text(rc));
@@ -83,7 +79,6 @@ int bench_memory_run(struct cli *cli, const struct args *args)
     if (rc == 0) report(cli, &m, records);
     client_close(m.client);
     server_stop(&m.server);
-    if (m.dir[0] != '\0' && io_dir_remove(cli->io, m.dir) != 0)
-        (void)fprintf(stderr, "pirene: %s could not be removed\n", m.dir);
+    servers_dir_remove(cli, m.dir);
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,30 +11,16 @@
 #include "io/uv.h"
 
 static const char metas_default[] = "127.0.0.1:34601";
-enum { TIMEOUT_MS_DEFAULT = 5000 };
-
-static volatile sig_atomic_t is_interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-    (void)signal(SIGINT, SIG_DFL); /* The second one ends the program whatever it does. */
-}
-
 int cli_open(struct cli *cli, const char *program, struct err *e)
 {
     const char *metas = getenv("PIRENE_META");
     *cli = (struct cli){
         .program = program,
         .metas = metas != NULL && *metas != '\0' ? metas : metas_default,
-        .timeout_ms = TIMEOUT_MS_DEFAULT,
     };
     int rc = io_uv_open(&cli->io);
     if (rc == 0) rc = io_loop_open(cli->io, IO_LOOP_EVENTS, "pirene", &cli->loop);
     if (rc != 0) return err_set(e, rc, "cannot start: %s", err_text(rc));
-    (void)signal(SIGINT, on_interrupt);
-    (void)signal(SIGTERM, on_interrupt);
     return 0;
 }
 
@@ -44,16 +31,39 @@ void cli_close(struct cli *cli)
     io_uv_close(cli->io);
 }
 
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+void cli_start_clock(struct cli *cli)
+{
+    uint64_t now_ms = io_now(cli->io).boot_ms;
+    cli->deadline_ms = cli->timeout_ms > 0 ? now_ms + cli->timeout_ms : 0;
+    if (cli->client != NULL) client_set_deadline(cli->client, cli->deadline_ms);
+}
+
+bool cli_is_late(const struct cli *cli)
+{
+    return cli->deadline_ms != 0 && io_now(cli->io).boot_ms >= cli->deadline_ms;
+}
+
+/* ---- The cluster ----------------------------------------------------------------------------- */
+
+int cli_client_open(struct cli *cli, const char *option, const char *metas, struct client **out,
+                    struct err *e)
+{
+    int rc = client_open(cli->loop, metas, out);
+    if (rc == E_INVALID)
+        return err_set(e, rc, "%s %s: it wants HOST:PORT[,HOST:PORT]", option, metas);
+    if (rc != 0) return err_set(e, rc, "%s %s: %s", option, metas, err_text(rc));
+    client_set_deadline(*out, cli->deadline_ms);
+    return 0;
+}
+
 int cli_client(struct cli *cli, struct client **out, struct err *e)
 {
-    if (cli->client == NULL) {
-        int rc = client_open(cli->loop, cli->metas, &cli->client);
-        if (rc != 0)
-            return err_set(e, rc, "--meta %s: %s, it wants HOST:PORT,HOST:PORT", cli->metas,
-                           err_text(rc));
-    }
-    *out = cli->client;
-    return 0;
+    int rc = 0;
+    if (cli->client == NULL) rc = cli_client_open(cli, "--meta", cli->metas, &cli->client, e);
+    if (rc == 0) *out = cli->client;
+    return rc;
 }
 
 void cli_set_metas(struct cli *cli, const char *metas)
@@ -68,14 +78,11 @@ int cli_ask_meta(struct cli *cli, enum rpc_code rpc, const void *args, struct ar
                  void *result, struct err *e)
 {
     struct client *client = NULL;
-    struct client_question question = {
-        .to = CLIENT_META, .rpc = rpc, .args = args, .timeout_ms = cli->timeout_ms};
     int rc = cli_client(cli, &client, e);
-    if (rc == 0) rc = client_ask(client, &question, arena, result, e);
-    if (rc != 0 && (rc == E_TIMEOUT || rc == E_REFUSED))
-        return err_wrap(e, rc, "cluster at %s", cli->metas);
-    return rc;
+    return rc == 0 ? client_ask_meta(client, rpc, args, arena, result, e) : rc;
 }
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 int cli_exit_code(int code)
 {
@@ -114,6 +121,37 @@ void cli_sleep_ms(uint64_t ms)
 {
     struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0 && errno == EINTR && !cli_is_interrupted()) continue;
+}
+
+/* ---- Interrupts ------------------------------------------------------------------------------ */
+
+enum { SAME_NS = 500000000 };
+
+static volatile sig_atomic_t is_interrupted;
+static atomic_uint_fast64_t heard_ns; /* When it became true. */
+
+/* The second one ends the program whatever it does; but some send the first twice, to the process
+ * and to its group. */
+static void on_interrupt(int number)
+{
+    uint64_t now_ns = cli_now_ns();
+    if (is_interrupted == 0) atomic_store(&heard_ns, now_ns);
+    is_interrupted = 1;
+    if (now_ns - atomic_load(&heard_ns) < SAME_NS) return;
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
+void cli_hear_interrupts(void)
+{
+    is_interrupted = 0;
+    (void)signal(SIGINT, on_interrupt);
+    (void)signal(SIGTERM, on_interrupt);
+}
+
+void cli_interrupt(void)
+{
+    is_interrupted = 1;
 }
 
 bool cli_is_interrupted(void)

@@ -31,23 +31,35 @@ struct cli {
     struct io_loop *loop;
     const char *metas;     /* --meta, PIRENE_META, or the default. */
     struct client *client; /* Opened when first asked for. */
-    uint32_t timeout_ms;   /* Of one call. */
+    uint32_t timeout_ms;   /* Of the command; 0: it may take as long as it wants. */
+    uint64_t deadline_ms;  /* When that is over, in boot time; 0: never. */
     struct output out;
     enum text_form form;
     char table[256]; /* In the shell, after 'use'; empty: none. */
 };
 
+enum { CLI_TIMEOUT_MS_MAX = 24 * 3600 * 1000 };
+
 /* Open what a run needs; no connection is made. Returns 0, or why not. */
 int cli_open(struct cli *cli, const char *program, struct err *e) MUST_CHECK;
 void cli_close(struct cli *cli);
 
-/* The cluster of --meta. Returns 0, or fills 'e'. */
+/* From now on the command has 'timeout_ms'. */
+void cli_start_clock(struct cli *cli);
+bool cli_is_late(const struct cli *cli);
+
+/* The cluster of --meta, with the command's deadline. Returns 0, or fills 'e'. */
 int cli_client(struct cli *cli, struct client **out, struct err *e) MUST_CHECK;
+
+/* Another cluster, with the command's deadline; the caller closes it. 'option' is what named it.
+ * Returns 0, or fills 'e'. */
+int cli_client_open(struct cli *cli, const char *option, const char *metas, struct client **out,
+                    struct err *e) MUST_CHECK;
 
 /* Speak to other metas from now on. */
 void cli_set_metas(struct cli *cli, const char *metas);
 
-/* Ask the metas of --meta, and check 'err' of what comes back is up to the caller. */
+/* Ask the metas of --meta; to check 'err' of what comes back is up to the caller. */
 int cli_ask_meta(struct cli *cli, enum rpc_code rpc, const void *args, struct arena *arena,
                  void *result, struct err *e) MUST_CHECK;
 
@@ -61,5 +73,8 @@ int cli_exit_code(int code);
 uint64_t cli_now_ns(void);
 void cli_sleep_ms(uint64_t ms);
 
-/* True after Ctrl-C. */
+/* Ctrl-C ends the program at once, unless it is to be heard: from this call on the first one only
+ * makes cli_is_interrupted() true, for commands that have something to end in order. */
+void cli_hear_interrupts(void);
 bool cli_is_interrupted(void);
+void cli_interrupt(void); /* As Ctrl-C does, once it is heard. */

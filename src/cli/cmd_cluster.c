@@ -1,13 +1,6 @@
 /* src/cli/cmd_cluster.c: the cluster and its nodes. */
+#include "cli/admin.h"
 #include "cli/command.h"
-
-static int ask_nodes(struct cli *cli, struct arena *arena, struct list_nodes_response *result,
-                     struct err *e)
-{
-    struct list_nodes_request args = {.status = NS_INVALID};
-    int rc = cli_ask_meta(cli, RPC_LIST_NODES, &args, arena, result, e);
-    return rc != 0 ? rc : client_check(result->err, (struct slice){0}, e);
-}
 
 static void set_address(json_t *o, const char *name, struct rpc_address address)
 {
@@ -25,16 +18,18 @@ int node_list_run(struct cli *cli, const struct args *args)
 {
     static const struct column columns[] = {{"node", "NODE"}, {"status", "STATUS"}, {NULL, NULL}};
     struct arena arena = {0};
-    struct list_nodes_response result;
+    struct client *client = NULL;
+    struct node_info_list nodes = {0};
     struct err e = {0};
     (void)args;
-    int rc = ask_nodes(cli, &arena, &result, &e);
+    int rc = cli_client(cli, &client, &e);
+    if (rc == 0) rc = admin_node_list(client, NS_INVALID, &arena, &nodes, &e);
     if (rc == 0) {
         json_t *rows = json_rows_new();
-        for (uint32_t i = 0; i < result.infos.count; i++) {
+        for (uint32_t i = 0; i < nodes.count; i++) {
             json_t *row = json_new();
-            set_address(row, "node", result.infos.items[i].node);
-            json_set_text(row, "status", status_name(result.infos.items[i].status));
+            set_address(row, "node", nodes.items[i].node);
+            json_set_text(row, "status", status_name(nodes.items[i].status));
             json_push(rows, row);
         }
         output_rows(&cli->out, rows, columns);
@@ -45,11 +40,11 @@ int node_list_run(struct cli *cli, const struct args *args)
 
 /* ---- Status ---------------------------------------------------------------------------------- */
 
-static int ask_hello(struct cli *cli, struct arena *arena, json_t *facts, struct err *e)
+static int ask_hello(struct client *client, struct arena *arena, json_t *facts, struct err *e)
 {
     struct hello_request args = {.version = PIRENE_VERSION};
     struct hello_response result;
-    int rc = cli_ask_meta(cli, RPC_HELLO, &args, arena, &result, e);
+    int rc = client_ask_meta(client, RPC_HELLO, &args, arena, &result, e);
     if (rc == E_UNSUPPORTED) return 0; /* Pegasus: the rest is worth having. */
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, e);
     if (rc != 0) return rc;
@@ -58,33 +53,30 @@ static int ask_hello(struct cli *cli, struct arena *arena, json_t *facts, struct
     return 0;
 }
 
-static int ask_tables(struct cli *cli, struct arena *arena, json_t *facts, struct err *e)
+static int ask_tables(struct client *client, struct arena *arena, json_t *facts, struct err *e)
 {
-    struct list_apps_request args = {.status = AS_AVAILABLE};
-    struct list_apps_response result;
+    struct app_info_list tables = {0};
     int64_t partitions = 0, duplicating = 0;
-    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
+    int rc = admin_table_list(client, AS_AVAILABLE, arena, &tables, e);
     if (rc != 0) return rc;
-    for (uint32_t i = 0; i < result.infos.count; i++) {
-        partitions += result.infos.items[i].partition_count;
-        duplicating += result.infos.items[i].duplicating;
+    for (uint32_t i = 0; i < tables.count; i++) {
+        partitions += tables.items[i].partition_count;
+        duplicating += tables.items[i].duplicating;
     }
-    json_set_int(facts, "tables", result.infos.count);
+    json_set_int(facts, "tables", tables.count);
     json_set_int(facts, "partitions", partitions);
     json_set_int(facts, "tables_duplicated", duplicating);
     return 0;
 }
 
-static int ask_node_counts(struct cli *cli, struct arena *arena, json_t *facts, struct err *e)
+static int ask_node_counts(struct client *client, struct arena *arena, json_t *facts, struct err *e)
 {
-    struct list_nodes_response result;
+    struct node_info_list nodes = {0};
     int64_t alive = 0;
-    int rc = ask_nodes(cli, arena, &result, e);
+    int rc = admin_node_list(client, NS_INVALID, arena, &nodes, e);
     if (rc != 0) return rc;
-    for (uint32_t i = 0; i < result.infos.count; i++)
-        alive += result.infos.items[i].status == NS_ALIVE;
-    json_set_int(facts, "nodes", result.infos.count);
+    for (uint32_t i = 0; i < nodes.count; i++) alive += nodes.items[i].status == NS_ALIVE;
+    json_set_int(facts, "nodes", nodes.count);
     json_set_int(facts, "nodes_alive", alive);
     return 0;
 }
@@ -93,12 +85,14 @@ int cluster_status_run(struct cli *cli, const struct args *args)
 {
     struct arena arena = {0};
     struct err e = {0};
+    struct client *client = NULL;
     json_t *facts = json_new();
     (void)args;
-    int rc = ask_hello(cli, &arena, facts, &e);
+    int rc = cli_client(cli, &client, &e);
+    if (rc == 0) rc = ask_hello(client, &arena, facts, &e);
     json_set_text(facts, "metas", cli->metas);
-    if (rc == 0) rc = ask_node_counts(cli, &arena, facts, &e);
-    if (rc == 0) rc = ask_tables(cli, &arena, facts, &e);
+    if (rc == 0) rc = ask_node_counts(client, &arena, facts, &e);
+    if (rc == 0) rc = ask_tables(client, &arena, facts, &e);
     if (rc == 0) output_facts(&cli->out, facts);
     else json_decref(facts);
     arena_fini(&arena);

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "pirene.h"
+#include "wire/key.h"
 
 /* One command on records: the handle, the table, and the key that was typed. */
 struct work {
@@ -11,6 +12,7 @@ struct work {
     struct pirene_table *table;
     struct pirene_key key;
     struct buf hash, sort, value;
+    bool is_write; /* What isn't answered may have been done all the same. */
     struct err e;
 };
 
@@ -30,13 +32,21 @@ static int set_err(struct work *w, int error)
                                 [PIRENE_END] = E_NOTFOUND};
     bool is_known = error > 0 && (size_t)error < sizeof codes / sizeof codes[0];
     int code = is_known && codes[error] != 0 ? codes[error] : E_CLOSED;
-    return err_set(&w->e, code, "%s", pirene_error_text(error));
+    const char *text = pirene_error_text(error);
+    if (error == PIRENE_NO_TABLE) return err_set(&w->e, code, "%s (pirene table list)", text);
+    if (error == PIRENE_TIMEOUT)
+        return err_set(&w->e, code, "no answer in time%s: is it running?",
+                       w->is_write ? ", it may have been done" : "");
+    return err_set(&w->e, code, "%s", text);
 }
 
 /* Words to a key: the hash key, and the sort key when 'sort' is not NULL. */
 static int read_key(struct work *w, const char *hash, const char *sort)
 {
     int rc = text_read(w->cli->form, hash, &w->hash, &w->e);
+    if (rc == 0 && w->hash.size > KEY_HASH_SIZE_MAX)
+        rc = err_set(&w->e, E_INVALID, "the hash key has %zu bytes: %d bytes are the most",
+                     w->hash.size, KEY_HASH_SIZE_MAX);
     if (rc == 0 && sort != NULL) rc = text_read(w->cli->form, sort, &w->sort, &w->e);
     w->key = (struct pirene_key){bytes_of(&w->hash), bytes_of(&w->sort)};
     return rc;
@@ -44,13 +54,33 @@ static int read_key(struct work *w, const char *hash, const char *sort)
 
 static int work_open(struct work *w, struct cli *cli, const char *table)
 {
+    /* Without a limit, as for scans, it is the time of one request. */
     struct pirene_options options = {.timeout_ms = cli->timeout_ms};
     *w = (struct work){.cli = cli};
     int error = pirene_open(cli->metas, &options, &w->db);
     if (error == PIRENE_INVALID)
-        return err_set(&w->e, E_INVALID, "--meta %s: it wants HOST:PORT,HOST:PORT", cli->metas);
+        return err_set(&w->e, E_INVALID, "--meta %s: it wants HOST:PORT[,HOST:PORT]", cli->metas);
     if (error == PIRENE_OK) error = pirene_table_open(w->db, table, &w->table);
+    if (error == PIRENE_INVALID)
+        return err_set(&w->e, E_INVALID, "'%.40s' can't be the name of a table", table);
     return error == PIRENE_OK ? 0 : set_err(w, error);
+}
+
+/* The same for the key behind the table's name. */
+static int work_open_key(struct work *w, struct cli *cli, const struct args *args, bool is_write)
+{
+    int rc = work_open(w, cli, args_at(args, 0));
+    w->is_write = is_write;
+    return rc == 0 ? read_key(w, args_at(args, 1), args_at(args, 2)) : rc;
+}
+
+/* Between two requests of a scan: is it time to end it? */
+static int check_time(struct work *w)
+{
+    if (cli_is_interrupted()) return err_set(&w->e, E_CANCELED, "stopped");
+    if (!cli_is_late(w->cli)) return 0;
+    return err_set(&w->e, E_TIMEOUT, "not through after %.1f s (--timeout)",
+                   w->cli->timeout_ms / 1000.0);
 }
 
 /* End the command: with 'rc' not 0 say why. Returns the exit code. */
@@ -103,6 +133,7 @@ int put_run(struct cli *cli, const struct args *args)
     uint64_t ttl_s = 0;
     bool has_sort = args->count == 4;
     int rc = work_open(&w, cli, args_at(args, 0));
+    w.is_write = true;
     if (rc == 0) rc = read_key(&w, args_at(args, 1), has_sort ? args_at(args, 2) : NULL);
     if (rc == 0) rc = text_read(cli->form, args_at(args, has_sort ? 3 : 2), &w.value, &w.e);
     if (rc == 0) rc = args_number(args, "--ttl", 1, INT32_MAX, 0, &ttl_s, &w.e);
@@ -118,8 +149,7 @@ int get_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     struct pirene_result result = {0};
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         int error = pirene_get(w.table, w.key, &result);
         if (error != PIRENE_OK) {
@@ -139,8 +169,7 @@ int get_run(struct cli *cli, const struct args *args)
 int del_run(struct cli *cli, const struct args *args)
 {
     struct work w;
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, true);
     if (rc == 0) {
         int error = pirene_del(w.table, w.key);
         if (error != PIRENE_OK) rc = set_err(&w, error);
@@ -149,28 +178,13 @@ int del_run(struct cli *cli, const struct args *args)
     return work_close(&w, rc, args_at(args, 0));
 }
 
-/* "-5" as a number; the options' numbers are never negative. */
-static int read_by(const struct args *args, int64_t *out, struct err *e)
-{
-    const char *text = args_option(args, "--by");
-    uint64_t size = 1;
-    bool is_negative = text != NULL && text[0] == '-';
-    struct args positive = *args;
-    for (size_t i = 0; is_negative && i < positive.option_count; i++)
-        if (positive.options[i].value == text) positive.options[i].value = text + 1;
-    int rc = args_number(&positive, "--by", 0, INT64_MAX, 1, &size, e);
-    if (rc == 0) *out = is_negative ? -(int64_t)size : (int64_t)size;
-    return rc;
-}
-
 int incr_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     struct pirene_result result = {0};
     int64_t by = 1;
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
-    if (rc == 0) rc = read_by(args, &by, &w.e);
+    int rc = work_open_key(&w, cli, args, true);
+    if (rc == 0) rc = args_integer(args, "--by", 1, &by, &w.e);
     if (rc == 0) {
         int error = pirene_incr(w.table, w.key, by, 0, &result);
         if (error == PIRENE_INVALID)
@@ -186,8 +200,7 @@ int ttl_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     struct pirene_result result = {0};
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         int error = pirene_ttl(w.table, w.key, &result);
         if (error != PIRENE_OK) rc = set_err(&w, error);
@@ -203,8 +216,7 @@ int exists_run(struct cli *cli, const struct args *args)
 {
     struct work w;
     int error = PIRENE_OK;
-    int rc = work_open(&w, cli, args_at(args, 0));
-    if (rc == 0) rc = read_key(&w, args_at(args, 1), args_at(args, 2));
+    int rc = work_open_key(&w, cli, args, false);
     if (rc == 0) {
         error = pirene_exists(w.table, w.key);
         if (error == PIRENE_OK || error == PIRENE_NOT_FOUND) {
@@ -226,6 +238,10 @@ static int scan_open(struct work *w, const char *hash, struct pirene_scan_option
                      const char *prefix, struct pirene_scan **out)
 {
     int rc = hash != NULL ? read_key(w, hash, NULL) : 0;
+    if (rc == 0 && hash != NULL && w->hash.size == 0)
+        rc = err_set(&w->e, E_INVALID,
+                     "no records lie together under an empty hash key: leave it "
+                     "out for the whole table");
     if (rc == 0 && prefix != NULL) rc = text_read(w->cli->form, prefix, &w->sort, &w->e);
     if (rc != 0) return rc;
     options->hash_key = hash != NULL ? &w->key.hash : NULL;
@@ -251,6 +267,8 @@ static int scan_rows(struct work *w, struct pirene_scan *scan, uint64_t limit, b
     *is_more = false;
     for (;;) {
         struct pirene_result batch;
+        int rc = check_time(w);
+        if (rc != 0) return rc;
         int error = pirene_scan_next(scan, &batch);
         if (error == PIRENE_END) return 0;
         if (error != PIRENE_OK) return set_err(w, error);
@@ -309,6 +327,7 @@ int count_run(struct cli *cli, const struct args *args)
         count += batch.number;
         pirene_result_free(&batch);
         progress_show(&progress, 0, "%lld records", (long long)count);
+        if (rc == 0) rc = check_time(&w);
     }
     progress_end(&progress);
     if (rc == 0) {

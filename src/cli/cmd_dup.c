@@ -8,11 +8,24 @@
 #include "cli/verify.h"
 #include "wire/key.h"
 
-static const char *status_name(int32_t status)
+/* The state as a whole, in the words that the streams have for theirs (dup_state_name()). */
+static const char *state_name(enum duplication_status status)
 {
-    static const char *const names[] = {"init",     "prepare", "snapshot",
-                                        "shipping", "paused",  "removed"};
-    return status >= 0 && status <= DS_REMOVED ? names[status] : "?";
+    static const char *const names[] = {
+        [DS_INIT] = "preparing", [DS_PREPARE] = "preparing", [DS_APP] = "snapshot",
+        [DS_LOG] = "live",       [DS_PAUSE] = "paused",      [DS_REMOVED] = "removed",
+    };
+    return (unsigned)status <= DS_REMOVED ? names[status] : "?";
+}
+
+/* There is none with that id; 0: none at all. */
+static int no_duplication(const char *table, int32_t id, struct err *e)
+{
+    if (id == 0) err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    else
+        err_set(e, E_NOTFOUND, "table %s has no duplication %d (pirene dup list %s)", table,
+                (int)id, table);
+    return E_NOTFOUND;
 }
 
 /* ---- Add ------------------------------------------------------------------------------------- */
@@ -24,10 +37,9 @@ static int create_remote(struct cli *cli, struct client *client, const char *tab
     struct client *remote;
     uint32_t partitions;
     int32_t app_id;
-    int rc = client_table_shape(client, table, &partitions, &app_id, e);
-    if (rc == 0) rc = client_open(cli->loop, metas, &remote);
-    else return rc;
-    if (rc != 0) return err_set(e, rc, "--to %s: it wants HOST:PORT,HOST:PORT", metas);
+    int rc = client_table_shape(client, table, 0, &partitions, &app_id, e);
+    if (rc == 0) rc = cli_client_open(cli, "--to", metas, &remote, e);
+    if (rc != 0) return rc;
     struct admin_table made = {
         .name = remote_table, .partition_count = partitions, .may_exist = true};
     rc = admin_table_create(remote, &made, &app_id, is_new, e);
@@ -74,7 +86,7 @@ static json_t *entry_json(const char *table, const struct duplication_entry *ent
     json_t *o = json_new();
     json_set_text(o, "table", table);
     json_set_int(o, "id", entry->dupid);
-    json_set_text(o, "status", status_name(entry->status));
+    json_set_text(o, "state", state_name((enum duplication_status)entry->status));
     json_set_bytes(o, "remote", entry->remote.data, entry->remote.size);
     json_set_bytes(o, "remote_metas", entry->remote_metas.data, entry->remote_metas.size);
     json_set_bytes(o, "remote_table", entry->remote_app_name.data, entry->remote_app_name.size);
@@ -82,29 +94,21 @@ static json_t *entry_json(const char *table, const struct duplication_entry *ent
 }
 
 /* Every table there is, or the one asked for. */
-static int list_tables(struct cli *cli, const char *only, struct arena *arena,
+static int list_tables(struct client *client, const char *only, struct arena *arena,
                        struct app_info_list *out, struct err *e)
 {
-    struct list_apps_request args = {.status = AS_AVAILABLE};
-    struct list_apps_response result;
-    *out = (struct app_info_list){0};
-    if (only != NULL) {
-        out->items = arena_alloc(arena, sizeof *out->items);
-        if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
-        out->items[out->count++].app_name = slice_str(only);
-        return 0;
-    }
-    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
-    if (rc == 0) *out = result.infos;
-    return rc;
+    if (only == NULL) return admin_table_list(client, AS_AVAILABLE, arena, out, e);
+    *out = (struct app_info_list){.items = arena_alloc(arena, sizeof *out->items)};
+    if (out->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    out->items[out->count++].app_name = slice_str(only);
+    return 0;
 }
 
 int dup_list_run(struct cli *cli, const struct args *args)
 {
     static const struct column columns[] = {{"table", "TABLE"},
                                             {"id", "ID"},
-                                            {"status", "STATUS"},
+                                            {"state", "STATE"},
                                             {"remote", "REMOTE"},
                                             {"remote_metas", "METAS"},
                                             {"remote_table", "REMOTE TABLE"},
@@ -115,7 +119,7 @@ int dup_list_run(struct cli *cli, const struct args *args)
     struct client *client = NULL;
     json_t *rows = json_rows_new();
     int rc = cli_client(cli, &client, &e);
-    if (rc == 0) rc = list_tables(cli, args_at(args, 0), &arena, &tables, &e);
+    if (rc == 0) rc = list_tables(client, args_at(args, 0), &arena, &tables, &e);
     for (uint32_t i = 0; rc == 0 && i < tables.count; i++) {
         char name[1025];
         struct duplication_entry_list entries = {0};
@@ -178,8 +182,7 @@ static const struct column row_columns[] = {{"partition", "PARTITION"}, {"id", "
 /* No duplication was named: because there is none, or because nobody could say. */
 static int nothing_known(const char *table, const struct dup_status_list *rows, struct err *e)
 {
-    if (rows->count == 0)
-        return err_set(e, E_NOTFOUND, "table %s is not duplicated (pirene dup add)", table);
+    if (rows->count == 0) return no_duplication(table, 0, e);
     struct slice reason = rows->items[0].reason;
     return err_set(e, E_STATE, "table %s, partition %d: how far it is can't be known now: %.*s",
                    table, rows->items[0].partition_index, (int)reason.size,
@@ -213,10 +216,15 @@ int dup_status_run(struct cli *cli, const struct args *args)
     enum { WATCH_MS = 1000 };
     bool by_partition = args_has(args, "--partitions");
     struct err e = {0};
+    if (args_has(args, "--watch")) {
+        cli->out.is_lines = true;
+        cli_hear_interrupts();
+    }
     int rc = print_status(cli, args_at(args, 0), by_partition, &e);
-    while (rc == 0 && args_has(args, "--watch")) {
+    while (rc == 0 && args_has(args, "--watch") && !cli_is_interrupted()) {
         cli_sleep_ms(WATCH_MS);
         if (cli_is_interrupted()) break;
+        cli_start_clock(cli); /* It is the time of one look. */
         rc = print_status(cli, args_at(args, 0), by_partition, &e);
     }
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
@@ -226,23 +234,19 @@ int dup_status_run(struct cli *cli, const struct args *args)
 
 int dup_wait_run(struct cli *cli, const struct args *args)
 {
-    enum { WAIT_MS_DEFAULT = 30000, WAIT_MS_MAX = 24 * 3600 * 1000 };
     struct err e = {0};
     struct client *client = NULL;
-    struct client_dup_wait wait;
-    uint64_t timeout_ms, id, begin_ns = cli_now_ns();
-    int rc = args_duration_ms(args, "--timeout", WAIT_MS_DEFAULT, &timeout_ms, &e);
-    if (rc == 0) rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
-    if (rc == 0 && timeout_ms > WAIT_MS_MAX)
-        rc = err_set(&e, E_INVALID, "--timeout wants at most 24h");
+    struct client_dup_wait wait = {0};
+    const char *table = args_at(args, 0);
+    uint64_t id, begin_ns = cli_now_ns();
+    int rc = args_number(args, "--id", 1, INT32_MAX, 0, &id, &e);
     if (rc == 0) rc = cli_client(cli, &client, &e);
-    if (rc == 0)
-        rc =
-            client_dup_wait(client, args_at(args, 0), (int32_t)id, (uint32_t)timeout_ms, &wait, &e);
+    if (rc == 0) rc = client_dup_wait(client, table, (int32_t)id, cli->timeout_ms, &wait, &e);
+    if (rc == E_NOTFOUND && wait.partition_count > 0) no_duplication(table, (int32_t)id, &e);
     if (rc != 0) return cli_fail(cli, &e);
     double took_ms = (double)(cli_now_ns() - begin_ns) / 1e6;
     json_t *facts = json_new();
-    json_set_text(facts, "table", args_at(args, 0));
+    json_set_text(facts, "table", table);
     json_set_int(facts, "partitions", wait.partition_count);
     json_set_real(facts, "took_ms", took_ms, 3);
     output_say(&cli->out, facts, "everything acknowledged before is applied there (%.1f ms)",
@@ -259,10 +263,7 @@ static int choose(const struct duplication_entry_list *entries, int32_t id, cons
     *out = NULL;
     for (uint32_t i = 0; i < entries->count; i++)
         if (id == 0 || entries->items[i].dupid == id) *out = &entries->items[i];
-    if (*out == NULL) {
-        err_set(e, E_NOTFOUND, "table %s has no such duplication (pirene dup list)", table);
-        return E_NOTFOUND;
-    }
+    if (*out == NULL) return no_duplication(table, id, e);
     if (id == 0 && entries->count > 1)
         return err_set(e, E_INVALID, "table %s has %u duplications: which, --id N?", table,
                        entries->count);
@@ -282,8 +283,7 @@ static int open_remote(struct cli *cli, const struct duplication_entry *entry, s
                    (const char *)entry->remote_app_name.data);
     (void)snprintf(text, metas.size + 1, "%.*s", (int)metas.size, (const char *)metas.data);
     remote->table = name;
-    int rc = client_open(cli->loop, text, &remote->client);
-    return rc == 0 ? 0 : err_set(e, rc, "the remote's addresses '%s' cannot be used", text);
+    return cli_client_open(cli, "the remote's metas", text, &remote->client, e);
 }
 
 /* Wait and compare, again while writes are in flight. */
@@ -360,44 +360,40 @@ int dup_verify_run(struct cli *cli, const struct args *args)
 
 /* ---- Pause, resume, remove ------------------------------------------------------------------- */
 
-static int modify(struct cli *cli, const struct args *args, enum duplication_status status,
-                  const char *said)
+static int modify(struct cli *cli, const struct args *args, enum duplication_status status)
 {
     struct err e = {0};
     struct client *client = NULL;
-    const char *table = args_at(args, 0);
-    char *end;
-    long id = strtol(args_at(args, 1), &end, 10);
-    int rc = 0;
-    if (*end != '\0' || id <= 0 || id > INT32_MAX)
-        rc = err_set(&e, E_INVALID, "'%s' is no id: pirene dup list", args_at(args, 1));
+    const char *table = args_at(args, 0), *state = state_name(status);
+    int32_t id = 0;
+    int rc = args_id(args, 1, "pirene dup list", &id, &e);
     if (rc == 0) rc = cli_client(cli, &client, &e);
-    if (rc == 0) rc = admin_dup_modify(client, table, (int32_t)id, status, &e);
+    if (rc == 0) rc = admin_dup_modify(client, table, id, status, &e);
     if (rc == E_INVALID && client != NULL)
         rc = err_set(&e, E_STATE,
-                     "duplication %ld of table %s cannot be %s now: while it sends its "
+                     "duplication %d of table %s cannot become %s now: while it sends its "
                      "snapshot it can only be removed (pirene dup list %s)",
-                     id, table, said, table);
+                     (int)id, table, state, table);
     if (rc != 0) return cli_fail(cli, &e);
     json_t *facts = json_new();
     json_set_text(facts, "table", table);
     json_set_int(facts, "id", id);
-    json_set_text(facts, "status", said);
-    output_say(&cli->out, facts, "duplication %ld of table %s: %s", id, table, said);
+    json_set_text(facts, "state", state);
+    output_say(&cli->out, facts, "duplication %d of table %s is %s", (int)id, table, state);
     return CLI_OK;
 }
 
 int dup_pause_run(struct cli *cli, const struct args *args)
 {
-    return modify(cli, args, DS_PAUSE, "paused");
+    return modify(cli, args, DS_PAUSE);
 }
 
 int dup_resume_run(struct cli *cli, const struct args *args)
 {
-    return modify(cli, args, DS_LOG, "resumed");
+    return modify(cli, args, DS_LOG);
 }
 
 int dup_remove_run(struct cli *cli, const struct args *args)
 {
-    return modify(cli, args, DS_REMOVED, "removed");
+    return modify(cli, args, DS_REMOVED);
 }

@@ -76,12 +76,9 @@ static json_t *info_json(const struct app_info *info)
 static int ask_tables(struct cli *cli, enum app_status status, struct arena *arena,
                       struct app_info_list *out, struct err *e)
 {
-    struct list_apps_request args = {.status = (int32_t)status};
-    struct list_apps_response result;
-    int rc = cli_ask_meta(cli, RPC_LIST_APPS, &args, arena, &result, e);
-    if (rc == 0) rc = client_check(result.err, result.hint_message, e);
-    if (rc == 0) *out = result.infos;
-    return rc;
+    struct client *client = NULL;
+    int rc = cli_client(cli, &client, e);
+    return rc == 0 ? admin_table_list(client, status, arena, out, e) : rc;
 }
 
 int table_list_run(struct cli *cli, const struct args *args)
@@ -182,7 +179,7 @@ static int ask_table(struct cli *cli, const char *name, struct arena *arena,
     if (rc != 0) return rc;
     *out = info_find(&infos, name);
     if (*out != NULL) return 0;
-    return err_set(e, E_NOTFOUND, "there is no table %s (pirene table list)", name);
+    return err_set(e, E_NOTFOUND, "table %s: no such table (pirene table list)", name);
 }
 
 int table_show_run(struct cli *cli, const struct args *args)
@@ -230,15 +227,15 @@ int table_recall_run(struct cli *cli, const struct args *args)
     struct arena arena = {0};
     struct err e = {0};
     const char *name = args_at(args, 1);
-    struct recall_app_request recall = {.app_id = (int32_t)strtol(args_at(args, 0), NULL, 10),
-                                        .new_app_name = slice_str(name != NULL ? name : "")};
+    struct recall_app_request recall = {.new_app_name = slice_str(name != NULL ? name : "")};
     struct recall_app_response result;
-    int rc = 0;
-    if (recall.app_id <= 0)
-        rc = err_set(&e, E_INVALID, "'%s' is no id: pirene table list --dropped", args_at(args, 0));
+    int rc = args_id(args, 0, "pirene table list --dropped", &recall.app_id, &e);
     if (rc == 0) rc = cli_ask_meta(cli, RPC_RECALL_APP, &recall, &arena, &result, &e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, &e);
-    if (rc != 0) err_wrap(&e, rc, "table with id %d", (int)recall.app_id);
+    if (rc == E_NOTFOUND)
+        err_set(&e, rc, "no dropped table has the id %d (pirene table list --dropped)",
+                (int)recall.app_id);
+    else if (rc != 0 && rc != E_INVALID) err_wrap(&e, rc, "recall table %d", (int)recall.app_id);
     if (rc == 0)
         output_say(&cli->out, info_json(&result.info), "table %.*s is back",
                    (int)result.info.app_name.size, (const char *)result.info.app_name.data);
@@ -275,6 +272,8 @@ static int env_get(struct cli *cli, const char *table, const char *key)
         json_t *envs = envs_json(&info->envs);
         json_t *one = key != NULL ? json_object_get(envs, key) : NULL;
         if (key == NULL) {
+            if (json_object_size(envs) == 0)
+                output_note(&cli->out, "table %s has no settings", table);
             output_facts(&cli->out, envs);
         } else if (one == NULL) {
             rc = err_set(&e, E_NOTFOUND, "table %s has no setting %s", table, key);
@@ -296,10 +295,13 @@ static int env_update(struct cli *cli, struct update_app_env_request *update)
     struct update_app_env_response result;
     int rc = cli_ask_meta(cli, RPC_UPDATE_APP_ENV, update, &arena, &result, &e);
     if (rc == 0) rc = client_check(result.err, result.hint_message, &e);
+    int size = (int)update->app_name.size;
+    const char *name = (const char *)update->app_name.data;
+    if (rc != 0) err_wrap(&e, rc, "table %.*s", size, name);
     if (rc == 0) {
         json_t *facts = json_new();
-        json_set_bytes(facts, "table", update->app_name.data, update->app_name.size);
-        output_say(&cli->out, facts, "done");
+        json_set_bytes(facts, "table", name, update->app_name.size);
+        output_say(&cli->out, facts, "table %.*s: settings changed", size, name);
     }
     return finish(cli, &arena, rc, &e);
 }

@@ -2,6 +2,24 @@
 #pragma once
 #include "cli/cli.h"
 
+/* What a command may be given besides its own options: a bit for each of common_options. */
+enum common_option {
+    COMMON_META,
+    COMMON_TIMEOUT,
+    COMMON_JSON,
+    COMMON_HEX,
+    COMMON_BASE64,
+    COMMON_HELP,
+};
+
+enum command_takes {
+    TAKES_HELP = 1 << COMMON_HELP,
+    TAKES_JSON = TAKES_HELP | 1 << COMMON_JSON,
+    TAKES_META = TAKES_JSON | 1 << COMMON_META,
+    TAKES_TIMEOUT = TAKES_META | 1 << COMMON_TIMEOUT,
+    TAKES_KEYS = TAKES_TIMEOUT | 1 << COMMON_HEX | 1 << COMMON_BASE64,
+};
+
 struct cli_command {
     const char *noun;
     const char *verb;                  /* NULL: the noun alone is the command ("put"). */
@@ -10,24 +28,36 @@ struct cli_command {
     const char *example;               /* What somebody would type, behind "pirene". */
     const struct option_spec *options; /* Its own; NULL: none. */
     int (*run)(struct cli *cli, const struct args *args); /* Returns the exit code. */
+    enum command_takes takes;
+    unsigned limit_s; /* Without --timeout; 0: it may take as long as it wants. */
 };
 
 extern const struct cli_command commands[]; /* Ends with a noun NULL. */
 
-/* Understood by all commands. */
-extern const struct option_spec common_options[];
+extern const struct option_spec common_options[]; /* By enum common_option. */
+
+/* Does it take this row of common_options? */
+bool command_takes(const struct cli_command *command, const struct option_spec *common);
+
+/* Common options in front of the command's words, or between them, go behind: "--json table list" becomes
+ * "table list --json". Returns how many words there are that are no options, at most 2. */
+size_t command_words_first(size_t count, char **words);
 
 /* Run what was typed: "table create t --partitions 4". Returns the exit code. */
-int command_run(struct cli *cli, size_t count, char *const *words);
+int command_run(struct cli *cli, size_t count, char **words);
 
 /* The command that the first words name, and how many words that took; NULL: none. */
 const struct cli_command *command_find(size_t count, char *const *words, size_t *taken);
 
-/* What the options of all commands say, from now on. Returns 0, or E_INVALID. */
+/* Say what is wrong with the words, which are not understood: as JSON if they ask for that. Returns
+ * the exit code. */
+int command_usage(struct cli *cli, size_t count, char *const *words, const struct err *e);
+
+/* What the common options say, from now on. Returns 0, or E_INVALID. */
 int command_take_common(struct cli *cli, const struct args *args, struct err *e) MUST_CHECK;
 
 void help_print_all(void);
-void help_print_noun(const char *noun);
+void help_print_noun(const char *noun); /* Its commands, with an example of each. */
 void help_print(const struct cli_command *command);
 
 /* Scripts for bash and zsh, from the table. */

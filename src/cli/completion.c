@@ -20,9 +20,12 @@ static void print_verbs(const char *noun)
         if (strcmp(c->noun, noun) == 0 && c->verb != NULL) printf("%s ", c->verb);
 }
 
-static void print_option_names(const struct option_spec *o)
+static void print_option_names(const struct cli_command *c)
 {
-    for (; o != NULL && o->name != NULL; o++) printf("%s ", o->name);
+    for (const struct option_spec *o = c->options; o != NULL && o->name != NULL; o++)
+        printf("%s ", o->name);
+    for (const struct option_spec *o = common_options; o->name != NULL; o++)
+        if (command_takes(c, o)) printf("%s ", o->name);
 }
 
 /* One function; zsh runs it through bashcompinit. */
@@ -43,8 +46,7 @@ static void print_bash(void)
     }
     for (const struct cli_command *c = commands; c->noun != NULL; c++) {
         printf("  *:%s:%s) words=\"", c->noun, c->verb != NULL ? c->verb : "*");
-        print_option_names(c->options);
-        print_option_names(common_options);
+        print_option_names(c);
         printf("\" ;;\n");
     }
     printf("  esac\n"

@@ -25,7 +25,7 @@ static void chapter(struct demo *d, const char *title)
 {
     printf("\n%u  %s\n", d->chapter + 1, title);
     d->chapter++;
-    (void)fflush(stdout);
+    output_flush();
 }
 
 static int stopped(struct err *e)
@@ -116,7 +116,7 @@ static int show_isolated_writes(struct demo *d, struct err *e)
         "     %llu of them, to all partitions, after idle gaps of 50 ms to 10 s; timed from the\n"
         "     acknowledgement at the source to visibility by a read at the remote\n",
         (unsigned long long)d->writes);
-    (void)fflush(stdout);
+    output_flush();
     int rc = probes_init(&d->probes, &d->pair, e);
     for (uint64_t i = 0; rc == 0 && i < d->writes; i++) {
         uint64_t gap_ms = choose_gap_ms(d, i);
@@ -151,7 +151,7 @@ static int print_lag(struct demo *d, double after_s, struct err *e)
         printf("     %4.1f s  dup status: %-10s  lag %6lld mutations, %8lld bytes, %5lld ms  %s\n",
                after_s, lags[0].state, (long long)lags[0].mutations, (long long)lags[0].bytes,
                (long long)lags[0].ms, lags[0].reason);
-    (void)fflush(stdout);
+    output_flush();
     arena_fini(&arena);
     return rc;
 }
@@ -164,7 +164,7 @@ static int show_restart(struct demo *d, struct err *e)
     uint64_t begin_ns = cli_now_ns();
     server_kill(&d->pair.remote);
     printf("     kill -9 of the remote. The source goes on taking writes:\n");
-    (void)fflush(stdout);
+    output_flush();
     int rc = 0;
     for (int i = 0; rc == 0 && i < LOOKS; i++) {
         rc = fill(d, (d->records / 10 / LOOKS) + 1, &result, e);

@@ -1,41 +1,58 @@
-/* src/cli/main.c: pirene. The options in front, then one command, or the shell. */
+/* src/cli/main.c: pirene. One command, or the shell. */
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "obs/version.h"
 
-/* Options in front of the command go behind it, where they are read: "pirene --json table list".
- * Returns how many words there are without them; 0: only options. */
-static size_t front_options(int argc, char **argv)
+/* Nothing but options: about pirene itself, or for the shell. */
+static int run_options(struct cli *cli, size_t count, char **words)
 {
-    size_t at = 1;
-    while (at < (size_t)argc && strncmp(argv[at], "--", 2) == 0) {
-        bool has_value = false;
-        for (const struct option_spec *o = common_options; o->name != NULL; o++)
-            if (strcmp(o->name, argv[at]) == 0) has_value = o->value != NULL;
-        at += has_value ? 2 : 1;
+    for (size_t i = 0; i < count; i++) {
+        bool is_version = strcmp(words[i], "--version") == 0;
+        if (is_version) printf("pirene %s (%s)\n", PIRENE_VERSION_TEXT, PIRENE_COMMIT_TEXT);
+        else if (strcmp(words[i], "--help") == 0) help_print_all();
+        else continue;
+        return CLI_OK;
     }
-    return at < (size_t)argc ? at : (size_t)argc;
+    return shell_run(cli, count, words);
+}
+
+/* The last word: output that was lost is an error. Who lost his reader dies of SIGPIPE, as programs
+ * do; until now it was ignored, for the sake of connections. */
+static int end(struct cli *cli, int code)
+{
+    struct err e = {0};
+    output_flush();
+    if (output_lost() != 0) {
+        err_set(&e, err_of_errno(output_lost()), "the output cannot be written: %s",
+                strerror(output_lost()));
+        code = output_lost() == EPIPE ? CLI_FAILED : cli_fail(cli, &e);
+    }
+    cli_close(cli);
+    if (output_lost() == EPIPE) {
+        (void)signal(SIGPIPE, SIG_DFL);
+        (void)raise(SIGPIPE);
+    }
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     struct cli cli;
     struct err e = {0};
-    char *words[ARGS_MAX];
-    size_t front = front_options(argc, argv), count = (size_t)argc - front;
-    if (argc > ARGS_MAX) return CLI_USAGE;
-    bool wants_help = front > 1 && strcmp(argv[1], "--help") == 0;
-    if (wants_help) return help_print_all(), CLI_OK;
+    size_t count = argc > 0 ? (size_t)argc - 1 : 0;
+    char **words = argv + 1;
+    int code;
     if (cli_open(&cli, argv[0], &e) != 0) return cli_fail(&cli, &e);
-
-    memcpy(words, argv + front, count * sizeof *words);
-    size_t taken = 0;
-    const struct cli_command *c = command_find(count, words, &taken);
-    if (c == NULL) taken = count; /* Nothing to put them behind. */
-    memmove(words + taken + front - 1, words + taken, (count - taken) * sizeof *words);
-    memcpy(words + taken, argv + 1, (front - 1) * sizeof *words);
-    int code = count > 0 ? command_run(&cli, (size_t)argc - 1, words)
-                         : shell_run(&cli, front - 1, argv + 1);
-    cli_close(&cli);
-    return code;
+    if (count > ARGS_MAX) {
+        err_set(&e, E_INVALID, "a command has at most %d words, not %zu", ARGS_MAX, count);
+        code = command_usage(&cli, count, words, &e);
+    } else if (command_words_first(count, words) > 0) {
+        code = command_run(&cli, count, words);
+    } else {
+        code = run_options(&cli, count, words);
+    }
+    return end(&cli, code);
 }

@@ -1,6 +1,7 @@
 /* src/cli/output.c: JSON values to tables. */
 #include "cli/output.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -9,18 +10,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
 #include "cli/cli.h"
 
 enum { COLUMNS_MAX = 24, CELL_SIZE = 256, BAR_WIDTH = 30 };
 
+/* ---- Sending off ----------------------------------------------------------------------------- */
+
+static int lost_errno; /* Why output was lost; 0: none was. */
+
+void output_flush(void)
+{
+    errno = 0;
+    bool failed = fflush(stdout) != 0;
+    if ((!failed && ferror(stdout) == 0) || lost_errno != 0) return;
+    lost_errno = errno != 0 ? errno : EIO;
+    cli_interrupt();
+}
+
+int output_lost(void)
+{
+    return lost_errno;
+}
+
 /* ---- For programs ---------------------------------------------------------------------------- */
 
-static void print_json(json_t *value)
+static void print_json(const struct output *out, json_t *value)
 {
-    (void)json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    size_t shape = out->is_lines ? JSON_COMPACT : JSON_INDENT(2);
+    (void)json_dumpf(value, stdout, shape | JSON_REAL_PRECISION(12));
     (void)fputc('\n', stdout);
-    (void)fflush(stdout);
+    output_flush();
     json_decref(value);
 }
 
@@ -84,13 +103,13 @@ static void print_table(const json_t *rows, const struct column *columns)
             (void)fputs(k + 1 < count ? "  " : "\n", stdout);
         }
     }
-    (void)fflush(stdout);
+    output_flush();
 }
 
 void output_rows(const struct output *out, json_t *rows, const struct column *columns)
 {
     if (out->is_json) {
-        print_json(rows);
+        print_json(out, rows);
         return;
     }
     print_table(rows, columns);
@@ -104,7 +123,7 @@ void output_facts(const struct output *out, json_t *facts)
     char cell[CELL_SIZE];
     int width = 0;
     if (out->is_json) {
-        print_json(facts);
+        print_json(out, facts);
         return;
     }
     json_object_foreach(facts, name, value) if (width_of(name) > width) width = width_of(name);
@@ -114,22 +133,27 @@ void output_facts(const struct output *out, json_t *facts)
         pad(name, width, false);
         printf("  %s\n", json_is_string(value) ? json_string_value(value) : cell);
     }
-    (void)fflush(stdout);
+    output_flush();
     json_decref(facts);
+}
+
+static void __attribute__((format(printf, 1, 0))) print_line(const char *format, va_list args)
+{
+    (void)vprintf(format, args);
+    (void)fputc('\n', stdout);
+    output_flush();
 }
 
 void output_say(const struct output *out, json_t *facts, const char *format, ...)
 {
     if (out->is_json) {
-        print_json(facts);
+        print_json(out, facts);
         return;
     }
     va_list args;
     va_start(args, format);
-    (void)vprintf(format, args);
+    print_line(format, args);
     va_end(args);
-    (void)fputc('\n', stdout);
-    (void)fflush(stdout);
     json_decref(facts);
 }
 
@@ -138,10 +162,8 @@ void output_note(const struct output *out, const char *format, ...)
     if (out->is_json) return;
     va_list args;
     va_start(args, format);
-    (void)vprintf(format, args);
+    print_line(format, args);
     va_end(args);
-    (void)fputc('\n', stdout);
-    (void)fflush(stdout);
 }
 
 /* ---- Building -------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 struct output {
     bool is_json;
+    bool is_lines; /* JSON values follow one another: each is a line. */
 };
 
 /* A column of a table: the member of each row and the head over it. */
@@ -31,6 +32,11 @@ void output_say(const struct output *out, json_t *facts, const char *format, ...
 /* A line for people only: nothing with --json. */
 void output_note(const struct output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Send off what was printed. Where nobody can have it (a full disk, a reader that went away) the
+ * command is interrupted, and output_lost() says why. */
+void output_flush(void);
+int output_lost(void); /* An errno; 0: nothing was lost. */
 
 /* ---- Building -----------------------------------------------------------------------------------
  *

@@ -88,5 +88,5 @@ void samples_print(const struct samples *s)
         for (int k = 0; k < width; k++) (void)fputs("█", stdout);
         (void)fputc('\n', stdout);
     }
-    (void)fflush(stdout);
+    output_flush();
 }

@@ -25,11 +25,19 @@ int servers_dir_make(char *dir, size_t size, struct err *e)
 {
     const char *above = getenv("TMPDIR");
     int used = snprintf(dir, size, "%s/pirene.XXXXXX", above != NULL ? above : "/var/tmp");
+    int rc = 0;
     if (used < 0 || (size_t)used >= size)
-        return err_set(e, E_LIMIT, "TMPDIR is too long for a directory of ours");
-    if (mkdtemp(dir) == NULL)
-        return err_set(e, err_of_errno(errno), "make a directory %s: %s", dir, strerror(errno));
-    return 0;
+        rc = err_set(e, E_LIMIT, "TMPDIR is too long for a directory of ours");
+    else if (mkdtemp(dir) == NULL)
+        rc = err_set(e, err_of_errno(errno), "make a directory %s: %s", dir, strerror(errno));
+    if (rc != 0) dir[0] = '\0';
+    return rc;
+}
+
+void servers_dir_remove(struct cli *cli, const char *dir)
+{
+    if (dir[0] != '\0' && io_dir_remove(cli->io, dir) != 0)
+        (void)fprintf(stderr, "pirene: %s could not be removed\n", dir);
 }
 
 /* A port that nobody has at the moment. */
@@ -198,7 +206,8 @@ static int link_tables(struct pair *p, uint32_t partition_count, struct err *e)
         .name = p->table, .partition_count = partition_count, .may_exist = true};
     struct admin_dup dup = {.table = p->table, .remote_metas = client_metas(p->remote_client)};
     int rc = admin_table_create(p->source_client, &table, &id, &is_new, e);
-    if (rc == 0) rc = client_table_shape(p->source_client, p->table, &p->partition_count, &id, e);
+    if (rc == 0)
+        rc = client_table_shape(p->source_client, p->table, 0, &p->partition_count, &id, e);
     table.partition_count = p->partition_count;
     if (rc == 0) rc = admin_table_create(p->remote_client, &table, &id, &is_new, e);
     if (rc == 0) rc = admin_dup_add(p->source_client, &dup, &id, e);
@@ -218,11 +227,7 @@ int pair_open(struct pair *p, struct cli *cli, const char *sync, uint32_t partit
 {
     *p = (struct pair){.cli = cli, .table = "bench"};
     int rc = servers_dir_make(p->dir, sizeof p->dir, e);
-    if (rc != 0) {
-        p->dir[0] = '\0';
-        return rc;
-    }
-    rc = server_open(&p->source, p->dir, 1, sync, e);
+    if (rc == 0) rc = server_open(&p->source, p->dir, 1, sync, e);
     if (rc == 0) rc = server_open(&p->remote, p->dir, 2, sync, e);
     if (rc == 0) rc = open_clients(p, p->source.address, p->remote.address, e);
     if (rc == 0) rc = link_tables(p, partition_count, e);
@@ -248,7 +253,6 @@ void pair_close(struct pair *p)
     client_close(p->remote_client);
     server_stop(&p->source);
     server_stop(&p->remote);
-    if (p->dir[0] != '\0' && io_dir_remove(p->cli->io, p->dir) != 0)
-        (void)fprintf(stderr, "pirene: %s could not be removed\n", p->dir);
+    servers_dir_remove(p->cli, p->dir);
     *p = (struct pair){0};
 }

@@ -21,8 +21,12 @@ struct server {
     const char *sync; /* "group" or "os". */
 };
 
-/* Make a directory under TMPDIR or /var/tmp (on a disk, where fsync means something). */
+/* Make a directory under TMPDIR or /var/tmp (on a disk, where fsync means something). On failure
+ * 'dir' is "". */
 int servers_dir_make(char *dir, size_t size, struct err *e) MUST_CHECK;
+
+/* Remove it with all that is in it; complains where it can't. Does nothing for "". */
+void servers_dir_remove(struct cli *cli, const char *dir);
 
 /* Choose a port, start, and wait until it listens. */
 int server_open(struct server *s, const char *dir, unsigned id, const char *sync,

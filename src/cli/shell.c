@@ -7,7 +7,7 @@
 
 #include "cli/command.h"
 
-enum { WORDS_MAX = 64, LINE_SIZE_MAX = 1 << 16, HISTORY_MAX = 1000 };
+enum { WORDS_MAX = ARGS_MAX, HISTORY_MAX = 1000 };
 
 struct shell {
     struct cli *cli;
@@ -49,10 +49,11 @@ static int split(char *line, char **words, size_t *count)
 
 static void use(struct shell *s, size_t count, char **words)
 {
+    struct err e = {0};
     struct cli *cli = s->cli;
     if (count > 2 || (count == 2 && strlen(words[1]) >= sizeof cli->table)) {
-        (void)fprintf(stderr, "pirene: use TABLE\n");
-        s->code = CLI_USAGE;
+        err_set(&e, E_INVALID, "it is 'use TABLE', with a name that a table can have");
+        s->code = command_usage(cli, count, words, &e);
         return;
     }
     (void)snprintf(cli->table, sizeof cli->table, "%s", count == 2 ? words[1] : "");
@@ -63,6 +64,7 @@ static void use(struct shell *s, size_t count, char **words)
 static size_t add_table(struct shell *s, char **words, size_t count)
 {
     size_t taken = 0;
+    (void)command_words_first(count, words);
     const struct cli_command *c = command_find(count, words, &taken);
     bool wants_table = c != NULL && strncmp(c->arguments, "TABLE", 5) == 0;
     if (!wants_table || s->cli->table[0] == '\0') return count;
@@ -71,13 +73,23 @@ static size_t add_table(struct shell *s, char **words, size_t count)
     return count + 1;
 }
 
+/* The line has no words that could be run. */
+static int no_words(struct shell *s, int rc)
+{
+    struct err e = {0};
+    if (rc == E_LIMIT) err_set(&e, E_INVALID, "the line has more than %d words", WORDS_MAX);
+    else err_set(&e, E_INVALID, "a quote is left open in the line");
+    return cli_fail(s->cli, &e);
+}
+
 static void run_line(struct shell *s, char *line)
 {
     char *words[WORDS_MAX + 1];
     size_t count;
-    if (split(line, words, &count) != 0) {
-        (void)fprintf(stderr, "pirene: a quote is left open, or there are too many words\n");
-        s->code = CLI_USAGE;
+    int rc = split(line, words, &count);
+    cli_hear_interrupts();
+    if (rc != 0) {
+        s->code = no_words(s, rc);
     } else if (count == 0) {
         return;
     } else if (strcmp(words[0], "exit") == 0 || strcmp(words[0], "quit") == 0) {
@@ -110,10 +122,10 @@ static const char *candidate(size_t index, size_t at, char **words, size_t count
     }
     const struct cli_command *c = command_find(count, words, &taken);
     if (c == NULL || at < taken) return NULL;
-    for (int own = 1; own >= 0; own--)
-        for (const struct option_spec *o = own != 0 ? c->options : common_options;
-             o != NULL && o->name != NULL; o++)
-            if (seen++ == index) return o->name;
+    for (const struct option_spec *o = c->options; o != NULL && o->name != NULL; o++)
+        if (seen++ == index) return o->name;
+    for (const struct option_spec *o = common_options; o->name != NULL; o++)
+        if (command_takes(c, o) && seen++ == index) return o->name;
     return NULL;
 }
 
@@ -197,11 +209,14 @@ static bool open_editor(struct shell *s)
     return true;
 }
 
-static void close_editor(struct shell *s)
+static void save_history(struct shell *s)
 {
     HistEvent event;
-    if (s->history != NULL && s->history_path[0] != '\0')
-        (void)history(s->history, &event, H_SAVE, s->history_path);
+    if (s->history_path[0] != '\0') (void)history(s->history, &event, H_SAVE, s->history_path);
+}
+
+static void close_editor(struct shell *s)
+{
     if (s->history != NULL) history_end(s->history);
     if (s->edit != NULL) el_end(s->edit);
 }
@@ -209,17 +224,20 @@ static void close_editor(struct shell *s)
 static void run_typed(struct shell *s)
 {
     HistEvent event;
-    char line[LINE_SIZE_MAX];
     int size;
     printf("pirene at %s; 'help' lists the commands, 'use TABLE' saves typing, 'exit' ends\n",
            s->cli->metas);
     while (!s->is_over) {
+        cli_hear_interrupts();
         const char *typed = el_gets(s->edit, &size);
+        if (typed == NULL && cli_is_interrupted()) continue; /* Ctrl-C drops the line. */
         if (typed == NULL || size <= 0) break;
         if (strspn(typed, " \t\r\n") == strlen(typed)) continue;
         (void)history(s->history, &event, H_ENTER, typed);
-        (void)snprintf(line, sizeof line, "%s", typed);
-        run_line(s, line);
+        save_history(s); /* A second Ctrl-C may end the command, and us. */
+        char *line = strdup(typed);
+        if (line != NULL) run_line(s, line);
+        free(line);
     }
 }
 
@@ -227,12 +245,14 @@ static void run_typed(struct shell *s)
  * failed. */
 static void run_piped(struct shell *s)
 {
-    char line[LINE_SIZE_MAX];
+    char *line = NULL;
+    size_t capacity = 0;
     int code = CLI_OK;
-    while (!s->is_over && fgets(line, sizeof line, stdin) != NULL) {
+    while (!s->is_over && output_lost() == 0 && getline(&line, &capacity, stdin) >= 0) {
         run_line(s, line);
         if (s->code != CLI_OK) code = s->code;
     }
+    free(line);
     s->code = code;
 }
 
@@ -243,7 +263,7 @@ int shell_run(struct cli *cli, size_t option_count, char *const *options)
     struct err e = {0};
     int rc = args_read(&args, option_count, options, NULL, common_options, &e);
     if (rc == 0) rc = command_take_common(cli, &args, &e);
-    if (rc != 0) return cli_fail(cli, &e);
+    if (rc != 0) return command_usage(cli, option_count, options, &e);
     if (isatty(STDIN_FILENO) == 0) {
         run_piped(&s);
         return s.code;

@@ -17,6 +17,7 @@ struct client {
     struct io_loop *loop;
     struct cluster *cluster;
     struct list_node tables;
+    uint64_t deadline_ms; /* Of what is waited for; 0: none. The asking thread's. */
     char metas[];
 };
 
@@ -102,6 +103,21 @@ struct io_loop *client_loop(const struct client *client)
 const char *client_metas(const struct client *client)
 {
     return client->metas;
+}
+
+void client_set_deadline(struct client *client, uint64_t boot_ms)
+{
+    client->deadline_ms = boot_ms;
+}
+
+uint32_t client_time_left_ms(const struct client *client, uint32_t timeout_ms)
+{
+    uint64_t now_ms = io_now(io_of(client->loop)).boot_ms;
+    if (timeout_ms == 0) timeout_ms = CLIENT_TIMEOUT_MS_DEFAULT;
+    if (client->deadline_ms == 0) return timeout_ms;
+    if (client->deadline_ms <= now_ms) return 1;
+    uint64_t left_ms = client->deadline_ms - now_ms;
+    return left_ms < timeout_ms ? (uint32_t)left_ms : timeout_ms;
 }
 
 /* ---- Tables ---------------------------------------------------------------------------------- */

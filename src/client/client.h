@@ -32,6 +32,15 @@ struct io_loop *client_loop(const struct client *client);
 /* The addresses it was opened with. */
 const char *client_metas(const struct client *client);
 
+/* From now on whatever is waited for, here and in round.h, ends at 'boot_ms' (io_now()), however
+ * many questions it takes and whatever their own timeouts; 0: no such deadline. For the thread that
+ * asks. */
+void client_set_deadline(struct client *client, uint64_t boot_ms);
+
+/* 'timeout_ms' (0: CLIENT_TIMEOUT_MS_DEFAULT), or what is left until the deadline if that is less;
+ * at least 1. */
+uint32_t client_time_left_ms(const struct client *client, uint32_t timeout_ms);
+
 /* The table of that name, whether it exists or not; it is the client's, and lives as long. Asking
  * twice gives the same one. Returns 0, E_INVALID (the name's length), E_NOMEM. Not on the loop. */
 int client_table(struct client *client, const char *name, struct client_table **out) MUST_CHECK;
@@ -87,14 +96,18 @@ struct client_question {
 int client_ask(struct client *client, const struct client_question *question, struct arena *arena,
                void *result, struct err *e) MUST_CHECK;
 
+/* Ask the metas; where they can't be reached 'e' names their addresses. */
+int client_ask_meta(struct client *client, enum rpc_code rpc, const void *args, struct arena *arena,
+                    void *result, struct err *e) MUST_CHECK;
+
 /* Ask all 'count' questions at the same time and wait for all. 'results[i]' is filled if rcs[i] is
  * 0. Returns 0, or the first rc that is not; 'e' is about that one. */
 int client_ask_all(struct client *client, const struct client_question *questions, size_t count,
                    struct arena *arena, void *const *results, int *rcs, struct err *e) MUST_CHECK;
 
 /* How many partitions the table has, and its id; asks the metas. Returns as client_ask(). */
-int client_table_shape(struct client *client, const char *name, uint32_t *partition_count,
-                       int32_t *app_id, struct err *e) MUST_CHECK;
+int client_table_shape(struct client *client, const char *name, uint32_t timeout_ms,
+                       uint32_t *partition_count, int32_t *app_id, struct err *e) MUST_CHECK;
 
 /* What an 'err' field of a result says: 0 for ERR_OK, otherwise a code and, in 'e', the error's
  * name, the hint, and what to do about it. */

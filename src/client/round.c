@@ -9,7 +9,7 @@ int client_round_init(struct client_round *r, struct client *client, const char 
 {
     struct client_table *opened = NULL;
     size_t result_size = rpc_info(rpc)->response->size;
-    int rc = client_table_shape(client, table, &r->count, &r->app_id, e);
+    int rc = client_table_shape(client, table, timeout_ms, &r->count, &r->app_id, e);
     if (rc != 0) return rc;
     rc = client_table(client, table, &opened);
     r->questions = arena_array(arena, r->count, sizeof *r->questions);
@@ -63,15 +63,25 @@ static int verdict_of(const struct client_round *r, struct client_dup_wait *out,
     return rc;
 }
 
+enum { ANSWER_MS = 1000 };
+
+/* The servers keep the time. Their answers need some of it too, where the client has a deadline. */
+static uint32_t servers_time_ms(const struct client *client, uint32_t timeout_ms)
+{
+    uint32_t left_ms = client_time_left_ms(client, timeout_ms + ANSWER_MS);
+    uint32_t way_ms = left_ms / 4 < ANSWER_MS ? left_ms / 4 : ANSWER_MS;
+    return left_ms - way_ms < timeout_ms ? left_ms - way_ms : timeout_ms;
+}
+
 int client_dup_wait(struct client *client, const char *table, int32_t dup_id, uint32_t timeout_ms,
                     struct client_dup_wait *out, struct err *e)
 {
-    enum { ANSWER_MS = 1000 }; /* The servers keep the time; their answer needs some too. */
     struct arena arena = {0};
     struct client_round r;
     struct dup_wait_request *args = NULL;
     *out = (struct client_dup_wait){0};
     int rc = client_round_init(&r, client, table, RPC_DUP_WAIT, timeout_ms + ANSWER_MS, &arena, e);
+    timeout_ms = servers_time_ms(client, timeout_ms);
     if (rc == 0) args = arena_array(&arena, r.count, sizeof *args);
     if (args == NULL) {
         arena_fini(&arena);

@@ -85,7 +85,7 @@ int pirene_scan_open(struct pirene_table *table, const struct pirene_scan_option
     s->partition_count = 1;
     if (rc == 0 && !s->is_hash_scan)
         rc = client_table_shape(table->db->client, client_table_name(table->table),
-                                &s->partition_count, &app_id, NULL);
+                                table->db->timeout_ms, &s->partition_count, &app_id, NULL);
     if (rc != 0) {
         scan_free(s);
         return op_error_of_rc(rc);

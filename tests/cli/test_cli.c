@@ -2,6 +2,7 @@
  * exit codes. PIRENE is its path, by CMake. */
 #include <jansson.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@ enum { OUTPUT_SIZE = 1 << 16 };
 
 struct world {
     struct process source, remote;
+    const char *under;        /* What runs it, such as "timeout 5"; NULL: the shell itself. */
     char output[OUTPUT_SIZE]; /* Of the last run, stderr included. */
 };
 
@@ -30,7 +32,8 @@ static int run(struct world *w, const char *metas, const char *format, va_list l
 {
     char arguments[1024], command[2048];
     (void)vsnprintf(arguments, sizeof arguments, format, list);
-    (void)snprintf(command, sizeof command, "PIRENE_META=%s %s 2>&1 %s", metas, PIRENE, arguments);
+    (void)snprintf(command, sizeof command, "PIRENE_META=%s %s %s 2>&1 %s", metas,
+                   w->under != NULL ? w->under : "", PIRENE, arguments);
     FILE *pipe = popen(command, "re");
     assert_non_null(pipe);
     size_t size = fread(w->output, 1, OUTPUT_SIZE - 1, pipe);
@@ -221,13 +224,155 @@ static void test_usage(void **state)
     assert_int_equal(here(w, "get t a b c d"), 2);
     assert_int_equal(here(w, "get t a --frob"), 2);
     assert_int_equal(here(w, "scan t --limit many"), 2);
-    assert_int_equal(here(w, "dup"), 2);
-    says(w, "dup verify");
     assert_int_equal(here(w, "get absent a"), 1);
     says(w, "no such table");
     assert_int_equal(here(w, "cluster status --meta nonsense"), 2);
     assert_int_equal(here(w, "cluster status --meta 127.0.0.1:1 --timeout 200ms"), 4);
     says(w, "is it running?");
+}
+
+/* Wrong usage with --json is an object too (C2), wherever the option stands and whatever is wrong. */
+static void test_usage_is_json(void **state)
+{
+    static const char *const lines[] = {
+        "frobnicate --json",
+        "--json get",
+        "put t a --frob --json",
+        "--frob --json table list",
+        "scan t --limit many --json",
+        "dup --json",
+        "--json dup staus t",
+        "help frobnicate --json",
+        "completion fish",
+        "--json --timeout",
+        "--json <<'END'\nuse a b c\nEND",
+        "--json <<'END'\nput \"t\nEND",
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        bool is_json = strstr(lines[i], "--json") != NULL;
+        assert_int_equal(here(w, "%s", lines[i]), 2);
+        if (!is_json) continue;
+        json_t *error = read_json(w);
+        assert_string_equal(json_string_value(json_object_get(error, "code")), "E_INVALID");
+        json_decref(error);
+    }
+}
+
+/* A noun alone is told its verbs; what was nearly right is named; a common option may stand
+ * between noun and verb. */
+static void test_usage_helps(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup"), 2);
+    says(w, "add, list, status");
+    assert_int_equal(here(w, "tabel list"), 2);
+    says(w, "did you mean 'table'?");
+    assert_int_equal(here(w, "dup staus t"), 2);
+    says(w, "did you mean 'status'?");
+    assert_int_equal(here(w, "scan t --limt 3"), 2);
+    says(w, "did you mean --limit?");
+    assert_int_equal(here(w, "table --json list"), 0);
+    json_decref(read_json(w));
+    assert_int_equal(here(w, "table recall 7x"), 2);
+    says(w, "'7x' is no id");
+    assert_int_equal(here(w, "incr t n --by half"), 2);
+    says(w, "--by wants a number");
+    assert_int_equal(here(w, "put t $(seq 300 | tr '\n' ' ')"), 2);
+    says(w, "256");
+}
+
+/* Demo and completion have no JSON to print, nor do tables need a form for keys: they say so. */
+static void test_options_that_mean_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "demo --json"), 2);
+    says(w, "demo has no use for --json");
+    assert_int_equal(here(w, "completion bash --json"), 2);
+    says(w, "completion has no use for --json");
+    assert_int_equal(here(w, "table list --hex"), 2);
+    says(w, "table list has no use for --hex");
+    assert_int_equal(here(w, "bench burst --timeout 3s"), 2);
+    assert_int_equal(here(w, "--json <<'END'\ncompletion bash\nEND"), 2);
+    assert_int_equal(here(w, "demo --help"), 0);
+    assert_null(strstr(w->output, "--json"));
+}
+
+/* --timeout bounds the whole command, whatever it asks and however often, and the error says whom
+ * it waited for. */
+static void test_timeout(void **state)
+{
+    static const char *const lines[] = {
+        "cluster status", "node list", "table list",     "table show x",     "table create x",
+        "table drop x",   "dup list",  "dup status x",   "dup wait x",       "dup verify x",
+        "dup pause x 7",  "get x a",   "scan x",         "count x",          "table env get x",
+        "dup list x",     "put x a b", "table recall 7", "table rename x y",
+    };
+    struct world *w = *state;
+    w->under = "timeout 5";
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        int code = here(w, "%s --meta 127.0.0.1:1 --timeout 200ms", lines[i]);
+        if (code != 4) print_error("%s: %s", lines[i], w->output);
+        assert_int_equal(code, 4);
+        says(w, "127.0.0.1:1");
+    }
+    assert_int_equal(here(w, "dup add t --to 127.0.0.1:1 --timeout 200ms"), 4);
+    says(w, "remote cluster at 127.0.0.1:1");
+    assert_int_equal(here(w, "get t a --meta 127.0.0.1:1 --timeout 200ms"), 4);
+    assert_null(strstr(w->output, "a write may have been done"));
+    assert_int_equal(here(w, "dup list --help"), 0);
+    says(w, "default 5s");
+    assert_int_equal(here(w, "dup wait --help"), 0);
+    says(w, "default 30s");
+}
+
+/* What is not there is named as what it is, by every command in the same words. */
+static void test_what_is_missing(void **state)
+{
+    static const char *const lines[] = {
+        "get absent a",
+        "scan absent",
+        "count absent",
+        "table show absent",
+        "table drop absent",
+        "dup list absent",
+        "dup status absent",
+        "dup wait absent",
+        "dup verify absent",
+        "dup pause absent 7",
+        "table env get absent",
+        "table env set absent default_ttl 3",
+        "table rename absent b",
+        "dup add absent --to 127.0.0.1:1",
+        "bench put absent --seconds 1",
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(here(w, "%s", lines[i]), 1);
+        says(w, "table absent");
+        says(w, "no such table");
+    }
+    assert_int_equal(here(w, "dup wait t"), 1);
+    says(w, "table t is not duplicated");
+    assert_int_equal(here(w, "dup verify t"), 1);
+    says(w, "table t is not duplicated");
+    assert_int_equal(here(w, "dup pause t 7"), 1);
+    says(w, "there is none (pirene dup list t)");
+    assert_int_equal(here(w, "table create 'a b'"), 2);
+    says(w, "letters, digits");
+    assert_int_equal(here(w, "get t $(head -c 70000 /dev/zero | tr '\\0' k)"), 2);
+    says(w, "65534 bytes");
+    assert_int_equal(here(w, "scan t ''"), 2);
+    says(w, "empty hash key");
+}
+
+/* What was not written to where it should go is no success. */
+static void test_output_that_is_lost(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "put t k v"), 0);
+    assert_int_equal(here(w, "get t k >/dev/full"), 3);
+    says(w, "No space left on device");
 }
 
 /* Help of everything, from the table; completion for both shells is a script that bash can read. */
@@ -240,6 +385,17 @@ static void test_help(void **state)
     says(w, "--rounds");
     assert_int_equal(here(w, "put --help"), 0);
     says(w, "Example");
+    says(w, "Exit codes");
+    assert_int_equal(here(w, "dup --help"), 0);
+    says(w, "pirene dup add users --to");
+    assert_int_equal(here(w, "table --help --json"), 0);
+    says(w, "pirene table create users");
+    assert_int_equal(here(w, "help dup"), 0);
+    says(w, "pirene dup verify users");
+    assert_int_equal(here(w, "-h"), 0);
+    says(w, "dup verify TABLE");
+    assert_int_equal(here(w, "--version"), 0);
+    says(w, "pirene ");
     assert_int_equal(here(w, "completion bash | bash -n"), 0);
     assert_int_equal(here(w, "completion zsh"), 0);
     says(w, "bashcompinit");
@@ -254,6 +410,21 @@ static void test_shell(void **state)
     says(w, "c d");
     assert_int_equal(here(w, "<<'END'\nget t none\nput t k v\nget t k\nEND"), 1);
     says(w, "written\nv\n");
+}
+
+/* A line with too many words is not run, and says so; a long one is one command all the same. */
+static void test_shell_limits(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "<<END\nput t k $(seq 300 | tr '\n' ' ')\nEND"), 2);
+    says(w, "more than 256 words");
+    assert_int_equal(here(w, "<<'END'\nput t 'k\nEND"), 2);
+    says(w, "a quote is left open");
+    assert_int_equal(here(w, "<<END\nput t k $(seq 200 | tr '\n' ' ')\nEND"), 2);
+    says(w, "one too many");
+    assert_int_equal(here(w, "<<END\nput t long $(head -c 70000 /dev/zero | tr '\\0' v)\nEND"), 0);
+    assert_int_equal(here(w, "get t long | wc -c"), 0);
+    assert_string_equal(w->output, "70001\n");
 }
 
 /* ---- Duplication ----------------------------------------------------------------------------- */
@@ -291,6 +462,50 @@ static void test_dup(void **state)
     says(w, "dup verify: equal");
 }
 
+/* A watch ends when nobody reads any longer, and on Ctrl-C with success; with --json every look is
+ * one line. */
+static void test_watch(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup add t --to %s --no-snapshot", w->remote.address), 0);
+    assert_int_equal(here(w, "dup wait t"), 0);
+    w->under = "timeout -k 5 20";
+    time_t begin = time(NULL);
+    assert_int_equal(here(w, "dup status t --watch | head -1"), 0);
+    assert_true(time(NULL) - begin < 15);
+    w->under = "timeout --preserve-status -k 5 -s INT 2";
+    assert_int_equal(here(w, "dup status t --watch"), 0);
+    w->under = "timeout -k 5 20";
+    assert_int_equal(here(w, "dup status t --watch --json | head -1"), 0);
+    json_decref(read_json(w));
+}
+
+/* A remote that isn't there yet: the duplication is being prepared, by every command's word. */
+static void test_preparing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup add t --to 127.0.0.1:1 --no-create"), 0);
+    assert_int_equal(here(w, "dup list t"), 0);
+    says(w, "preparing");
+    assert_int_equal(here(w, "dup status t"), 0);
+    says(w, "preparing");
+}
+
+/* The remote stands still: a comparison ends in the time given, and says whom it waited for. */
+static void test_verify_in_time(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "dup add t --to %s --no-snapshot", w->remote.address), 0);
+    assert_int_equal(here(w, "dup verify t"), 0);
+    assert_int_equal(kill(w->remote.pid, SIGSTOP), 0);
+    w->under = "timeout -k 5 5";
+    assert_int_equal(here(w, "dup verify t --no-wait --timeout 1s"), 4);
+    says(w, w->remote.address);
+    assert_int_equal(here(w, "dup verify t --no-wait --timeout 1s --json"), 4);
+    json_decref(read_json(w));
+    assert_int_equal(kill(w->remote.pid, SIGCONT), 0);
+}
+
 /* 4 partitions into 8: equal. A record is changed at the remote only: different, and its key is
  * named. */
 static void test_verify_names_the_difference(void **state)
@@ -313,8 +528,21 @@ static void test_verify_names_the_difference(void **state)
     json_decref(verdict);
 }
 
-/* While it is paused a wait ends in time with code 4 and names what lags; afterwards all
- * arrives. */
+/* What 'dup list' and the command itself call the state that the duplication is in. */
+static void is_in_state(struct world *w, const char *command, const char *state)
+{
+    assert_int_equal(here(w, "%s --json", command), 0);
+    json_t *said = read_json(w);
+    assert_string_equal(json_string_value(json_object_get(said, "state")), state);
+    json_decref(said);
+    assert_int_equal(here(w, "dup list t --json"), 0);
+    said = read_json(w);
+    for (size_t i = 0; i < json_array_size(said); i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(said, i), "state")),
+                            state);
+    json_decref(said);
+}
+
 /* The command's answer comes before every worker has heard of it. */
 static bool is_paused(struct world *w)
 {
@@ -324,8 +552,11 @@ static bool is_paused(struct world *w)
     return paused == 4;
 }
 
+/* While it is paused a wait ends in time with code 4 and names what lags; Ctrl-C ends it at once;
+ * afterwards all arrives. Every command has the same word for the state. */
 static void test_pause(void **state)
 {
+    char command[64];
     struct world *w = *state;
     assert_int_equal(here(w, "dup add t --to %s --no-snapshot", w->remote.address), 0);
     int id = dup_id(w);
@@ -337,9 +568,18 @@ static void test_pause(void **state)
     says(w, "still behind: partition");
     assert_int_equal(here(w, "dup status t --partitions"), 0);
     says(w, "paused");
-    assert_int_equal(here(w, "dup resume t %d", id), 0);
+    w->under = "timeout --preserve-status -k 5 -s INT 1";
+    assert_int_equal(here(w, "dup wait t --timeout 1m"), 128 + SIGINT);
+    w->under = NULL;
+    (void)snprintf(command, sizeof command, "dup pause t %d", id);
+    is_in_state(w, command, "paused");
+    (void)snprintf(command, sizeof command, "dup resume t %d", id);
+    is_in_state(w, command, "live");
     assert_int_equal(here(w, "dup wait t"), 0);
-    assert_int_equal(here(w, "dup remove t %d", id), 0);
+    assert_int_equal(here(w, "dup status t"), 0);
+    says(w, "live");
+    (void)snprintf(command, sizeof command, "dup remove t %d", id);
+    is_in_state(w, command, "removed");
     assert_int_equal(here(w, "dup wait t"), 1);
     assert_int_equal(here(w, "dup pause t no-id"), 2);
 }
@@ -413,6 +653,23 @@ static void test_benches(void **state)
     assert_int_equal(here(w, "bench last-mutation --source 127.0.0.1:1"), 2);
 }
 
+/* One that is stopped says so, and leaves neither servers nor data behind; also when it is told
+ * twice, as some do, by its own name and by its group's. */
+static void test_stopped_bench(void **state)
+{
+    struct world *w = *state;
+    w->under = "d=$(mktemp -d); TMPDIR=$d";
+    assert_int_equal(here(w, "bench put --start & p=$!; sleep 2; kill $p; sleep 0.01; kill $p; "
+                             "wait $p; echo code $?; ls $d; rmdir $d"),
+                     0);
+    says(w, "put: ");
+    says(w, "code 0");
+    w->under = "d=$(mktemp -d) && TMPDIR=$d timeout --preserve-status -k 9 -s INT 2";
+    assert_int_equal(here(w, "demo; echo code $?; ls $d; rmdir $d"), 0);
+    says(w, "nothing is left behind");
+    says(w, "code 3");
+}
+
 /* The whole demo, shortened: it ends with the two lines that it promises. */
 static void test_demo(void **state)
 {
@@ -433,13 +690,24 @@ int main(void)
         STORY(test_tables),
         STORY(test_json),
         STORY(test_usage),
+        STORY(test_usage_is_json),
+        STORY(test_usage_helps),
+        STORY(test_options_that_mean_nothing),
+        STORY(test_timeout),
+        STORY(test_what_is_missing),
+        STORY(test_output_that_is_lost),
         STORY(test_help),
         STORY(test_shell),
+        STORY(test_shell_limits),
         STORY_TWO(test_dup),
+        STORY_TWO(test_watch),
+        STORY(test_preparing),
+        STORY_TWO(test_verify_in_time),
         STORY_TWO(test_verify_names_the_difference),
         STORY_TWO(test_pause),
         STORY_TWO(test_unknown_lag),
         STORY(test_benches),
+        STORY(test_stopped_bench),
         STORY(test_demo),
     };
     return cmocka_run_group_tests(stories, NULL, NULL);
