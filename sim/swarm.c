@@ -120,7 +120,8 @@ static bool is_settled(struct swarm *s)
     struct linked *l = s->linked;
     for (int i = 0; i < LINKED_SIDES; i++)
         if (!load_is_idle(l->loads[i])) return false;
-    return invariants_is_quiet(l->invariants) && invariants_logs_are_small(l->invariants);
+    return faults_is_settled(s->faults) && invariants_is_quiet(l->invariants) &&
+           invariants_logs_are_small(l->invariants);
 }
 
 static bool settle(struct swarm *s)
@@ -274,6 +275,6 @@ void swarm_run(const struct swarm_options *options, struct swarm_result *out)
         sim_print_last(s.linked->sim, options->complain, LAST_EVENTS);
         (void)fprintf(options->complain, "%s\n", out->text);
     }
-    linked_free(s.linked);
     faults_free(s.faults);
+    linked_free(s.linked);
 }
