@@ -20,11 +20,16 @@ struct swarm {
     struct prng prng;
 };
 
+const char *swarm_profile_name(enum swarm_profile profile)
+{
+    static const char *const names[SWARM_PROFILES] = {"swarm", "dup", "liveness", "quiet"};
+    return names[profile];
+}
+
 int swarm_profile_parse(const char *name, enum swarm_profile *out)
 {
-    static const char *const names[] = {"swarm", "dup", "liveness", "quiet"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i], name) != 0) continue;
+    for (int i = 0; i < SWARM_PROFILES; i++) {
+        if (strcmp(swarm_profile_name((enum swarm_profile)i), name) != 0) continue;
         *out = (enum swarm_profile)i;
         return 0;
     }
