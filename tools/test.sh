@@ -191,7 +191,7 @@ stage_mutants() {
     grep -vE '^caught' $logs/mutants.log | sed 's/^/   /'
     local p f
     p=$(grep -c '^caught' $logs/mutants.log)
-    f=$(grep -cE '^(SURVIVED|BROKEN)' $logs/mutants.log)
+    f=$(grep -cE '^(SURVIVED|TIMED OUT|BROKEN)' $logs/mutants.log)
     [ $((p + f)) -gt 0 ] || f=1
     end "$p" "$f" 0
 }
