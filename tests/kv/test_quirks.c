@@ -14,10 +14,8 @@
 static struct scan_response open_scan(struct table *t, struct slice start, struct slice stop,
                                       int32_t batch_size)
 {
-    struct get_scanner_request request = {.start_key = start,
-                                          .stop_key = stop,
-                                          .start_inclusive = true,
-                                          .batch_size = batch_size};
+    struct get_scanner_request request = {
+        .start_key = start, .stop_key = stop, .start_inclusive = true, .batch_size = batch_size};
     struct scan_response r;
     assert_int_equal(table_read(t, RPC_GET_SCANNER, &request, &r), 0);
     return r;
