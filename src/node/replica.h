@@ -90,7 +90,7 @@ struct replica {
     int state_rc;
 
     struct replica_metrics metrics;
-    struct survey_mark read_mark, write_mark;
+    struct survey_rate read_rate, write_rate;
     struct metric_entity entity;
 };
 
