@@ -10,6 +10,10 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "rpc/peer.h"
 #include "rpc/world.h"
@@ -329,6 +333,37 @@ static void test_lost_connection_ends_all(void **state)
     }
 }
 
+/* Who listens there speaks another protocol. The call ends at once, for that reason, and the connection with
+ * it. */
+static void test_answer_that_is_none(void **state)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    struct story *s = *state;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    struct io_address own = s->server.address;
+    s->server.address.port = ntohs(at.sin_port);
+    begin(s);
+    s->server.address = own;
+
+    s->count = 1;
+    on_loop(&s->world, call_all, s);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, answer, sizeof answer - 1), sizeof answer - 1);
+    wait_until(&s->world, has_all_ended, s);
+    assert_int_equal(s->calls[0].rc, E_PROTO);
+    assert_true(s->calls[0].is_sent);
+    on_loop(&s->world, look, s);
+    assert_int_equal(view.connections_lost, 1);
+    (void)close(fd);
+    (void)close(listener);
+}
+
 /* A server that is down: a call that fails then does so at once; one that waits gets its answer
  * when the server is back, with nothing else to wake it. */
 static void test_waiting_for_a_server(void **state)
@@ -494,6 +529,7 @@ int main(void)
         STORY(test_answers_in_reverse),
         STORY(test_framework_error),
         STORY(test_deadline),
+        STORY(test_answer_that_is_none),
         STORY(test_unknown_id),
         STORY(test_lost_connection_ends_all),
         STORY(test_waiting_for_a_server),
