@@ -18,6 +18,15 @@ struct patient {
     bool is_stopping;     /* A graceful end is under way. */
 };
 
+/* Somebody pauses a duplication and lets it go on: asked again until the answer says that it is so. */
+struct operator
+{
+    struct linked_switch ask;
+    bool is_asking;
+    bool wants_pause, asked_pause; /* Now, and by the question under way. */
+    bool is_sure;                  /* It is as is wanted. */
+};
+
 struct mend { /* The end of a strike. */
     struct faults *faults;
     void (*run)(struct faults *f, int side);
@@ -41,6 +50,7 @@ struct faults {
     size_t arm_count;
     struct mend mends[PENDING_MAX];
     struct patient patients[LINKED_SIDES];
+    struct operator operators[LINKED_SIDES];
     bool is_healed;
     uint64_t strikes;
 };
@@ -261,6 +271,27 @@ static void strike_group(struct faults *f, int side)
     mend_later(f, side, draw_us(f, 100 * MS, 10 * S), mend_group);
 }
 
+/* ---- Duplications -------------------------------------------------------------------------------- */
+
+static void want_pause(struct faults *f, int side, bool is_paused)
+{
+    struct operator* o = & f->operators[side];
+    if (o->wants_pause == is_paused) return;
+    o->wants_pause = is_paused;
+    o->is_sure = false;
+}
+
+static void mend_dup(struct faults *f, int side)
+{
+    want_pause(f, side, false);
+}
+
+static void strike_dup(struct faults *f, int side)
+{
+    want_pause(f, side, true);
+    mend_later(f, side, draw_us(f, 10 * MS, 3 * S), mend_dup);
+}
+
 /* ---- The table ----------------------------------------------------------------------------------- */
 
 enum { IN_DUP = 1 }; /* Strikes in SWARM_DUP too. */
@@ -284,6 +315,7 @@ static const struct fault_kind kinds[] = {
     {"clog", strike_clog, 3000, IN_DUP},
     {"reset", strike_reset, 2000, IN_DUP},
     {"meta group", strike_group, 5000, IN_DUP},
+    {"duplication paused", strike_dup, 4000, IN_DUP},
     {"store waits", strike_store, 3000, IN_DUP},
     {"sync fails", strike_sync_fails, 8000, 0},
     {"write fails", strike_write_fails, 6000, 0},
@@ -370,6 +402,22 @@ void faults_set_quiet(struct faults *f)
 
 /* ---- Looking after the machines -------------------------------------------------------------------- */
 
+/* Ask for what is wanted, and hear what became of it. */
+static void operate(struct faults *f, int side)
+{
+    struct operator* o = & f->operators[side];
+    if (o->is_asking) {
+        if (!o->ask.call.is_done) return;
+        o->is_asking = false;
+        o->is_sure = o->asked_pause == o->wants_pause && linked_switch_is_done(&o->ask);
+    }
+    if (o->is_sure) return;
+    o->is_asking = true;
+    o->asked_pause = o->wants_pause;
+    linked_switch_init(f->linked, side, o->wants_pause ? DS_PAUSE : DS_LOG, &o->ask);
+    sim_call_begin(f->linked->clients[side], &o->ask.call);
+}
+
 /* Does it know that it can't go on with this disk? Then somebody restarts it. */
 static bool is_lost(const struct sim_cluster *c)
 {
@@ -407,7 +455,17 @@ static void tend(struct faults *f, int side)
 
 void faults_tend(struct faults *f)
 {
-    for (int i = 0; i < LINKED_SIDES; i++) tend(f, i);
+    for (int i = 0; i < LINKED_SIDES; i++) {
+        tend(f, i);
+        operate(f, i);
+    }
+}
+
+bool faults_is_settled(const struct faults *f)
+{
+    for (int i = 0; i < LINKED_SIDES; i++)
+        if (f->operators[i].is_asking || !f->operators[i].is_sure) return false;
+    return true;
 }
 
 void faults_heal(struct faults *f)
@@ -422,6 +480,7 @@ void faults_heal(struct faults *f)
         set_disk_size(f, i, 0);
         mend_store(f, i);
         mend_group(f, i);
+        mend_dup(f, i);
     }
 }
 
@@ -431,12 +490,15 @@ struct faults *faults_new(struct linked *linked, int profile, uint64_t seed)
     CHECK(f != NULL);
     f->linked = linked;
     f->profile = profile;
+    for (int i = 0; i < LINKED_SIDES; i++) f->operators[i].is_sure = true;
     prng_init(&f->prng, seed);
     return f;
 }
 
 void faults_free(struct faults *f)
 {
+    if (f == NULL) return;
+    for (int i = 0; i < LINKED_SIDES; i++) sim_call_fini(&f->operators[i].ask.call);
     free(f);
 }
 

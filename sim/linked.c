@@ -91,16 +91,34 @@ bool linked_add_dup(struct linked *l, int side, bool with_snapshot)
     return true;
 }
 
-static bool modify_dup(struct linked *l, int side, enum duplication_status status)
+void linked_switch_init(struct linked *l, int side, enum duplication_status status,
+                        struct linked_switch *s)
 {
-    struct modify_duplication_request args = {
+    s->args = (struct modify_duplication_request){
         .set = MODIFY_DUPLICATION_REQUEST_HAS_STATUS,
         .app_name = slice_str(table_name),
         .dupid = l->dup_ids[side],
         .status = (int32_t)status,
     };
-    struct modify_duplication_response response = {0};
-    return ask_meta(l, side, RPC_MODIFY_DUPLICATION, &args, &response, &response.err);
+    s->call.rpc = RPC_MODIFY_DUPLICATION;
+    s->call.args = &s->args;
+    s->call.timeout_ms = ASK_MS;
+}
+
+bool linked_switch_is_done(struct linked_switch *s)
+{
+    struct modify_duplication_response response;
+    return sim_call_read(&s->call, &response) == 0 && slice_is(response.err, "ERR_OK");
+}
+
+static bool modify_dup(struct linked *l, int side, enum duplication_status status)
+{
+    struct linked_switch s = {0};
+    struct modify_duplication_response ignored;
+    linked_switch_init(l, side, status, &s);
+    bool is_done = sim_ask(l->clients[side], &s.call, &ignored) == 0 && linked_switch_is_done(&s);
+    sim_call_fini(&s.call);
+    return is_done;
 }
 
 bool linked_set_dup(struct linked *l, int side, bool is_paused)

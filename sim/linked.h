@@ -8,6 +8,7 @@
 #include "sim/cluster.h"
 #include "sim/invariants.h"
 #include "sim/load.h"
+#include "wire/messages_dup.h"
 
 enum { LINKED_SIDES = 2 };
 
@@ -39,6 +40,16 @@ bool linked_wipe(struct linked *l, int side);
 
 /* Pause it or let it go on. */
 bool linked_set_dup(struct linked *l, int side, bool is_paused);
+
+/* The same as a question that may be asked from inside events: init, sim_call_begin() to the side's client,
+ * and when that has ended, whether it was done. */
+struct linked_switch {
+    struct sim_call call;
+    struct modify_duplication_request args;
+};
+void linked_switch_init(struct linked *l, int side, enum duplication_status status,
+                        struct linked_switch *s);
+bool linked_switch_is_done(struct linked_switch *s);
 
 /* Run for that long, or until something is found to be wrong: then false. */
 bool linked_run(struct linked *l, uint64_t for_us);

@@ -244,6 +244,14 @@ static void draw_shared(struct load_session *s)
 
 static void on_answer(struct sim_call *call);
 
+/* A try made twice might count twice: so each question is asked once, unless it is of those that the
+ * client itself asks again only when the first try certainly did nothing. */
+static unsigned draw_flags(struct load *l, enum rpc_code rpc)
+{
+    bool is_asked_once = rpc != RPC_INCR && rpc != RPC_CHECK_AND_SET;
+    return is_asked_once || prng_percent(&l->prng, 50) ? CLUSTER_NO_RETRY : 0;
+}
+
 static void ask(struct load_session *s)
 {
     struct load *l = s->load;
@@ -256,7 +264,7 @@ static void ask(struct load_session *s)
     s->is_asking = true;
     s->call.args = &s->args;
     s->call.hash = key_hash(buf_slice(&s->key));
-    s->call.flags = CLUSTER_NO_RETRY; /* A try made twice might count twice. */
+    s->call.flags = draw_flags(l, s->call.rpc);
     s->call.timeout_ms = l->options.timeout_ms;
     s->call.on_done = on_answer;
     sim_call_begin(l->client, &s->call);

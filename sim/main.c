@@ -52,13 +52,6 @@ static void print_marks(void)
         (void)printf("mark %8" PRIu64 "  %s\n", m->count, m->name);
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static void print_result(const struct swarm_options *o, const struct swarm_result *r,
                          double seconds)
 {
@@ -104,9 +97,10 @@ int main(int argc, char **argv)
     (void)snprintf(last_words, sizeof last_words, "seed %#" PRIx64 " CRASHED\n", o.seed);
     (void)signal(SIGABRT, on_abort);
     struct swarm_result result;
-    double began = seconds_now();
+    clock_t began = clock();
     swarm_run(&o, &result);
+    double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
     if (has_marks) print_marks();
-    print_result(&o, &result, seconds_now() - began);
+    print_result(&o, &result, seconds);
     return (int)result.end;
 }

@@ -22,11 +22,16 @@ struct swarm {
     struct prng prng;
 };
 
+const char *swarm_profile_name(enum swarm_profile profile)
+{
+    static const char *const names[SWARM_PROFILES] = {"swarm", "dup", "liveness", "quiet"};
+    return names[profile];
+}
+
 int swarm_profile_parse(const char *name, enum swarm_profile *out)
 {
-    static const char *const names[] = {"swarm", "dup", "liveness", "quiet"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(names[i], name) != 0) continue;
+    for (int i = 0; i < SWARM_PROFILES; i++) {
+        if (strcmp(swarm_profile_name((enum swarm_profile)i), name) != 0) continue;
         *out = (enum swarm_profile)i;
         return 0;
     }
@@ -124,7 +129,8 @@ static bool is_settled(struct swarm *s)
         if (!load_is_idle(l->loads[i])) return false;
         if (s->waits[i] != NULL && !waits_is_idle(s->waits[i])) return false;
     }
-    return invariants_is_quiet(l->invariants) && invariants_logs_are_small(l->invariants);
+    return faults_is_settled(s->faults) && invariants_is_quiet(l->invariants) &&
+           invariants_logs_are_small(l->invariants);
 }
 
 static bool settle(struct swarm *s)
@@ -285,6 +291,6 @@ void swarm_run(const struct swarm_options *options, struct swarm_result *out)
         (void)fprintf(options->complain, "%s\n", out->text);
     }
     for (int i = 0; i < LINKED_SIDES; i++) waits_free(s.waits[i]);
-    linked_free(s.linked);
     faults_free(s.faults);
+    linked_free(s.linked);
 }

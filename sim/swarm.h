@@ -18,7 +18,10 @@ enum swarm_profile {
     SWARM_DUP,      /* What happens between clusters: links, clocks, deaths; no failing disks. */
     SWARM_LIVENESS, /* A short phase 1, at high rates. */
     SWARM_QUIET,    /* No faults: the last write is there in time, without a timer (I16). */
+    SWARM_PROFILES,
 };
+
+const char *swarm_profile_name(enum swarm_profile profile);
 
 /* Returns 0 or E_INVALID. */
 int swarm_profile_parse(const char *name, enum swarm_profile *out) MUST_CHECK;

@@ -40,14 +40,12 @@ static const char usage[] =
 
 enum {
     JOBS_MAX = 64,
-    PROFILES = 4,
     MARKS_MAX = 512,
     MARK_SIZE_MAX = 200,
-    TWICE_EVERY = 37, /* Has no factor of PROFILES: so each of them is run twice now and then. */
-    RUN_S_MAX = 300,  /* A run that takes longer hangs. */
+    TWICE_EVERY =
+        37, /* Has no factor of SWARM_PROFILES: so each of them is run twice now and then. */
+    RUN_S_MAX = 300, /* A run that takes longer hangs. */
 };
-
-static const char *const profile_names[PROFILES] = {"swarm", "dup", "liveness", "quiet"};
 
 struct sweep_mark {
     const char *name; /* A constant of the program: the same address in every child. */
@@ -134,7 +132,7 @@ static void job_begin(struct sweep *w, struct job *j)
 {
     int ends[2];
     *j = (struct job){.seed = w->next++};
-    j->profile = w->has_profile ? w->profile : (enum swarm_profile)(j->seed % PROFILES);
+    j->profile = w->has_profile ? w->profile : (enum swarm_profile)(j->seed % SWARM_PROFILES);
     (void)fflush(stdout);
     CHECK(pipe(ends) == 0);
     j->pid = fork();
@@ -186,7 +184,7 @@ static void job_end(struct sweep *w, struct job *j)
     w->failed++;
     (void)printf("FAILED seed %#" PRIx64 ": %s\n   again: sim --seed %#" PRIx64
                  " --profile %s --virtual-seconds %" PRIu64 "\n",
-                 j->seed, why, j->seed, profile_names[j->profile], w->virtual_s);
+                 j->seed, why, j->seed, swarm_profile_name(j->profile), w->virtual_s);
 }
 
 static void job_read(struct sweep *w, struct job *j)

@@ -23,16 +23,23 @@ void log_hold_notify(struct log_hold *hold, unsigned notice)
     if (!atomic_exchange(&hold->is_notice_posted, true)) io_post(hold->loop, &hold->notice_post);
 }
 
-static void flush_ask(void *context, struct mlog_partition *p)
+static void flush_ask(void *only, struct mlog_partition *p)
 {
-    (void)context;
     struct log_owner *owner = p->owner;
+    if (only != NULL && only != p) return;
     if (owner != NULL && owner->hold != NULL) log_hold_notify(owner->hold, LOG_NOTICE_FLUSH);
 }
 
 void log_ask_flushes(struct log *l)
 {
     mlog_space_flush_wanted(&l->space, l->options.flush_size, flush_ask, NULL);
+}
+
+/* A replica that comes after a restart was not there when its segments were counted: the next one may
+ * be long in coming (L18). */
+static void ask_newcomer(struct log *l, struct mlog_partition *p)
+{
+    mlog_space_flush_wanted(&l->space, l->options.flush_size, flush_ask, p);
 }
 
 /* ---- The replica speaks to the log ---- */
@@ -64,7 +71,8 @@ static void on_set(struct io_post *post)
         log_hold_notify(hold, LOG_NOTICE_FAILED);
         return;
     }
-    if (owner->hold == NULL && l->is_failed) log_hold_notify(hold, LOG_NOTICE_FAILED);
+    bool is_newcomer = owner->hold == NULL;
+    if (is_newcomer && l->is_failed) log_hold_notify(hold, LOG_NOTICE_FAILED);
     owner->hold = hold;
     owner->is_over_asked = false;
     p->durable = durable;
@@ -72,6 +80,7 @@ static void on_set(struct io_post *post)
     if (confirmed != LOG_NO_SHIPPER)
 #endif
         p->confirmed = confirmed;
+    if (is_newcomer) ask_newcomer(l, p);
     l->tidy_changes++;
     log_backlog_release(l, p);
     log_tidy(l);

@@ -15,9 +15,9 @@
 static const struct logger logger = {.room = "control"};
 
 enum {
-    AT_ONCE_MAX = 2,        /* Of four threads of the pool: reads that miss the cache need some. */
-    LOOK_AGAIN_MS = 10000,  /* While something is due and could not be done. */
-    LOOK_DAILY_MS = 60000,  /* Times of day are told in minutes. */
+    AT_ONCE_MAX = 2,       /* Of four threads of the pool: reads that miss the cache need some. */
+    LOOK_AGAIN_MS = 10000, /* While something is due and could not be done. */
+    LOOK_DAILY_MS = 60000, /* Times of day are told in minutes. */
 };
 
 /* ---- To the worker and back ------------------------------------------------------------------------------ */

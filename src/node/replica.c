@@ -322,7 +322,7 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_FAIL:
         overlay_clear(
             &r->overlay); /* Nothing is decided before all of it is applied, or gave way. */
-        replica_fail_all(r, WIRE_ERR_INVALID_STATE);
+        replica_fail_all(r);
         break;
     case REPL_DO_STOP: do_stop(r, effect->rc); break;
     case REPL_DO_PREPARE:
@@ -521,7 +521,7 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     replica_serve_early(r);
     replica_throttle_end(r);
     replica_compact_end(r);
-    replica_fail_all(r, WIRE_ERR_INVALID_STATE);
+    replica_fail_all(r);
     close_gone_streams(r, NULL);
     replica_release(r);
 }

@@ -94,7 +94,7 @@ struct replica {
     int state_rc;
 
     struct replica_metrics metrics;
-    struct survey_mark read_mark, write_mark;
+    struct survey_rate read_rate, write_rate;
     struct metric_entity entity;
 };
 
@@ -177,8 +177,9 @@ void replica_on_digest(struct replica *r, struct rpc_request *request);
 /* Answer the writes that wait for decrees up to 'applied'. */
 void replica_reply(struct replica *r, uint64_t applied);
 
-/* Answer all that waits with an error: their outcome is unknown, or they were never begun. */
-void replica_fail_all(struct replica *r, enum wire_error error);
+/* Answer all that waits: what is ordered by ERR_TIMEOUT, for its outcome is unknown, the rest by
+ * ERR_INVALID_STATE, for it was never begun. */
+void replica_fail_all(struct replica *r);
 
 /* Write what is committed to the store. */
 void replica_apply(struct replica *r);

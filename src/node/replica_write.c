@@ -306,9 +306,12 @@ static void fail_list(struct replica *r, struct list_node *list, enum wire_error
     for (struct list_node *n; (n = list_pop_front(list)) != NULL;) refuse(r, request_of(n), error);
 }
 
-void replica_fail_all(struct replica *r, enum wire_error error)
+/* What was ordered may be executed all the same: its client must not take it for refused, and count
+ * again (R4, R9). What was not decided yet never happened. */
+void replica_fail_all(struct replica *r)
 {
-    fail_list(r, &r->waiting, error);
-    if (r->fetch == NULL) fail_list(r, &r->stalled, error); /* Else when the fetch is done. */
-    dup_wait_fail_all(r, error);
+    fail_list(r, &r->waiting, WIRE_ERR_TIMEOUT);
+    if (r->fetch == NULL) /* Else when the fetch is done. */
+        fail_list(r, &r->stalled, WIRE_ERR_INVALID_STATE);
+    dup_wait_fail_all(r, WIRE_ERR_INVALID_STATE);
 }

@@ -490,6 +490,7 @@ static void stream_start(struct stream *s)
     event.started.is_paused = s->dup.is_paused;
     event.started.confirmed = s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0;
     if (is_new || event.started.confirmed > committed) event.started.confirmed = committed;
+    event.started.saved = event.started.confirmed;
     if (s->machine.confirmed > event.started.confirmed && !s->dup.needs_snapshot)
         event.started.confirmed = s->machine.confirmed; /* Resumed: we know more than was saved. */
     for (uint64_t d = event.started.confirmed + 1; d <= committed; d++) {

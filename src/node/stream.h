@@ -53,7 +53,7 @@ struct stream {
     bool is_closing;
     uint32_t busy; /* Things under way that point here. */
     struct stream_metrics metrics;
-    struct survey_mark sent_mark;
+    struct survey_rate sent_rate;
     struct metric_entity entity;
 };
 

@@ -13,12 +13,12 @@ enum { RATE_MS_MIN = 1000 }; /* A rate of less time says nothing: the one before
 
 /* ---- What a worker knows ---------------------------------------------------------------------- */
 
-static uint64_t rate_of(struct survey_mark *mark, uint64_t value, uint64_t now_ms)
+static uint64_t rate_of(struct survey_rate *rate, uint64_t value, uint64_t now_ms)
 {
-    uint64_t ms = now_ms - mark->at_ms;
-    if (ms < RATE_MS_MIN) return mark->rate;
-    *mark = (struct survey_mark){value, now_ms, (value - mark->value) * 1000 / ms};
-    return mark->rate;
+    uint64_t ms = now_ms - rate->at_ms;
+    if (ms < RATE_MS_MIN) return rate->rate;
+    *rate = (struct survey_rate){value, now_ms, (value - rate->value) * 1000 / ms};
+    return rate->rate;
 }
 
 static void note_dup(struct survey *s, struct stream *stream, uint64_t now_ms)
@@ -32,7 +32,7 @@ static void note_dup(struct survey *s, struct stream *stream, uint64_t now_ms)
         .confirmed = d->confirmed,
         .saved = d->saved,
         .pending = dup_lag_now(d, now_ms).mutations,
-        .ship_rate = rate_of(&stream->sent_mark, d->sent_ops, now_ms),
+        .ship_rate = rate_of(&stream->sent_rate, d->sent_ops, now_ms),
     };
     bool is_named = stream->dup.remote_cluster[0] != '\0';
     (void)snprintf(row.remote_cluster, sizeof row.remote_cluster, "%s",
@@ -54,8 +54,8 @@ static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
         .committed = r->repl.committed,
         .applied = r->repl.applied,
         .durable = r->durable,
-        .read_rate = rate_of(&r->read_mark, metric_counter_get(&r->metrics.reads), now_ms),
-        .write_rate = rate_of(&r->write_mark, metric_counter_get(&r->metrics.writes), now_ms),
+        .read_rate = rate_of(&r->read_rate, metric_counter_get(&r->metrics.reads), now_ms),
+        .write_rate = rate_of(&r->write_rate, metric_counter_get(&r->metrics.writes), now_ms),
     };
     if (r->store != NULL) store_stats(r->store, &row.store);
     memcpy(at, &row, sizeof row);

@@ -57,7 +57,7 @@ void survey_begin(struct node *n, void (*on_done)(void *context, struct survey *
 void survey_free(struct survey *s); /* Accepts NULL. */
 
 /* What a rate is worked out from: a counter as it was at the survey before. The worker's. */
-struct survey_mark {
+struct survey_rate {
     uint64_t value, at_ms;
     uint64_t rate; /* Per second. */
 };

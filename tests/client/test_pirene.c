@@ -422,7 +422,7 @@ static void test_dup_wait(void **state)
     struct world *w = *state;
     struct add_duplication_request args = {.app_name = slice_str("t")};
     struct add_duplication_response result;
-    assert_int_equal(pirene_dup_wait(w->table, 100), PIRENE_NOT_FOUND);
+    assert_int_equal(pirene_dup_wait(w->table, 30000), PIRENE_NOT_FOUND);
     process_open(&w->remote, 2);
     create_table(&w->remote, "t", 2);
     args.remote_cluster_name = slice_str(w->remote.address);

@@ -1,19 +1,19 @@
 /* tests/group/test_raft_three.c: three members in one process, over libraft's own transport: who
  * leads, what the others answer, and what is left when the leader goes. */
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "base/free_port.h"
 #include "group/group.h"
 #include "io/uv.h"
 
@@ -169,18 +169,6 @@ static bool all_have(const void *context)
     for (int i = 0; i < MEMBERS; i++)
         if (group[i].is_open && group[i].applied != count) return false;
     return true;
-}
-
-/* A port that is free now. */
-static uint16_t free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 static int begin(void **state)

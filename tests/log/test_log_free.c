@@ -124,6 +124,25 @@ static void test_silent_partition_is_asked_to_flush(void **state)
     assert_int_equal(world_stats(w).segments, 1);
 }
 
+/* The log was too large when the process ended. Nobody writes any more: no segment begins, and still
+ * each replica whose store lacks what the oldest segments hold is asked, as it comes. */
+static void test_replica_is_asked_when_it_comes(void **state)
+{
+    struct world *w = *state;
+    w->options.flush_size = 5 * LOG_SEGMENT_SIZE_MIN;
+    uint64_t last = fill(w, 0, 1, 8);
+    assert_int_equal(world_append(w, 1, 1, 1, 100), 0);
+    w->parts[1].durable = 1;
+    reopen(w);
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    assert_int_equal(w->parts[0].flush_wanted, 1);
+    world_hold(w, 1, 1, LOG_NO_SHIPPER);
+    assert_int_equal(w->parts[1].flush_wanted, 0);
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(w->parts[0].flush_wanted, 1);
+    assert_int_equal(world_stats(w).segments, 1);
+}
+
 /* ---- Backlog ---- */
 
 static void open_small(struct world *w)
@@ -313,6 +332,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shipper_keeps_its_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed_shipper_frees, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_partition_is_asked_to_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replica_is_asked_when_it_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_shipper_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed_shipper_frees_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_over_budget, setup, teardown),

@@ -116,6 +116,10 @@ class Waiter(threading.Thread):
         except Exception as e:
             self.failure = e
 
+    def must_say_yes(self):
+        before = self.yes
+        eventually("a wait says yes", lambda: self.failure is not None or self.yes > before, 60)
+
     def ask_once(self):
         promised = [w.added[-1] for w in self.writers if w.added]
         try:
@@ -148,14 +152,18 @@ def lag_grows_while_down(alive):
     return 1
 
 
-def one_round(servers, is_quick):
-    victims = random.choice(([0], [1], [0], [1], [0, 1]))
+def one_round(servers, is_quick, must_see_lag):
+    """How often the lag was seen growing. A round that must see it kills one side only, and looks until the
+    other has been told to ship, by the load, what nobody takes."""
+    victims = random.choice(([0], [1]) if must_see_lag else ([0], [1], [0, 1]))
     time.sleep(random.uniform(0.05, 0.8))
     for v in victims:
         servers[v].kill()
-    grew = 0
-    if len(victims) == 1 and random.random() < 0.7:
-        grew = lag_grows_while_down(servers[1 - victims[0]])
+    grew, alive = 0, servers[1 - victims[0]]
+    if must_see_lag:
+        grew = eventually("the lag grows while the other side is down", lambda: lag_grows_while_down(alive), 30)
+    elif len(victims) == 1 and random.random() < 0.7:
+        grew = lag_grows_while_down(alive)
     time.sleep(random.uniform(0, 0.4) if is_quick else random.uniform(0, 1.5))
     for v in victims:
         servers[v].start()
@@ -191,7 +199,10 @@ def killed_under_load():
             thread.start()
         grew = 0
         for r in range(rounds):
-            grew += one_round((a, b), not LONG)
+            grew += one_round((a, b), not LONG, r % 3 == 0)
+            if r % 3 == 2:  # Both are up: a wait must have said yes, and be right, before the next strike.
+                for waiter in waiters:
+                    waiter.must_say_yes()
             for thread in everybody:
                 if thread.failure is not None:
                     raise thread.failure
@@ -204,6 +215,7 @@ def killed_under_load():
             thread.join(90)
             if thread.failure is not None:
                 raise thread.failure
+        assert grew >= rounds // 3 and all(w.yes >= rounds // 3 for w in waiters)
         rows = finish(a, b)
         for writer in writers[0] + writers[1]:
             writer.check(rows, "both sides")

@@ -352,7 +352,8 @@ static void test_deadline_tells_the_last_error(void **state)
 {
     struct story *s = *state;
     begin(s);
-    s->timeout_ms = 100;
+    call_and_wait(s, 1); /* The route is known. */
+    s->timeout_ms = 1000;
     s->fake.nodes[0].manner = FAKE_SAYS;
     s->fake.nodes[0].error = WIRE_ERR_NOT_ENOUGH_MEMBER;
     call_and_wait(s, 1);

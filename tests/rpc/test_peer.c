@@ -10,11 +10,15 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "rpc/peer.h"
 #include "rpc/world.h"
 
-enum { CALL_MAX = 10000 };
+enum { CALL_MAX = 10000, PATIENCE_MS = 20000 };
 
 struct story;
 
@@ -96,6 +100,7 @@ static void call_one(struct story *s, size_t i)
     static const struct bare_blob key = {.value = {(const uint8_t *)"abcdef", 6}};
     struct test_call *c = &s->calls[i];
     c->story = s;
+    c->ends = 0;
     c->rc = 1;
     c->call.rpc = RPC_GET;
     c->call.app_id = (int32_t)i + 1;
@@ -129,6 +134,7 @@ static bool has_all_held(void *argument)
 static void call_and_wait(struct story *s, size_t count)
 {
     s->count = count;
+    s->ended = 0;
     on_loop(&s->world, call_all, s);
     wait_until(&s->world, has_all_ended, s);
     for (size_t i = 0; i < count; i++) assert_int_equal(s->calls[i].ends, 1);
@@ -142,6 +148,13 @@ static void look(void *argument)
     rpc_peer_view(s->peer, &view);
 }
 
+static bool has_unknown_answers(void *argument)
+{
+    const struct story *s = argument;
+    look(argument);
+    return view.answers_unknown >= s->count;
+}
+
 /* ---- The stage ------------------------------------------------------------------------------- */
 
 static int setup(void **state)
@@ -151,7 +164,7 @@ static int setup(void **state)
     s->server.on_request = on_request;
     s->server.context = s;
     s->options.framing = FRAME_RDSN;
-    s->timeout_ms = 20000;
+    s->timeout_ms = PATIENCE_MS;
     test_server_open(&s->world, &s->server);
     *state = s;
     return 0;
@@ -166,6 +179,13 @@ static void open_peer(void *argument)
 static void begin(struct story *s)
 {
     on_loop(&s->world, open_peer, s);
+}
+
+/* And the connection stands: what is called from here on is sent at once, whatever its deadline. */
+static void begin_connected(struct story *s)
+{
+    begin(s);
+    call_and_wait(s, 1);
 }
 
 static void on_peer_closed(void *context)
@@ -261,19 +281,18 @@ static void test_framework_error(void **state)
 static void test_deadline(void **state)
 {
     struct story *s = *state;
+    begin_connected(s);
     s->manner = HOLD;
     s->timeout_ms = 20;
-    begin(s);
     call_and_wait(s, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(s->calls[i].rc, E_TIMEOUT);
         assert_true(s->calls[i].is_sent);
     }
+    wait_until(&s->world, has_all_held, s);
     on_loop(&s->world, release_held, s);
     s->manner = ECHO;
-    s->timeout_ms = 20000;
-    s->ended = 0;
-    for (size_t i = 0; i < 3; i++) s->calls[i].ends = 0;
+    s->timeout_ms = PATIENCE_MS;
     call_and_wait(s, 3);
     expect_echoes(s);
     on_loop(&s->world, look, s);
@@ -286,12 +305,12 @@ static void test_deadline(void **state)
 static void test_unknown_id(void **state)
 {
     struct story *s = *state;
+    begin_connected(s);
     s->manner = WRONG_ID;
     s->timeout_ms = 50;
-    begin(s);
     call_and_wait(s, 2);
     assert_int_equal(s->calls[0].rc, E_TIMEOUT);
-    on_loop(&s->world, look, s);
+    wait_until(&s->world, has_unknown_answers, s);
     assert_int_equal(view.answers_unknown, 2);
 }
 
@@ -312,6 +331,37 @@ static void test_lost_connection_ends_all(void **state)
         assert_int_equal(s->calls[i].rc, E_CLOSED);
         assert_true(s->calls[i].is_sent);
     }
+}
+
+/* Who listens there speaks another protocol. The call ends at once, for that reason, and the connection with
+ * it. */
+static void test_answer_that_is_none(void **state)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    struct story *s = *state;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    struct io_address own = s->server.address;
+    s->server.address.port = ntohs(at.sin_port);
+    begin(s);
+    s->server.address = own;
+
+    s->count = 1;
+    on_loop(&s->world, call_all, s);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, answer, sizeof answer - 1), sizeof answer - 1);
+    wait_until(&s->world, has_all_ended, s);
+    assert_int_equal(s->calls[0].rc, E_PROTO);
+    assert_true(s->calls[0].is_sent);
+    on_loop(&s->world, look, s);
+    assert_int_equal(view.connections_lost, 1);
+    (void)close(fd);
+    (void)close(listener);
 }
 
 /* A server that is down: a call that fails then does so at once; one that waits gets its answer
@@ -376,13 +426,11 @@ static void test_silent_server_is_left(void **state)
 {
     struct story *s = *state;
     s->options.silence_ms = 50;
+    begin_connected(s);
     s->manner = HOLD;
     s->timeout_ms = 20;
-    begin(s);
     view.connections_lost = 0;
     for (int i = 0; i < 10 && view.connections_lost == 0; i++) {
-        s->ended = 0;
-        s->calls[0].ends = 0;
         call_and_wait(s, 1);
         on_loop(&s->world, look, s);
         assert_int_equal(s->calls[0].rc, E_TIMEOUT);
@@ -423,8 +471,6 @@ static void test_bytes_are_bounded(void **state)
     on_loop(&s->world, release_held, s);
     wait_until(&s->world, has_all_ended, s);
     s->manner = ECHO;
-    s->ended = 0;
-    for (size_t i = 0; i < 5; i++) s->calls[i].ends = 0;
     call_and_wait(s, 3);
     expect_echoes(s);
 }
@@ -483,6 +529,7 @@ int main(void)
         STORY(test_answers_in_reverse),
         STORY(test_framework_error),
         STORY(test_deadline),
+        STORY(test_answer_that_is_none),
         STORY(test_unknown_id),
         STORY(test_lost_connection_ends_all),
         STORY(test_waiting_for_a_server),

@@ -123,14 +123,19 @@ static void test_stops_without_a_trace(void **state)
     assert_true(sim_client_stop(s->client, 10 * (uint64_t)S));
 }
 
+static void restart(struct story *s, enum sim_end how)
+{
+    sim_cluster_crash(s->cluster, how);
+    sim_cluster_start(s->cluster);
+    assert_true(sim_cluster_wait_ready(s->cluster, 5 * (uint64_t)S));
+}
+
 static void crash_and_come_back(struct story *s, enum sim_end how)
 {
     create_table(s);
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < 20; i++) put(s, 20 * round + i);
-        sim_cluster_crash(s->cluster, how);
-        sim_cluster_start(s->cluster);
-        assert_true(sim_cluster_wait_ready(s->cluster, 5 * (uint64_t)S));
+        restart(s, how);
         for (int i = 0; i < 20 * (round + 1); i++) expect(s, i);
     }
 }
@@ -220,6 +225,29 @@ static void test_store_behind_refuses_writes(void **state)
     sim_client_free(other);
 }
 
+/* The log fails under an increment that is ordered and written. Its client hears that it may have happened,
+ * and does not try again: found again by the next process, it has happened once. */
+static void test_increment_under_a_failing_log_happens_once(void **state)
+{
+    struct story *s = *state;
+    create_table(s);
+    struct incr_request args = {.key = key_of(s, 1), .increment = 10};
+    struct sim_call call = {
+        .rpc = RPC_INCR, .args = &args, .hash = key_hash(args.key), .timeout_ms = 10000};
+    struct incr_response response;
+    sim_disk_fail(s->cluster->machine, SIM_DISK_SYNC, "/log/", 1, E_IO, false);
+    sim_call_begin(s->client, &call);
+    sim_run_us(s->sim, S);
+    restart(s, SIM_KILL);
+    sim_run_us(s->sim, S);
+    assert_true(call.is_done);
+    assert_int_equal(sim_call_read(&call, &response), E_UNKNOWN);
+
+    assert_int_equal(sim_ask(s->client, &call, &response), 0);
+    assert_int_equal(response.new_value, 20);
+    sim_call_fini(&call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +256,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kill_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_loss_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_store_behind_refuses_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_increment_under_a_failing_log_happens_once, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

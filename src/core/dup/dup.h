@@ -115,7 +115,8 @@ struct dup_event {
     uint64_t epoch;  /* Of the effect that this answers; answers of older epochs are ignored. */
     union {
         struct {
-            uint64_t confirmed;    /* Ignored with needs_snapshot. */
+            uint64_t confirmed;    /* Ignored with needs_snapshot, as is the next. */
+            uint64_t saved;        /* Of it, what a restart would know: at most 'confirmed'. */
             uint64_t committed;    /* Of the replica, now. */
             uint64_t pending_size; /* Bytes of the mutations between the two. */
             uint64_t age_ms;       /* Of the oldest of them, as its timestamp says. */

@@ -14,6 +14,15 @@ void dup_lag_start(struct dup_lag *l, uint64_t confirmed, uint64_t committed, ui
         (struct dup_lag_sample){committed, now_ms > age_ms ? now_ms - age_ms : 0};
 }
 
+void dup_lag_rewind(struct dup_lag *l, uint64_t confirmed, uint64_t size, uint64_t now_ms)
+{
+    CHECK(confirmed <= l->confirmed);
+    l->confirmed = confirmed;
+    if (size > l->size) l->size = size;
+    if (l->count == 0 && l->committed > confirmed)
+        l->samples[l->count++] = (struct dup_lag_sample){l->committed, now_ms};
+}
+
 /* Merge neighbours two by two: the younger's decree, the older's time. */
 static void halve(struct dup_lag *l)
 {

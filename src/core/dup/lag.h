@@ -39,6 +39,10 @@ struct dup_lag_view {
 void dup_lag_start(struct dup_lag *l, uint64_t confirmed, uint64_t committed, uint64_t size,
                    uint64_t now_ms, uint64_t age_ms);
 
+/* The same commits, of which no more than up to 'confirmed' are confirmed any longer; 'size' bytes of them
+ * are known. When those before the oldest sample were committed is forgotten: they count from there. */
+void dup_lag_rewind(struct dup_lag *l, uint64_t confirmed, uint64_t size, uint64_t now_ms);
+
 void dup_lag_committed(struct dup_lag *l, uint64_t decree, uint64_t size, uint64_t now_ms);
 
 /* Everything up to 'decree' is confirmed; 'size' bytes more than before. */

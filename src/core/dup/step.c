@@ -93,9 +93,10 @@ static void on_asked(struct dup *d, uint64_t question)
 static void on_started(struct dup *d, const struct dup_event *e, struct dup_effects *out)
 {
     rewind_to_confirmed(d, out);
-    d->confirmed = d->saved = e->started.needs_snapshot ? 0 : e->started.confirmed;
+    d->confirmed = e->started.needs_snapshot ? 0 : e->started.confirmed;
+    d->saved = e->started.needs_snapshot ? 0 : e->started.saved;
     d->announced = UINT64_MAX; /* Nothing: saying it finds the way there before a write needs it. */
-    CHECK(d->confirmed <= e->started.committed);
+    CHECK(d->saved <= d->confirmed && d->confirmed <= e->started.committed);
     d->committed = e->started.committed;
     d->read = d->confirmed;
     d->snapshot_decree = 0;
@@ -106,8 +107,11 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     on_asked(d, e->started.question);
     d->owes_start = e->started.owes_start;
     d->save_at_ms = d->owes_start ? e->now_ms : 0;
-    /* After a pause the lag is still known exactly. */
-    if (d->lag.confirmed != d->confirmed || d->lag.committed != d->committed)
+    /* After a pause it is known since when something is not confirmed, also when the log was given up
+     * meanwhile. */
+    if (d->lag.committed == d->committed && d->lag.confirmed >= d->confirmed)
+        dup_lag_rewind(&d->lag, d->confirmed, e->started.pending_size, e->now_ms);
+    else
         dup_lag_start(&d->lag, d->confirmed, d->committed, e->started.pending_size, e->now_ms,
                       e->started.age_ms);
     d->state = e->started.is_paused        ? DUP_PAUSED

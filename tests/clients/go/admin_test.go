@@ -217,25 +217,25 @@ func TestDefaultTTL(t *testing.T) {
 func TestDenyClientRequest(t *testing.T) {
 	id := createTable(t, metaAddr, t.Name(), 4)
 	rs, here := replicaSession(), &base.Gpid{Appid: id, PartitionIndex: 0}
-	read := func() error {
-		_, err := rs.Get(within(200*time.Millisecond), here, 0, rawKey("h", "s"))
+	read := func(patience context.Context) error {
+		_, err := rs.Get(patience, here, 0, rawKey("h", "s"))
 		return err
 	}
-	write := func() error {
-		_, err := rs.Del(within(200*time.Millisecond), here, 0, rawKey("h", "s"))
+	write := func(patience context.Context) error {
+		_, err := rs.Del(patience, here, 0, rawKey("h", "s"))
 		return err
 	}
 	const env = "replica.deny_client_request"
-	must(t, write())
+	must(t, write(soon()))
 	setEnv(t, t.Name(), env, "reconfig*write")
-	eventually(t, "writes are refused", func() bool { return write() == base.ERR_INVALID_STATE })
-	must(t, read())
+	eventually(t, "writes are refused", func() bool { return write(soon()) == base.ERR_INVALID_STATE })
+	must(t, read(soon()))
 	setEnv(t, t.Name(), env, "timeout*all")
-	eventually(t, "reads hear nothing", func() bool { return read() == context.DeadlineExceeded })
+	eventually(t, "reads hear nothing", func() bool { return read(within(time.Second)) == context.DeadlineExceeded })
 	updateEnv(t, &admin.UpdateAppEnvRequest{AppName: t.Name(),
 		Op: admin.AppEnvOperation_APP_ENV_OP_DEL, Keys: []string{env}})
-	eventually(t, "it is served again", func() bool { return write() == nil })
-	must(t, read())
+	eventually(t, "it is served again", func() bool { return write(within(time.Second)) == nil })
+	must(t, read(soon()))
 }
 
 // ---- Duplications -----------------------------------------------------------------------------

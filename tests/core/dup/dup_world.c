@@ -143,7 +143,7 @@ void world_step(struct world *w, struct dup_event event)
 void world_start(struct world *w, uint64_t confirmed, bool needs_snapshot)
 {
     struct dup_event event = {.type = DUP_STARTED};
-    event.started.confirmed = confirmed;
+    event.started.confirmed = event.started.saved = confirmed;
     event.started.committed = w->committed;
     event.started.needs_snapshot = needs_snapshot;
     for (uint64_t d = confirmed + 1; d <= w->committed; d++)

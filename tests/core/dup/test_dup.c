@@ -100,6 +100,49 @@ static void test_lag_grows_while_cut(void **state)
     assert_string_equal(w->dup.reason, "");
 }
 
+/* Paused, until the log was given up and a snapshot is needed: resumed, nothing counts as confirmed, but the
+ * lag is as old as the oldest write that was missed, and no wall clock is asked. */
+static void test_lag_goes_on_over_a_pause(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    world_step(w, (struct dup_event){.type = DUP_STOPPED});
+    world_put(w, 2, 1);
+    w->now_ms += 60000;
+    world_put(w, 3, 1);
+    assert_int_equal(dup_lag_now(&w->dup, w->now_ms).ms, 60000);
+
+    struct dup_event event = {.type = DUP_STARTED};
+    event.started.committed = w->committed;
+    event.started.needs_snapshot = true;
+    event.started.age_ms = 7; /* What is left in memory, as its timestamp says. */
+    world_step(w, event);
+    struct dup_lag_view lag = dup_lag_now(&w->dup, w->now_ms);
+    assert_int_equal(lag.mutations, 3);
+    assert_int_equal(lag.ms, 60000);
+}
+
+/* Resumed, a stream goes on from what it knows to be confirmed; but the log stays from where a restart would
+ * begin, until that has been saved too. */
+static void test_resumed_stream_holds_what_is_not_saved(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    for (int key = 1; key < 4; key++) world_put(w, key, 1);
+    world_settle(w);
+    struct dup_event event = {.type = DUP_STARTED};
+    event.started.committed = event.started.confirmed = 3;
+    event.started.saved = 1;
+    world_step(w, (struct dup_event){.type = DUP_STOPPED});
+    world_step(w, event);
+    assert_int_equal(w->dup.confirmed, 3);
+    assert_int_equal(dup_hold_decree(&w->dup), 1);
+    world_settle(w);
+    assert_int_equal(dup_hold_decree(&w->dup), 3);
+}
+
 /* The remote refuses the records of one key. Everything else flows; the position stops before the refused
  * one, and moves on when the remote changes its mind. */
 static void test_refused_record_blocks_no_other(void **state)
@@ -486,6 +529,8 @@ int main(void)
         STORY(test_confirmed_needs_every_lane),
         STORY(test_own_writes_do_not_return),
         STORY(test_lag_grows_while_cut),
+        STORY(test_lag_goes_on_over_a_pause),
+        STORY(test_resumed_stream_holds_what_is_not_saved),
         STORY(test_refused_record_blocks_no_other),
         STORY(test_large_request_is_split),
         STORY(test_snapshot_then_log),
