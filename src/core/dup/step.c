@@ -135,9 +135,9 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
         return rc;
     }
     d->remote = *remote;
-    d->is_routed = true;
     d->failures = 0;
-    d->reason[0] = '\0';
+    if (!d->is_routed) d->reason[0] = '\0'; /* Else a request had failed, and still waits. */
+    d->is_routed = true;
     if (d->state == DUP_CONNECTING) d->state = DUP_LIVE;
     return 0;
 }
