@@ -110,17 +110,25 @@ static struct slice raw_key(struct buf *to, const char *key)
     return buf_slice(to);
 }
 
-bool linked_put(struct linked *l, int side, const char *key, const char *value)
+enum wire_error linked_try_put(struct linked *l, int side, const char *key, const char *value)
 {
     struct buf raw = {0};
     struct update_request args = {.key = raw_key(&raw, key), .value = slice_str(value)};
     struct sim_call call = {
         .rpc = RPC_PUT, .args = &args, .hash = key_hash(args.key), .timeout_ms = ASK_MS};
     struct update_response response = {0};
-    bool is_done = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK;
+    int rc = sim_ask(l->clients[side], &call, &response);
+    enum wire_error error = call.answer.rc != 0 ? WIRE_ERR_TIMEOUT : call.answer.error;
+    if (error == WIRE_ERR_OK && (rc != 0 || response.error != RRDB_OK))
+        error = WIRE_ERR_INVALID_DATA;
     sim_call_fini(&call);
     buf_fini(&raw);
-    return is_done;
+    return error;
+}
+
+bool linked_put(struct linked *l, int side, const char *key, const char *value)
+{
+    return linked_try_put(l, side, key, value) == WIRE_ERR_OK;
 }
 
 const char *linked_get(struct linked *l, int side, const char *key)
@@ -177,6 +185,9 @@ static bool lag_add(struct linked *l, int side, int32_t partition, struct linked
         to->mutations += (uint64_t)status->lag_mutations;
         to->bytes += (uint64_t)status->lag_bytes;
         if ((uint64_t)status->lag_ms > to->ms) to->ms = (uint64_t)status->lag_ms;
+        if (to->why[0] == '\0' && status->reason.size > 0)
+            (void)snprintf(to->why, sizeof to->why, "%.*s", (int)status->reason.size,
+                           (const char *)status->reason.data);
     }
     sim_call_fini(&call);
     return is_done;

@@ -43,6 +43,9 @@ bool linked_settle(struct linked *l, uint64_t for_us);
 /* One write, acknowledged; what it may ask. From outside events. */
 bool linked_put(struct linked *l, int side, const char *key, const char *value);
 
+/* The same, and what was answered: WIRE_ERR_TIMEOUT for nothing. */
+enum wire_error linked_try_put(struct linked *l, int side, const char *key, const char *value);
+
 /* Read it. NULL: it isn't there. Otherwise text that lives until the next call. */
 const char *linked_get(struct linked *l, int side, const char *key);
 
@@ -53,5 +56,6 @@ bool linked_wait(struct linked *l, int side, uint32_t timeout_ms);
 /* The lag of all partitions of 'side' together, as DUP_STATUS states it. */
 struct linked_lag {
     uint64_t mutations, bytes, ms;
+    char why[128]; /* The first reason that one of them gives; empty: none. */
 };
 bool linked_lag(struct linked *l, int side, struct linked_lag *out);

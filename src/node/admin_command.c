@@ -217,6 +217,8 @@ static void print_progress(const struct survey *s, const struct survey_replica *
                r->prepared, r->committed);
     buf_printf(out, ",\"last_applied_decree\":%" PRIu64 ",\"last_durable_decree\":%" PRIu64,
                r->applied, r->durable);
+    if (r->is_disk_full)
+        buf_append_str(out, ",\"why\":\"no space for the store: writes are refused\"");
     for (size_t i = 0; i < s->dup_count; i++) {
         const struct survey_dup *d = &s->dups[i];
         if (d->gpid.app_id != r->gpid.app_id || d->gpid.partition_index != r->gpid.partition_index)

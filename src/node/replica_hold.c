@@ -61,6 +61,8 @@ static void flush_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->is_flushing = false;
     r->durable = store_durable(r->store);
+    if (r->flush_rc == E_NOSPACE) replica_wait_for_room(r);
+    else replica_had_room(r);              /* If it failed otherwise, the next write will say so. */
     if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
     replica_hold(r);
     replica_set_policy(r);

@@ -49,6 +49,7 @@ static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
         .gpid = r->gpid,
         .is_primary = r->repl.role == REPL_PRIMARY,
         .is_secondary = r->repl.role == REPL_SECONDARY,
+        .is_disk_full = r->is_disk_full,
         .ballot = r->repl.config.ballot,
         .prepared = r->repl.prepared,
         .committed = r->repl.committed,

@@ -444,8 +444,8 @@ void worker_drop(struct worker *w, struct gpid gpid)
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
-/* Flushed stores let the log free its segments. But a flush that meets a full disk ends its store's
- * writing: so only what surely has room, with as much for the flushes of the other workers. */
+/* Flushed stores let the log free its segments. But a flush that meets a full disk keeps its store from
+ * writing for seconds: so only what surely has room, with as much for the flushes of the other workers. */
 static void on_disk_low(struct disk_guard *g)
 {
     struct worker *w = LIST_ENTRY(g, struct worker, guard);
