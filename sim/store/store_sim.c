@@ -204,6 +204,11 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
     if (image == NULL) image = image_new(env->disk, dir);
     if (image->is_open) return err_set(e, E_BUSY, "store %s: it is open already", dir);
     if (image->is_damaged) return err_set(e, E_CORRUPT, "store %s: a table file is damaged", dir);
+    struct store_sim_faults *faults = &env->disk->faults;
+    if (faults->open_code != 0 && faults->failing_opens > 0) {
+        faults->failing_opens--;
+        return err_set(e, faults->open_code, "store %s: %s", dir, err_text(faults->open_code));
+    }
 
     struct store *s = take(sizeof *s);
     s->env = env;

@@ -37,12 +37,14 @@ static const struct metric_row log_rows[] = {
 };
 const struct metric_table node_log_table = METRIC_TABLE(METRIC_OF_SERVER, log_rows);
 
-/* ---- Connections ----------------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------------------------- */
 
 #define WORKER_ROW(member, name, unit, help)                                                       \
     METRIC_GAUGE_ROW(struct worker_metrics, member, name, unit, help)
 
 static const struct metric_row worker_rows[] = {
+    WORKER_ROW(replicas_failing, "replicas_failing", "replicas",
+               "Replicas that could not be opened, and are tried again"),
     WORKER_ROW(connections, "rpc_connections", "connections", "Open connections"),
     WORKER_ROW(requests_now, "rpc_requests_now", "requests", "Requests under way"),
     WORKER_ROW(bytes_now, "rpc_bytes_now", "bytes", "Of requests under way"),
