@@ -47,6 +47,15 @@ struct log_owner *log_owner_get(struct mlog_partition *p)
     return owner;
 }
 
+/* Its store was not open when records of it were moved: they are there now, but not yet flushed. */
+static bool has_unflushed_backlog(const struct mlog_partition *p)
+{
+    const struct log_owner *owner = p->owner;
+    LIST_EACH (it, &owner->backlog)
+        if (LIST_ENTRY(it, struct log_backlog_file, node)->last > p->durable) return true;
+    return false;
+}
+
 static void on_set(struct io_post *post)
 {
     struct log_hold *hold = LIST_ENTRY(post, struct log_hold, set_post);
@@ -64,7 +73,8 @@ static void on_set(struct io_post *post)
         log_hold_notify(hold, LOG_NOTICE_FAILED);
         return;
     }
-    if (owner->hold == NULL && l->is_failed) log_hold_notify(hold, LOG_NOTICE_FAILED);
+    bool is_new = owner->hold == NULL;
+    if (is_new && l->is_failed) log_hold_notify(hold, LOG_NOTICE_FAILED);
     owner->hold = hold;
     owner->is_over_asked = false;
     p->durable = durable;
@@ -74,6 +84,8 @@ static void on_set(struct io_post *post)
         p->confirmed = confirmed;
     l->tidy_changes++;
     log_backlog_release(l, p);
+    log_backlog_count(l);
+    if (is_new && has_unflushed_backlog(p)) log_hold_notify(hold, LOG_NOTICE_FLUSH);
     log_tidy(l);
 }
 
