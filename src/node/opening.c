@@ -10,7 +10,7 @@
 static const struct logger logger = {.room = "worker"};
 
 enum {
-    RETRY_MS_MIN = 100, /* After the first failure; twice as long after each further one, */
+    RETRY_MS_MIN = 100,       /* After the first failure; twice as long after each further one, */
     RETRY_MS_MAX = 30 * 1000, /* up to this. */
 };
 
@@ -94,7 +94,8 @@ static void wait_and_retry(struct opening *o)
     uint64_t next_ms = o->retry_ms == 0 ? RETRY_MS_MIN : o->retry_ms * 2;
     o->retry_ms = next_ms < RETRY_MS_MAX ? next_ms : RETRY_MS_MAX;
     o->is_waiting = true;
-    LOG_ERROR(&logger, "replica not opened: its partition does not serve until a later try succeeds",
+    LOG_ERROR(&logger,
+              "replica not opened: its partition does not serve until a later try succeeds",
               field_err(&o->err), field_u64("next_try_ms", o->retry_ms));
     struct io_loop *loop = o->worker->loop;
     io_timer_start(loop, &o->timer, io_now(io_of(loop)).boot_ms + o->retry_ms);

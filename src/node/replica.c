@@ -533,6 +533,7 @@ static void close_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     worker_remove(r->worker, r);
     metric_registry_remove(&r->worker->node->registry, &r->entity);
+    if (r->is_log_needed && r->is_dropped) replica_hold(r);
     if (r->is_log_needed || !r->is_dropped) r->on_closed(r);
     else log_forget(&r->hold, on_forgotten);
 }

@@ -43,7 +43,9 @@ void replica_hold(struct replica *r)
         if (decree < confirmed) confirmed = decree;
     }
     r->shippers_need = confirmed;
-    log_hold_set(&r->hold, r->durable, confirmed);
+    bool takes_none = r->is_damaged || r->repl.is_stopped || r->is_log_needed; /* Until a start. */
+    if (takes_none && r->durable < confirmed) confirmed = r->durable;
+    log_hold_set(&r->hold, takes_none ? LOG_NO_STORE : r->durable, confirmed);
 }
 
 /* ---- Flushing ------------------------------------------------------------------------------------------ */
@@ -105,7 +107,8 @@ static void on_backlog_over(struct log_hold *hold)
         struct stream *s = LIST_ENTRY(it, struct stream, node);
         if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
     }
-    if (slowest != NULL) stream_give_up_log(slowest);
+    if (slowest == NULL) return; /* It has nothing to give up, and would be asked again at once. */
+    stream_give_up_log(slowest);
     replica_hold(r);
 }
 
