@@ -54,7 +54,7 @@ static void flush_run(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->flush_rc = store_flush(r->store);
-    if (r->flush_rc != 0)
+    if (r->flush_rc != 0 && r->flush_rc != E_NOSPACE) /* That is said once, by who waits. */
         LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(r->flush_rc));
 }
 
