@@ -207,6 +207,12 @@ static void strike_read_fails(struct faults *f, int side)
     mend_later(f, side, draw_us(f, 100 * MS, 3 * S), mend_disk);
 }
 
+static void mend_store(struct faults *f, int side)
+{
+    const struct store_sim_faults none = {0};
+    store_sim_faults_set(f->linked->clusters[side]->stores, &none);
+}
+
 static void set_disk_size(struct faults *f, int side, uint64_t size)
 {
     struct sim_disk disk;
@@ -218,11 +224,15 @@ static void set_disk_size(struct faults *f, int side, uint64_t size)
 static void mend_full(struct faults *f, int side)
 {
     set_disk_size(f, side, 0);
+    mend_store(f, side);
 }
 
+/* Stores lie beside the machine's files, but fill the same disk. */
 static void strike_full(struct faults *f, int side)
 {
+    const struct store_sim_faults full = {.flush_code = E_NOSPACE};
     set_disk_size(f, side, sim_disk_used(machine(f, side)) + draw_us(f, 1, 64 << 10));
+    if (flip(f)) store_sim_faults_set(f->linked->clusters[side]->stores, &full);
     mend_later(f, side, draw_us(f, 100 * MS, 10 * S), mend_full);
 }
 
@@ -232,12 +242,6 @@ static void strike_hang(struct faults *f, int side)
 }
 
 /* ---- Stores and the meta group ------------------------------------------------------------------- */
-
-static void mend_store(struct faults *f, int side)
-{
-    const struct store_sim_faults none = {0};
-    store_sim_faults_set(f->linked->clusters[side]->stores, &none);
-}
 
 static void strike_store(struct faults *f, int side)
 {

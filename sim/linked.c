@@ -151,32 +151,40 @@ static struct slice raw_key(struct buf *to, const char *key)
 }
 
 /* One write of one key, answered with an update_response. */
-static bool write_one(struct linked *l, int side, enum rpc_code rpc, const void *args,
-                      struct slice key)
+static enum wire_error write_one(struct linked *l, int side, enum rpc_code rpc, const void *args,
+                                 struct slice key)
 {
     struct sim_call call = {.rpc = rpc, .args = args, .hash = key_hash(key), .timeout_ms = ASK_MS};
     struct update_response response = {0};
-    bool is_done = sim_ask(l->clients[side], &call, &response) == 0 && response.error == RRDB_OK;
+    int rc = sim_ask(l->clients[side], &call, &response);
+    enum wire_error error = call.answer.rc != 0 ? WIRE_ERR_TIMEOUT : call.answer.error;
+    if (error == WIRE_ERR_OK && (rc != 0 || response.error != RRDB_OK))
+        error = WIRE_ERR_INVALID_DATA;
     sim_call_fini(&call);
-    return is_done;
+    return error;
+}
+
+enum wire_error linked_try_put(struct linked *l, int side, const char *key, const char *value)
+{
+    struct buf raw = {0};
+    struct update_request args = {.key = raw_key(&raw, key), .value = slice_str(value)};
+    enum wire_error error = write_one(l, side, RPC_PUT, &args, args.key);
+    buf_fini(&raw);
+    return error;
 }
 
 bool linked_put(struct linked *l, int side, const char *key, const char *value)
 {
-    struct buf raw = {0};
-    struct update_request args = {.key = raw_key(&raw, key), .value = slice_str(value)};
-    bool is_done = write_one(l, side, RPC_PUT, &args, args.key);
-    buf_fini(&raw);
-    return is_done;
+    return linked_try_put(l, side, key, value) == WIRE_ERR_OK;
 }
 
 bool linked_delete(struct linked *l, int side, const char *key)
 {
     struct buf raw = {0};
     struct bare_blob args = {.value = raw_key(&raw, key)};
-    bool is_done = write_one(l, side, RPC_REMOVE, &args, args.value);
+    enum wire_error error = write_one(l, side, RPC_REMOVE, &args, args.value);
     buf_fini(&raw);
-    return is_done;
+    return error == WIRE_ERR_OK;
 }
 
 const char *linked_get(struct linked *l, int side, const char *key)
@@ -235,6 +243,9 @@ static bool lag_add(struct linked *l, int side, int32_t partition, struct linked
         to->mutations += (uint64_t)status->lag_mutations;
         to->bytes += (uint64_t)status->lag_bytes;
         if ((uint64_t)status->lag_ms > to->ms) to->ms = (uint64_t)status->lag_ms;
+        if (to->why[0] == '\0' && status->reason.size > 0)
+            (void)snprintf(to->why, sizeof to->why, "%.*s", (int)status->reason.size,
+                           (const char *)status->reason.data);
     }
     sim_call_fini(&call);
     return is_done;

@@ -61,6 +61,9 @@ bool linked_settle(struct linked *l, uint64_t for_us);
 bool linked_put(struct linked *l, int side, const char *key, const char *value);
 bool linked_delete(struct linked *l, int side, const char *key);
 
+/* The same, and what was answered: WIRE_ERR_TIMEOUT for nothing. */
+enum wire_error linked_try_put(struct linked *l, int side, const char *key, const char *value);
+
 /* Read it. NULL: it isn't there. Otherwise text that lives until the next call. */
 const char *linked_get(struct linked *l, int side, const char *key);
 
@@ -74,5 +77,6 @@ bool linked_wait_for(struct linked *l, int side, int32_t partition, uint32_t tim
 /* The lag of all partitions of 'side' together, as DUP_STATUS states it. */
 struct linked_lag {
     uint64_t mutations, bytes, ms;
+    char why[128]; /* The first reason that one of them gives; empty: none. */
 };
 bool linked_lag(struct linked *l, int side, struct linked_lag *out);

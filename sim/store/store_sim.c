@@ -47,7 +47,7 @@ struct store {
     struct pmap flushing; /* With is_flushing: what will be the image. */
     uint64_t flushing_decree, flushing_timestamp_us;
     bool is_flushing, is_compact_stopped;
-    int failed; /* The code of the flush that ended writing, or 0. */
+    int failed; /* The code of the flush that ended writing, or 0; see failure(). */
     struct store_policy policy;
     uint64_t stalls;
     struct list_node iters, pins;
@@ -204,6 +204,11 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
     if (image == NULL) image = image_new(env->disk, dir);
     if (image->is_open) return err_set(e, E_BUSY, "store %s: it is open already", dir);
     if (image->is_damaged) return err_set(e, E_CORRUPT, "store %s: a table file is damaged", dir);
+    struct store_sim_faults *faults = &env->disk->faults;
+    if (faults->open_code != 0 && faults->failing_opens > 0) {
+        faults->failing_opens--;
+        return err_set(e, faults->open_code, "store %s: %s", dir, err_text(faults->open_code));
+    }
 
     struct store *s = take(sizeof *s);
     s->env = env;
@@ -383,11 +388,44 @@ static void make_change(struct pmap *rows, struct slice *changes)
     row_unref(row);
 }
 
+/* What keeps it from being written: for good, or while the disk is full. */
+static int failure(struct store *s)
+{
+    if (s->failed == E_NOSPACE && s->env->disk->faults.flush_code != E_NOSPACE) s->failed = 0;
+    return s->failed;
+}
+
+static void begin_flush(struct store *s)
+{
+    pmap_fini(&s->flushing);
+    s->flushing = pmap_copy(s->rows);
+    s->flushing_decree = s->applied;
+    s->flushing_timestamp_us = s->timestamp_us;
+    s->is_flushing = true;
+}
+
+static int end_flush(struct store *s)
+{
+    s->is_flushing = false;
+    if (failure(s) == 0) s->failed = s->env->disk->faults.flush_code;
+    if (s->failed == 0) {
+        pmap_fini(&s->image->rows);
+        s->image->rows = pmap_copy(s->flushing);
+        s->image->decree = s->flushing_decree;
+        s->image->timestamp_us = s->flushing_timestamp_us;
+    }
+    pmap_fini(&s->flushing);
+    return s->failed;
+}
+
 int store_write(struct store *s, struct store_batch *b, uint64_t decree)
 {
     CHECK(decree > s->applied);
     struct store_sim_disk *disk = s->env->disk;
-    if (s->failed != 0) return s->failed;
+    bool must_flush = disk->faults.flush_code == E_NOSPACE && prng_percent(&disk->prng, 20);
+    if (must_flush) begin_flush(s); /* Also in the middle of a replay, where no background runs. */
+    if (must_flush) (void)end_flush(s);
+    if (failure(s) != 0) return s->failed;
     if (prng_percent(&disk->prng, disk->faults.stall_percent)) {
         s->stalls++;
         return E_BUSY;
@@ -525,29 +563,6 @@ int store_iter_status(const struct store_iter *it)
 
 /* ---- Flushing -------------------------------------------------------------------------------- */
 
-static void begin_flush(struct store *s)
-{
-    pmap_fini(&s->flushing);
-    s->flushing = pmap_copy(s->rows);
-    s->flushing_decree = s->applied;
-    s->flushing_timestamp_us = s->timestamp_us;
-    s->is_flushing = true;
-}
-
-static int end_flush(struct store *s)
-{
-    s->is_flushing = false;
-    if (s->failed == 0) s->failed = s->env->disk->faults.flush_code;
-    if (s->failed == 0) {
-        pmap_fini(&s->image->rows);
-        s->image->rows = pmap_copy(s->flushing);
-        s->image->decree = s->flushing_decree;
-        s->image->timestamp_us = s->flushing_timestamp_us;
-    }
-    pmap_fini(&s->flushing);
-    return s->failed;
-}
-
 int store_flush(struct store *s)
 {
     if (s->image->decree == s->applied) return 0;
@@ -653,7 +668,7 @@ static struct store *draw_store(struct store_sim_disk *disk)
 void store_sim_background(struct store_sim_disk *disk)
 {
     struct store *s = draw_store(disk);
-    if (s == NULL || s->failed != 0) return;
+    if (s == NULL || failure(s) != 0) return;
     if (prng_percent(&disk->prng, 25)) compact(s, 50);
     else if (s->is_flushing) (void)end_flush(s); /* Remembered in the store: writes will tell. */
     else begin_flush(s);

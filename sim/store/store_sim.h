@@ -30,7 +30,10 @@ void store_sim_disk_free(
 struct store_sim_faults {
     uint32_t again_percent; /* Of reads and seeks of STORE_CACHED; of steps a tenth of that. */
     uint32_t stall_percent; /* Of writes: E_BUSY. */
-    int flush_code;         /* Not 0: the next flush of each store fails with it, and its writes. */
+    int flush_code;         /* Not 0: the next flush of each store fails with it, and its writes:
+                             * for good, but with E_NOSPACE only as long as this is set. */
+    int open_code;          /* Not 0: so many... */
+    uint32_t failing_opens; /* ...stores can't be opened, for that reason. */
 };
 void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_faults *faults);
 

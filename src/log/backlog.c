@@ -1,4 +1,5 @@
-/* src/log/backlog.c: files with the records of one partition that only its shippers still need.
+/* src/log/backlog.c: files with the records of one partition that only its shippers still need, or only
+ * its next life.
  *
  *     dir/backlog/2.7.0000000000000005      of partition 2.7, from segment 5: decrees [100, 240]
  *     dir/backlog/2.7.0000000000000006      from segment 6: decrees [241, 300]
@@ -6,7 +7,7 @@
  * A file is written under another name, synced, renamed, and the directory synced: under its own
  * name it is always whole, and never changes again. It begins with a block that says its decrees;
  * its number is that of the segment it was made from.
- * Source: docs/mutation-log.md, rules L19 and L20. */
+ * Source: docs/mutation-log.md, rules L19, L20 and L25. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -56,25 +57,63 @@ void log_backlog_push(struct log *l, struct log_backlog_file *file)
         list_push_back(&l->dropped, &file->node);
         return;
     }
-    list_push_back(&owner->backlog, &file->node);
+    struct list_node *next = owner->backlog.next;
+    while (next != &owner->backlog &&
+           LIST_ENTRY(next, struct log_backlog_file, node)->number < file->number)
+        next = next->next;
+    list_push_back(next, &file->node); /* Before it. */
     owner->backlog_size += file->size;
     log_backlog_release(l, p);
+}
+
+/* Nobody will read it any more. */
+static void drop(struct log *l, struct log_owner *owner, struct log_backlog_file *file)
+{
+    list_remove(&file->node);
+    list_push_back(&l->dropped, &file->node);
+    owner->backlog_size -= file->size;
 }
 
 void log_backlog_release(struct log *l, struct mlog_partition *p)
 {
     struct log_owner *owner = p->owner;
     if (owner == NULL) return;
+    uint64_t done = p->durable < p->confirmed ? p->durable : p->confirmed;
     struct list_node *it = owner->backlog.next;
     while (it != &owner->backlog) {
         struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
         it = it->next;
-        if (file->last > p->confirmed) continue;
-        list_remove(&file->node);
-        list_push_back(&l->dropped, &file->node);
-        owner->backlog_size -= file->size;
+        if (file->last <= done) drop(l, owner, file);
     }
     size_show(owner);
+}
+
+void log_backlog_count(struct log *l)
+{
+    struct mlog_partition *p = NULL;
+    l->kept_size = 0;
+    while ((p = mlog_partition_next(&l->space, p)) != NULL) {
+        const struct log_owner *owner = p->owner;
+        if (owner != NULL && mlog_partition_is_kept(p)) l->kept_size += owner->backlog_size;
+    }
+}
+
+int log_backlog_each(struct log *l, const struct log_backlog_file *file,
+                     int (*each)(void *context, const struct mlog_record *record), void *context)
+{
+    char path[LOG_PATH_SIZE];
+    struct log_window window = {0};
+    const struct mlog_span all = {.limit = UINT64_MAX,
+                                  .serial_last = UINT64_MAX,
+                                  .segment = file->number,
+                                  .end = (uint32_t)file->size};
+    log_backlog_path(l, file->gpid, file->number, path);
+    int rc = io_file_open(l->io, path, IO_OPEN_READ, &window.file);
+    if (rc != 0) return rc;
+    rc = log_span_read(l, &window, file->gpid, &all, each, context);
+    io_file_close(window.file);
+    log_window_fini(&window);
+    return rc;
 }
 
 /* ---- Making one ---- */
@@ -247,18 +286,34 @@ done:
 /* The segment that the file was made from may still be there. If all is well the file is dropped,
  * to be made again: perhaps it is only in the page cache. Else it may be worth more than the
  * segment. */
-static void segment_note(struct log *l, struct log_backlog_file *file)
+static void file_settle(struct log *l, struct log_owner *owner, struct log_backlog_file *file)
 {
     struct mlog_segment *segment = mlog_segment_find(&l->space, file->number);
-    if (segment == NULL || file->first == 0) return;
+    if (segment == NULL) return;
     if (atomic_load(&l->figures.damaged_blocks) == 0) {
-        file->first = file->last = 0;
+        drop(l, owner, file);
         return;
     }
     for (uint32_t i = 0; i < segment->share_count; i++) {
         struct mlog_share *share = &segment->shares[i];
         if (gpid_equal(share->partition->gpid, file->gpid)) share->is_moved = true;
     }
+}
+
+void log_backlog_settle(struct log *l)
+{
+    struct mlog_partition *p = NULL;
+    while ((p = mlog_partition_next(&l->space, p)) != NULL) {
+        struct log_owner *owner = p->owner;
+        if (owner == NULL) continue;
+        struct list_node *it = owner->backlog.next;
+        while (it != &owner->backlog) {
+            struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
+            it = it->next;
+            file_settle(l, owner, file);
+        }
+    }
+    log_backlog_count(l);
 }
 
 static int draft_remove(struct log *l, const char *name)
@@ -286,7 +341,6 @@ static int file_take(struct finder *f, struct gpid gpid, uint64_t number)
         mem_free(file);
         return rc;
     }
-    segment_note(l, file);
     l->backlog_size += file->size;
     log_backlog_push(l, file);
     return 0;

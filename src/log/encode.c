@@ -37,7 +37,7 @@ int log_head_collect(struct log *l, bool is_all, struct log_head *out)
     }
     struct mlog_partition *p = NULL;
     while ((p = mlog_partition_next(&l->space, p)) != NULL)
-        if (is_all || p->share_count > 0 || p->replay.damage != NULL)
+        if (is_all || p->share_count > 0 || p->replay.damage != NULL || mlog_partition_is_kept(p))
             h.lasts[h.last_count++] = (struct mlog_last){p->gpid, p->serial, p->decree};
     *out = h;
     return 0;

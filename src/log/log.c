@@ -188,6 +188,7 @@ void log_figures_update(struct log *l)
     atomic_store(&l->figures.size, l->space.size);
     atomic_store(&l->figures.segments, l->space.segment_count);
     atomic_store(&l->figures.backlog_size, l->backlog_size);
+    atomic_store(&l->figures.kept_size, l->kept_size);
 }
 
 void log_stats(const struct log *l, struct log_stats *out)
@@ -197,6 +198,7 @@ void log_stats(const struct log *l, struct log_stats *out)
         .size = atomic_load(&f->size),
         .segments = atomic_load(&f->segments),
         .backlog_size = atomic_load(&f->backlog_size),
+        .kept_size = atomic_load(&f->kept_size),
         .records = atomic_load(&f->records),
         .bytes = atomic_load(&f->bytes),
         .syncs = atomic_load(&f->syncs),

@@ -19,7 +19,7 @@
  * The life of a log: log_open(), blocking, recovers; log_start() opens the writer loop; log_stop()
  * ends what is under way; log_close(). Threads: each function and callback says its own. One
  * directory belongs to one process: the caller sees to it.
- * Source: docs/mutation-log.md, rules L1 to L24. */
+ * Source: docs/mutation-log.md, rules L1 to L25. */
 #pragma once
 #include <stdatomic.h>
 
@@ -55,10 +55,14 @@ struct log_options {
 
 /* ---- Opening: recovery ----------------------------------------------------------------------- */
 
+#define LOG_NO_STORE UINT64_MAX
+
 /* A replica on this disk, as its store was opened. */
 struct log_replica {
     struct gpid gpid;
-    uint64_t durable; /* Decree that its store holds durably: what lies above is replayed. */
+    uint64_t durable; /* Decree that its store holds durably: what lies above is replayed.
+                       * LOG_NO_STORE: it can't be opened; nothing is replayed, and all that the
+                       * log has of it stays for a later start. */
 };
 
 struct log_replay_handler {
@@ -206,8 +210,10 @@ void log_hold_init(struct log_hold *hold, struct log *l, struct gpid gpid, struc
 
 /* Records with a decree above the lower of the two are needed: 'durable' is what the store holds
  * durably, 'confirmed' what every duplication of the table has confirmed, as it will be known after
- * a restart (LOG_NO_SHIPPER: there is none). Both may go down only to what is still there. Cheap:
- * call it whenever one moves. */
+ * a restart (LOG_NO_SHIPPER: there is none). Both may go down only to what is still there. A replica
+ * that takes no records any more says LOG_NO_STORE, and as 'confirmed' what its next life may begin
+ * from: that doesn't hold the common segments, its records move to backlog files. Cheap: call it
+ * whenever one moves. */
 void log_hold_set(struct log_hold *hold, uint64_t durable, uint64_t confirmed);
 
 /* The replica is gone from this disk: free all its records. Then on_forgotten, on hold->loop, after
@@ -222,6 +228,7 @@ struct log_stats {
     uint64_t size;                       /* Bytes of all segments. */
     uint64_t segments;                   /* Files. */
     uint64_t backlog_size;               /* Bytes of all backlog files. */
+    uint64_t kept_size;                  /* Of these, of replicas that take no records now. */
     uint64_t records;                    /* Written since the start. */
     uint64_t bytes;                      /* Written since the start, frames and padding included. */
     uint64_t syncs;                      /* Of segments, since the start. */

@@ -60,7 +60,7 @@ void log_segment_free(struct log_segment *segment);
 /* ---- Backlog files ---- */
 
 struct log_backlog_file {
-    struct list_node node; /* Of its partition, by first decree; or of those to be dropped. */
+    struct list_node node; /* Of its partition, by number; or of those to be dropped. */
     struct gpid gpid;
     uint64_t number;      /* Of the segment that it was made from. */
     uint64_t first, last; /* Decrees. Both 0: nobody can use it. */
@@ -73,7 +73,7 @@ struct log_backlog_file {
 /* What the shell knows of a partition that has a hold or a backlog. mlog_partition.owner. */
 struct log_owner {
     struct log_hold *hold;    /* NULL: the replica has not come yet, or is gone. */
-    struct list_node backlog; /* struct log_backlog_file, by first decree. */
+    struct list_node backlog; /* struct log_backlog_file, by number. */
     uint64_t backlog_size;    /* Bytes. */
     bool is_over_asked;       /* on_backlog_over was called. */
 };
@@ -83,8 +83,20 @@ void log_backlog_path(const struct log *l, struct gpid gpid, uint64_t number, ch
 
 int log_backlog_dir_sync(struct log *l) MUST_CHECK; /* Blocking. */
 
-/* Find the backlog files on disk. Blocking. */
+/* Find the backlog files on disk, before the segments are read. Blocking. */
 int log_backlog_recover(struct log *l, struct err *e) MUST_CHECK;
+
+/* The segments are known: those files are of no use that lie beside theirs. */
+void log_backlog_settle(struct log *l);
+
+/* Call 'each' for all records of the file, in order, until it returns other than 0. Blocking. Returns
+ * that, 0, E_CORRUPT, E_IO or E_NOMEM. */
+int log_backlog_each(struct log *l, const struct log_backlog_file *file,
+                     int (*each)(void *context, const struct mlog_record *record),
+                     void *context) MUST_CHECK;
+
+/* Count kept_size. */
+void log_backlog_count(struct log *l);
 
 /* The file with this decree, or NULL. */
 struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_t decree);
@@ -228,7 +240,8 @@ void log_tail_fini(struct log_tail *t);
 /* ---- The log ---- */
 
 struct log_figures {
-    _Atomic uint64_t size, segments, backlog_size, records, bytes, syncs, reads, damaged_blocks;
+    _Atomic uint64_t size, segments, backlog_size, kept_size, records, bytes, syncs, reads,
+        damaged_blocks;
     _Atomic uint64_t group_records[LOG_BUCKETS], group_us[LOG_BUCKETS];
     atomic_bool is_failed;
 };
@@ -248,6 +261,7 @@ struct log {
     bool is_failed;
 
     uint64_t backlog_size;    /* Bytes of all backlog files. */
+    uint64_t kept_size;       /* Of these, of partitions that were kept when it was last counted. */
     struct list_node dropped; /* Backlog files to unlink. */
     bool is_tidying;          /* A piece of housekeeping is under way. */
     uint64_t tidy_changes;    /* Counts what may let a move succeed that had no room. */

@@ -1,13 +1,13 @@
 /* src/log/recover.c: from what lies on the disk to a log that goes on.
  *
  *     list the files --> find the newest good head --> which files are the log
- *     --> how far was it durable --> replay segment by segment, up to a torn end
+ *     --> replay from backlog files what the log no longer has --> how far was it durable --> replay segment by segment, up to a torn end
  *     --> what lies behind the durable part is copied into a new segment --> its head
  *     --> remove what is not the log
  *
  * Until the new head is durable nothing that could be read is changed, so a crash in here changes
  * nothing either. What is damage and whose is core/mlog/replay.h's to say.
- * Source: docs/mutation-log.md, rules L7 to L14. */
+ * Source: docs/mutation-log.md, rules L7 to L14 and L25. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -315,6 +315,43 @@ static int segment_replay(struct recovery *r, const struct mlog_live *live)
     return rc;
 }
 
+static int on_moved(void *context, const struct mlog_record *record)
+{
+    struct recovery *r = context;
+    if (!mlog_replay_moved(&r->replay, record)) return 0;
+    r->rc = r->handler->on_record(r->context, record->gpid, record->decree, record->ballot,
+                                  record->body);
+    return r->rc;
+}
+
+/* A file whose segment is still there has nothing that the segment has not. */
+static int file_replay(struct recovery *r, const struct mlog_partition *p,
+                       const struct log_backlog_file *file)
+{
+    bool is_in_log = r->live_count > 0 && file->number >= r->live[0].number;
+    if (is_in_log || file->last <= p->replay.durable) return 0;
+    MARK("records replayed from backlog");
+    int rc = log_backlog_each(r->log, file, on_moved, r);
+    if (r->rc != 0 || rc == E_NOMEM) return fail(r, rc, file->number, "replay a backlog file");
+    if (rc != 0) mlog_replay_moved_lost(&r->replay, file->gpid); /* The others are well. */
+    return 0;
+}
+
+/* Replicas that come back have records in backlog files: all older than what the segments have. */
+static int backlog_replay(struct recovery *r)
+{
+    struct mlog_partition *p = NULL;
+    while ((p = mlog_partition_next(&r->log->space, p)) != NULL) {
+        const struct log_owner *owner = p->owner;
+        if (owner == NULL || mlog_partition_is_kept(p)) continue;
+        LIST_EACH (it, &owner->backlog) {
+            int rc = file_replay(r, p, LIST_ENTRY(it, struct log_backlog_file, node));
+            if (rc != 0) return rc;
+        }
+    }
+    return 0;
+}
+
 static int all_replay(struct recovery *r)
 {
     for (size_t i = 0; i < r->live_count && !r->is_cut; i++) {
@@ -374,20 +411,29 @@ static void damage_report(struct recovery *r)
             r->handler->on_damaged(r->context, p->gpid, p->replay.delivered, p->replay.damage);
 }
 
+static int replica_list(struct recovery *r, const struct log_replica *replica)
+{
+    _Static_assert(LOG_NO_STORE == MLOG_NEVER, "one number for what nobody can say");
+    int rc = mlog_replay_list(&r->replay, replica->gpid, replica->durable);
+    if (rc != 0 || replica->durable != LOG_NO_STORE) return rc;
+    struct mlog_partition *p = mlog_partition_find(&r->log->space, replica->gpid);
+    return log_owner_get(p) != NULL ? 0 : E_NOMEM; /* It has no hold that would bring one. */
+}
+
 static int recover(struct recovery *r, const struct log_replica *replicas, size_t replica_count)
 {
     struct log *l = r->log;
     int rc = 0;
-    for (size_t i = 0; i < replica_count && rc == 0; i++)
-        rc = mlog_replay_list(&r->replay, replicas[i].gpid, replicas[i].durable);
+    for (size_t i = 0; i < replica_count && rc == 0; i++) rc = replica_list(r, &replicas[i]);
     if (rc == 0) rc = io_dir_list(l->io, l->dir, on_file, r);
     if (rc == 0) rc = r->rc;
     if (rc != 0) return err_set(r->e, rc, "log %s: %s", l->dir, err_text(rc));
 
     if ((rc = sizes_load(r)) != 0 || (rc = live_find(r)) != 0) return rc;
+    if ((rc = log_backlog_recover(l, r->e)) != 0 || (rc = backlog_replay(r)) != 0) return rc;
     if ((rc = all_replay(r)) != 0 || (rc = log_begin(r)) != 0) return rc;
     if ((rc = tail_cut(r)) != 0 || (rc = rest_remove(r)) != 0) return rc;
-    if ((rc = log_backlog_recover(l, r->e)) != 0) return rc;
+    log_backlog_settle(l);
     damage_report(r);
     return 0;
 }

@@ -3,12 +3,12 @@
  *
  *     free   the oldest segment is needed by nobody       close, unlink, sync the directory
  *     drop   a backlog file is needed by nobody           unlink, sync the directory
- *     move   too many old segments are kept by shippers   copy one partition's records to its
- *                                                         backlog, segment by segment
+ *     move   too many old segments are kept by shippers,  copy one partition's records to its
+ *            or by replicas that take no records          backlog, segment by segment
  *
  * Each piece ends by looking for the next. A segment goes only after its successor is durable, and
  * each unlink is durable before the next, so that after a crash the files that remain are a run.
- * Source: docs/mutation-log.md, rules L16 to L20. */
+ * Source: docs/mutation-log.md, rules L16 to L20 and L25. */
 #include "log/log_impl.h"
 
 struct job {
@@ -37,6 +37,7 @@ static void job_end(struct job *j)
     mem_free(j->spans);
     mem_free(j);
     l->is_tidying = false;
+    log_backlog_count(l);
     log_figures_update(l);
     log_tidy(l);
     log_stop_try(l);
@@ -169,7 +170,7 @@ static void ask_for_room(struct log *l, const struct mlog_partition *mover, uint
     struct mlog_partition *p = NULL;
     while ((p = mlog_partition_next(&l->space, p)) != NULL) {
         struct log_owner *owner = p->owner;
-        if (owner == NULL || owner->hold == NULL) continue;
+        if (owner == NULL || owner->hold == NULL || mlog_partition_is_kept(p)) continue;
         uint64_t owned = owner->backlog_size + (p == mover ? size : 0);
         if (owned <= largest_size) continue;
         largest = owner;
@@ -188,11 +189,19 @@ static uint64_t file_size_max(uint64_t records_size)
     return records_size + blocks * 2 * MLOG_ALIGN;
 }
 
+/* The budget is for shippers. What a kept partition has is all there is of acknowledged writes, and does
+ * not grow: it is outside of it. */
+static bool has_budget(const struct log *l, const struct mlog_partition *p, uint64_t size)
+{
+    if (mlog_partition_is_kept(p)) return true;
+    return l->backlog_size - l->kept_size + size <= l->options.backlog_size_max;
+}
+
 static bool move_share(struct log *l, struct mlog_segment *segment, struct mlog_share *share)
 {
     const struct mlog_partition *p = share->partition;
     uint64_t size = file_size_max(share->size);
-    if (l->backlog_size + size > l->options.backlog_size_max) {
+    if (!has_budget(l, p, size)) {
         ask_for_room(l, p, size);
         return false;
     }

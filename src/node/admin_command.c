@@ -215,6 +215,8 @@ static void print_progress(const struct survey *s, const struct survey_replica *
                r->prepared, r->committed);
     buf_printf(out, ",\"last_applied_decree\":%" PRIu64 ",\"last_durable_decree\":%" PRIu64,
                r->applied, r->durable);
+    if (r->why[0] != '\0') buf_append_str(out, ",\"why\":");
+    if (r->why[0] != '\0') append_quoted(out, r->why);
     for (size_t i = 0; i < s->dup_count; i++) {
         const struct survey_dup *d = &s->dups[i];
         if (!gpid_equal(d->gpid, r->gpid)) continue;
@@ -233,8 +235,9 @@ static void run_query_progress(const struct survey *s, const struct command *c, 
     for (size_t i = 0; i < s->replica_count; i++) {
         const struct survey_replica *r = &s->replicas[i];
         if (!is_asked_about(&c->arguments, r->gpid)) continue;
+        char role = r->is_failed ? 'E' : r->is_primary ? 'P' : 'S';
         buf_printf(out, "\n    %d.%d@%s@%c : ", r->gpid.app_id, r->gpid.partition_index,
-                   s->node->advertised, r->is_primary ? 'P' : 'S');
+                   s->node->advertised, role);
         print_progress(s, r, out);
     }
 }

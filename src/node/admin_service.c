@@ -82,6 +82,7 @@ static void answer_disk_info(const struct survey *s, struct rpc_request *request
 
 static int32_t status_of(const struct survey_replica *r)
 {
+    if (r->is_failed) return PS_ERROR;
     if (r->is_primary) return PS_PRIMARY;
     return r->is_secondary ? PS_SECONDARY : PS_INACTIVE;
 }

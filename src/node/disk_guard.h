@@ -1,5 +1,5 @@
 /* src/node/disk_guard.h: stops taking writes before the disk is full, so that what was taken can always be
- * logged, flushed and compacted: a store that meets a full disk takes no more writes until it is reopened.
+ * logged, flushed and compacted: a store that meets a full disk keeps its clients waiting until it has room.
  * Reads go on, and writes resume by themselves when there is room.
  *
  * It looks at the disk when something was written, or was refused, since it looked last: no timer. One per

@@ -84,7 +84,7 @@ static int set_aside(struct recovery *rec, struct gpid gpid)
     if (grown == NULL) return E_NOMEM;
     n->set_aside = grown;
     n->set_aside[n->set_aside_count++] = gpid;
-    return recovery_add(rec, gpid, 0);
+    return recovery_add(rec, gpid, LOG_NO_STORE);
 }
 
 static void on_replica_dir(void *context, const char *name)
@@ -99,7 +99,10 @@ static void on_replica_dir(void *context, const char *name)
     struct err e = {0};
     int rc = replica_open(n->io, n->store_env, dir, gpid, n->node_id, node_tail_size(n), &r, &e);
     if (rc != 0 && rc != E_NOMEM) {
-        LOG_ERROR(&logger, "replica set aside: its store can't be opened", field_err(&e));
+        LOG_ERROR(&logger,
+                  "replica set aside: its store can't be opened; its part of the log is kept, and "
+                  "moves to log/backlog when it is in the way: repair the store and start again",
+                  field_err(&e));
         rc = set_aside(rec, gpid);
     } else if (rc == 0) {
         list_push_back(&n->recovered, &r->node);

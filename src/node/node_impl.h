@@ -3,6 +3,7 @@
  *     node.c         opening, closing
  *     control.c      the control loop: the group's decisions become replicas' assignments
  *     worker.c       a worker loop
+ *     opening.c      replicas that it is told to open
  *     replica*.c     one partition
  *     stream*.c      one duplication of one partition
  *     remote.c       a remote cluster that streams ship to

@@ -16,6 +16,7 @@
 LOG_FIGURE(size)
 LOG_FIGURE(segments)
 LOG_FIGURE(backlog_size)
+LOG_FIGURE(kept_size)
 LOG_FIGURE(records)
 LOG_FIGURE(bytes)
 LOG_FIGURE(syncs)
@@ -26,7 +27,9 @@ static const struct metric_row log_rows[] = {
     METRIC_READ_ROW(read_size, "log_size", "bytes", "Mutation log: all its segments"),
     METRIC_READ_ROW(read_segments, "log_segments", "files", "Mutation log: segments"),
     METRIC_READ_ROW(read_backlog_size, "log_backlog_size", "bytes",
-                    "Backlog files: what only slow duplications still need"),
+                    "Backlog files: what only slow duplications or repairs still need"),
+    METRIC_READ_ROW(read_kept_size, "log_kept_size", "bytes",
+                    "Of these, what replicas need that are set aside, damaged or stopped"),
     METRIC_READ_ROW(read_records, "log_records", "mutations", "Mutations written since the start"),
     METRIC_READ_ROW(read_bytes, "log_bytes", "bytes", "Bytes written to the log since the start"),
     METRIC_READ_ROW(read_syncs, "log_syncs", "calls", "Syncs of the log since the start"),
@@ -37,12 +40,14 @@ static const struct metric_row log_rows[] = {
 };
 const struct metric_table node_log_table = METRIC_TABLE(METRIC_OF_SERVER, log_rows);
 
-/* ---- Connections ----------------------------------------------------------------------------------------------- */
+/* ---- Workers --------------------------------------------------------------------------------------------------- */
 
 #define WORKER_ROW(member, name, unit, help)                                                       \
     METRIC_GAUGE_ROW(struct worker_metrics, member, name, unit, help)
 
 static const struct metric_row worker_rows[] = {
+    WORKER_ROW(replicas_failing, "replicas_failing", "replicas",
+               "Replicas that could not be opened, and are tried again"),
     WORKER_ROW(connections, "rpc_connections", "connections", "Open connections"),
     WORKER_ROW(requests_now, "rpc_requests_now", "requests", "Requests under way"),
     WORKER_ROW(bytes_now, "rpc_bytes_now", "bytes", "Of requests under way"),

@@ -10,8 +10,9 @@ struct log_figures_view { /* Worked out when asked for. */
 };
 extern const struct metric_table node_log_table;
 
-/* A worker's connections, copied from its server at the end of a turn. */
+/* A worker's connections, copied from its server at the end of a turn; and what it could not open. */
 struct worker_metrics {
+    struct metric_gauge replicas_failing;
     struct metric_gauge connections, requests_now, bytes_now;
     struct metric_gauge connections_opened, requests, bytes_in, bytes_out, malformed, paused;
 };

@@ -51,6 +51,8 @@ static const struct metric_row replica_rows[] = {
                          "Time of a write from its evaluation to its answer"),
     METRIC_GAUGE_ROW(struct replica_metrics, committed, "replica_committed", "decree",
                      "Last committed decree"),
+    METRIC_GAUGE_ROW(struct replica_metrics, disk_full, "replica_disk_full", "bool",
+                     "1: the disk has no room for the store, and writes are refused"),
     METRIC_GAUGE_ROW(struct replica_metrics, incoming_sources, "replica_incoming_sources",
                      "partitions", "Partitions of other clusters that duplicate into this one"),
     METRIC_COUNTER_ROW(struct replica_metrics, incoming_heard, "replica_incoming_positions",
@@ -80,6 +82,7 @@ static void replica_init(struct replica *r, struct gpid gpid)
     list_init(&r->delayed);
     list_init(&r->streams);
     list_init(&r->dup_waits);
+    replica_room_init(r);
 }
 
 int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
@@ -153,7 +156,7 @@ int replica_replayed(struct replica *r)
         if (rc == 0) rc = repl_step(&r->repl, &applied, &effects);
     }
     store_batch_free(changes);
-    return rc;
+    return rc == E_NOSPACE ? 0 : rc; /* A full disk is no failure: see replica_start(). */
 }
 
 void replica_free(struct replica *r)
@@ -186,6 +189,7 @@ void replica_start(struct replica *r, struct worker *w)
     metric_entity_label(&r->entity, "partition", "%d", r->gpid.partition_index);
     metric_registry_add(&w->node->registry, &r->entity);
     worker_add(w, r);
+    replica_apply(r);
 }
 
 /* ---- What the meta group wants ---------------------------------------------------------------------- */
@@ -290,7 +294,7 @@ static void state_save(struct io_work *work)
     r->state_rc = replica_state_save(io_of(r->worker->loop), r->dir, &r->saving);
 }
 
-static void do_save_state(struct replica *r)
+void replica_save_state(struct replica *r)
 {
     if (r->is_saving_state) return; /* When it is done, the newest is saved. */
     r->is_saving_state = true;
@@ -305,13 +309,14 @@ static void do_stop(struct replica *r, int rc)
 {
     LOG_ERROR(&logger, "replica stopped", field_i64("table", r->gpid.app_id),
               field_i64("partition", r->gpid.partition_index), field_code(rc));
+    replica_room_end(r);
     replica_sync_streams(r);
 }
 
 static void perform(struct replica *r, const struct repl_effect *effect)
 {
     switch (effect->type) {
-    case REPL_DO_SAVE_STATE: do_save_state(r); break;
+    case REPL_DO_SAVE_STATE: replica_save_state(r); break;
     case REPL_DO_APPEND: do_append(r, effect); break;
     case REPL_DO_APPLY:
         r->apply_to = effect->last;
@@ -347,6 +352,11 @@ static void state_saved(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, state_work);
     r->is_saving_state = false;
+    if (r->state_rc == E_NOSPACE) {
+        replica_wait_for_room(r);
+        replica_release(r);
+        return;
+    }
     struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->saving.ballot};
     if (r->state_rc != 0) {
         LOG_ERROR(&logger, "replica state not saved", field_str("dir", r->dir),
@@ -354,14 +364,15 @@ static void state_saved(struct io_work *work)
         event = (struct repl_event){.type = REPL_STORE_FAILED, .failed.rc = r->state_rc};
     }
     if (!r->is_closing) replica_step(r, &event);
-    if (!r->is_closing && !r->repl.is_stopped && r->repl.coming.ballot != 0) do_save_state(r);
+    if (!r->is_closing && !r->repl.is_stopped && r->repl.coming.ballot != 0) replica_save_state(r);
+    replica_had_room(r);
     replica_release(r);
 }
 
 bool replica_is_coming(const struct replica *r)
 {
     const struct repl *p = &r->repl;
-    if (r->is_closing || p->is_stopped || repl_is_serving(p)) return false;
+    if (r->is_closing || r->is_disk_full || p->is_stopped || repl_is_serving(p)) return false;
     return p->role == REPL_PRIMARY || (p->coming.ballot != 0 && p->coming.primary == p->self);
 }
 
@@ -452,6 +463,10 @@ void replica_apply(struct replica *r)
             wait_for_store(r);
             return;
         }
+        if (rc == E_NOSPACE) {
+            replica_wait_for_room(r);
+            return;
+        }
         if (rc != 0) {
             struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = rc};
             replica_step(r, &failed);
@@ -462,6 +477,7 @@ void replica_apply(struct replica *r)
         replica_step(r, &applied);
         replica_flush_if_due(r);
     }
+    if (!r->is_store_full) replica_had_room(r);
 }
 
 void replica_on_logged(struct replica *r, int rc)
@@ -480,7 +496,8 @@ static void close_run(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     int rc = store_close(r->store);
     r->store = NULL;
-    r->is_log_needed = rc != 0; /* Its records are all there is of the last writes. */
+    /* Its records are all there is of the last writes. */
+    r->is_log_needed = rc != 0 || r->repl.applied < r->repl.committed;
     if (rc != 0)
         LOG_WARN(&logger, "store closed without flush", field_str("dir", r->dir), field_code(rc));
 }
@@ -497,6 +514,7 @@ static void close_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     worker_remove(r->worker, r);
     metric_registry_remove(&r->worker->node->registry, &r->entity);
+    if (r->is_log_needed && r->is_dropped) replica_hold(r);
     if (r->is_log_needed || !r->is_dropped) r->on_closed(r);
     else log_forget(&r->hold, on_forgotten);
 }
@@ -520,6 +538,7 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     r->on_closed = on_closed;
     replica_serve_early(r);
     replica_throttle_end(r);
+    replica_room_end(r);
     replica_compact_end(r);
     replica_fail_all(r);
     close_gone_streams(r, NULL);

@@ -33,7 +33,7 @@ struct replica_metrics {
     struct metric_counter reads_delayed, reads_rejected;
     struct metric_counter backup_reads_delayed, backup_reads_rejected;
     struct metric_histogram write_us; /* From arrival at the owner to the answer. */
-    struct metric_gauge committed;
+    struct metric_gauge committed, disk_full;
     struct metric_gauge incoming_sources, incoming_closed_us;
     struct metric_counter incoming_heard;
 };
@@ -72,6 +72,8 @@ struct replica {
     struct io_work unstall;
     struct compact_order *compacting; /* NULL: none. */
     struct io_work compact_stop;
+    bool is_disk_full; /* There was no room for the store or the state file: writes are refused. */
+    struct io_timer room_timer; /* Tries again what had no room. */
 
     uint64_t started_ms;          /* CLOCK_BOOTTIME at replica_start(). */
     struct dup_incoming incoming; /* How far other clusters' partitions are in here. */
@@ -107,8 +109,8 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
 /* Recovery: the log holds this mutation. Returns 0, E_NOMEM, E_PROTO (a gap: it is damaged now). */
 int replica_recover(struct replica *r, struct slice mutation) MUST_CHECK;
 
-/* Recovery: that was all. What is certain is applied to the store. Blocking. Returns 0, or the store's
- * failure; its records stay in the log then. */
+/* Recovery: that was all. What is certain is applied to the store; what finds the disk full is left to
+ * replica_start(). Blocking. Returns 0, or the store's failure; its records stay in the log then. */
 int replica_replayed(struct replica *r) MUST_CHECK;
 
 /* Free without ceremony: before it was given to a worker, or after replica_close(). Blocking. */
@@ -183,5 +185,14 @@ void replica_fail_all(struct replica *r);
 
 /* Write what is committed to the store. */
 void replica_apply(struct replica *r);
+
+/* Make the coming configuration durable. */
+void replica_save_state(struct replica *r);
+
+/* The disk is full: what failed is tried again, and meanwhile writes are refused. */
+void replica_wait_for_room(struct replica *r);
+void replica_had_room(struct replica *r); /* Something passed. Harmless when nothing had failed. */
+void replica_room_end(struct replica *r); /* It has stopped or closes: no more of this. */
+void replica_room_init(struct replica *r);
 
 struct now replica_now(const struct replica *r);

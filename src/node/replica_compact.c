@@ -25,7 +25,8 @@ void replica_compact(struct replica *r, struct compact_order *o)
     int64_t compacted_s = (int64_t)store_compacted_s(r->store);
     if (r->is_closing) o->on_done(o, E_CANCELED, compacted_s);
     else if (compacted_s >= o->wanted_s) o->on_done(o, 0, compacted_s);
-    else if (disk_guard_refuses(&r->worker->guard)) o->on_done(o, E_NOSPACE, compacted_s);
+    else if (r->is_disk_full || disk_guard_refuses(&r->worker->guard))
+        o->on_done(o, E_NOSPACE, compacted_s);
     else {
         replica_set_policy(r);
         r->busy++;

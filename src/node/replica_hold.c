@@ -43,7 +43,9 @@ void replica_hold(struct replica *r)
         if (decree < confirmed) confirmed = decree;
     }
     r->shippers_need = confirmed;
-    log_hold_set(&r->hold, r->durable, confirmed);
+    bool takes_none = r->is_damaged || r->repl.is_stopped || r->is_log_needed; /* Until a start. */
+    if (takes_none && r->durable < confirmed) confirmed = r->durable;
+    log_hold_set(&r->hold, takes_none ? LOG_NO_STORE : r->durable, confirmed);
 }
 
 /* ---- Flushing ------------------------------------------------------------------------------------------ */
@@ -52,7 +54,7 @@ static void flush_run(struct io_work *work)
 {
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->flush_rc = store_flush(r->store);
-    if (r->flush_rc != 0)
+    if (r->flush_rc != 0 && r->flush_rc != E_NOSPACE) /* That is said once, by who waits. */
         LOG_ERROR(&logger, "store not flushed", field_str("dir", r->dir), field_code(r->flush_rc));
 }
 
@@ -61,6 +63,8 @@ static void flush_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->is_flushing = false;
     r->durable = store_durable(r->store);
+    if (r->flush_rc == E_NOSPACE) replica_wait_for_room(r);
+    else replica_had_room(r);              /* If it failed otherwise, the next write will say so. */
     if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
     replica_hold(r);
     replica_set_policy(r);
@@ -103,7 +107,8 @@ static void on_backlog_over(struct log_hold *hold)
         struct stream *s = LIST_ENTRY(it, struct stream, node);
         if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
     }
-    if (slowest != NULL) stream_give_up_log(slowest);
+    if (slowest == NULL) return; /* It has nothing to give up, and would be asked again at once. */
+    stream_give_up_log(slowest);
     replica_hold(r);
 }
 

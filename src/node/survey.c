@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "node/node_impl.h"
+#include "node/opening.h"
 #include "node/stream.h"
 
 enum { RATE_MS_MIN = 1000 }; /* A rate of less time says nothing: the one before is told again. */
@@ -58,6 +59,8 @@ static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
         .write_rate = rate_of(&r->write_rate, metric_counter_get(&r->metrics.writes), now_ms),
     };
     if (r->store != NULL) store_stats(r->store, &row.store);
+    if (r->is_disk_full)
+        (void)snprintf(row.why, sizeof row.why, "no space on the disk: writes are refused");
     memcpy(at, &row, sizeof row);
     LIST_EACH (it, &r->streams) {
         struct stream *stream = LIST_ENTRY(it, struct stream, node);
@@ -65,8 +68,19 @@ static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
     }
 }
 
+static void note_failed(void *context, struct gpid gpid, const char *why)
+{
+    struct survey *s = context;
+    uint8_t *at = buf_extend(&s->replica_rows, sizeof(struct survey_replica));
+    if (at == NULL) return;
+    struct survey_replica row = {.gpid = gpid, .is_failed = true};
+    (void)snprintf(row.why, sizeof row.why, "%s", why);
+    memcpy(at, &row, sizeof row);
+}
+
 static void note_worker(struct survey *s, struct worker *w)
 {
+    openings_each_failed(w, note_failed, s);
     uint64_t now_ms = io_now(s->node->io).boot_ms;
     for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
         LIST_EACH (it, &w->replicas[i]) {

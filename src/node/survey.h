@@ -17,6 +17,8 @@ struct node;
 struct survey_replica {
     struct gpid gpid;
     bool is_primary, is_secondary; /* Neither: it serves nothing, or not yet. */
+    bool is_failed;                /* It is not open, for the reason 'why'. */
+    char why[160];                 /* What keeps it from serving or from writes; empty: nothing. */
     uint64_t ballot;
     uint64_t prepared, committed, applied, durable;
     uint64_t read_rate, write_rate; /* Requests per second since the survey before. */

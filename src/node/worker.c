@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "node/dup_wait.h"
 #include "node/node_impl.h"
+#include "node/opening.h"
 #include "obs/logger.h"
 
 static const struct logger logger = {.room = "worker"};
@@ -168,15 +169,15 @@ static void on_disk_timer(struct io_timer *timer)
 
 /* ---- Requests ------------------------------------------------------------------------------------------------ */
 
-static bool opening_takes(struct worker *w, struct gpid gpid, struct rpc_request *request);
-
 static void serve(struct worker *w, struct rpc_request *request)
 {
     const struct frame_request *f = &request->frame;
     struct gpid gpid = {f->app_id, f->partition_index};
     struct replica *r = worker_find(w, gpid);
+    struct opening *o = r == NULL ? opening_find(w, gpid) : NULL;
     if (r != NULL) replica_on_request(r, request);
-    else if (!opening_takes(w, gpid, request)) rpc_reply_error(request, WIRE_ERR_OBJECT_NOT_FOUND);
+    else if (o == NULL || !opening_takes(o, request))
+        rpc_reply_error(request, WIRE_ERR_OBJECT_NOT_FOUND);
 }
 
 static unsigned denied(const struct replica *r, enum rpc_kind kind)
@@ -293,115 +294,6 @@ void worker_scan_waits(struct worker *w)
 
 /* ---- The meta group's wishes ------------------------------------------------------------------------------------ */
 
-/* A replica being opened on the pool, and what it is to be told when it is there. */
-struct opening {
-    struct list_node node;
-    struct worker *worker;
-    struct gpid gpid;
-    struct assignment *assigned; /* The newest; NULL: dropped meanwhile. */
-    struct list_node early;      /* Requests that came so soon: a new table's first ones. */
-    char dir[CONFIG_TEXT_SIZE + 64];
-    struct replica *replica;
-    int rc;
-    struct err err;
-    struct io_work work;
-};
-
-static struct opening *opening_find(struct worker *w, struct gpid gpid)
-{
-    LIST_EACH (it, &w->openings) {
-        struct opening *o = LIST_ENTRY(it, struct opening, node);
-        if (gpid_equal(o->gpid, gpid)) return o;
-    }
-    return NULL;
-}
-
-static bool opening_takes(struct worker *w, struct gpid gpid, struct rpc_request *request)
-{
-    struct opening *o = opening_find(w, gpid);
-    if (o == NULL || w->is_closing) return false;
-    list_push_back(&o->early, &request->node);
-    return true;
-}
-
-static void opening_run(struct io_work *work)
-{
-    struct opening *o = LIST_ENTRY(work, struct opening, work);
-    struct node *n = o->worker->node;
-    o->rc = replica_open(n->io, n->store_env, o->dir, o->gpid, n->node_id, node_tail_size(n),
-                         &o->replica, &o->err);
-}
-
-static void on_replica_closed(struct replica *r);
-
-static void refuse_early(struct opening *o)
-{
-    for (struct list_node *it; (it = list_pop_front(&o->early)) != NULL;)
-        rpc_reply_error(LIST_ENTRY(it, struct rpc_request, node), WIRE_ERR_OBJECT_NOT_FOUND);
-}
-
-static void opening_done(struct io_work *work)
-{
-    struct opening *o = LIST_ENTRY(work, struct opening, work);
-    struct worker *w = o->worker;
-    list_remove(&o->node);
-    if (o->rc != 0) {
-        LOG_ERROR(&logger, "replica not opened", field_err(&o->err));
-        assignment_free(o->assigned);
-        refuse_early(o);
-    } else {
-        replica_start(o->replica, w);
-        list_splice_back(&o->replica->early, &o->early);
-        if (o->assigned != NULL && !w->is_closing) {
-            replica_assign(o->replica, o->assigned);
-            replica_serve_early(o->replica);
-        } else {
-            assignment_free(o->assigned);
-            replica_close(o->replica, !w->is_closing, on_replica_closed);
-        }
-    }
-    mem_free(o);
-    worker_stop_if_done(w);
-}
-
-/* Not to be opened in this life: its store may lack what the log has, and that is only replayed at a
- * start. It was damaged then, or could not be flushed when it closed. */
-static bool is_set_aside(const struct worker *w, struct gpid gpid)
-{
-    const struct node *n = w->node;
-    for (size_t i = 0; i < n->set_aside_count; i++)
-        if (gpid_equal(n->set_aside[i], gpid)) return true;
-    LIST_EACH (it, &w->closed) {
-        const struct replica *r = LIST_ENTRY(it, struct replica, node);
-        if (r->is_log_needed && gpid_equal(r->gpid, gpid)) return true;
-    }
-    return false;
-}
-
-static void opening_begin(struct worker *w, struct assignment *a)
-{
-    if (is_set_aside(w, a->gpid)) {
-        LOG_ERROR(
-            &logger, "replica not opened: it was set aside; repair it and start the server again",
-            field_i64("table", a->gpid.app_id), field_i64("partition", a->gpid.partition_index));
-        assignment_free(a);
-        return;
-    }
-    struct opening *o = mem_zalloc(sizeof *o);
-    if (o == NULL) {
-        LOG_ERROR(&logger, "no memory to open a replica", field_i64("table", a->gpid.app_id));
-        assignment_free(a);
-        return;
-    }
-    *o = (struct opening){.worker = w, .gpid = a->gpid, .assigned = a};
-    list_init(&o->early);
-    node_replica_dir(w->node, a->gpid, o->dir, sizeof o->dir);
-    list_push_back(&w->openings, &o->node);
-    o->work.run = opening_run;
-    o->work.done = opening_done;
-    io_work(w->loop, &o->work);
-}
-
 void worker_assign(struct worker *w, struct assignment *a)
 {
     struct replica *r = worker_find(w, a->gpid);
@@ -414,8 +306,7 @@ void worker_assign(struct worker *w, struct assignment *a)
     } else if (r != NULL) {
         replica_assign(r, a);
     } else if (o != NULL) {
-        assignment_free(o->assigned);
-        o->assigned = a;
+        opening_assign(o, a);
     } else {
         opening_begin(w, a);
     }
@@ -425,20 +316,21 @@ void worker_drop(struct worker *w, struct gpid gpid)
 {
     struct replica *r = worker_find(w, gpid);
     struct opening *o = opening_find(w, gpid);
-    if (r != NULL && !r->is_closing) replica_close(r, true, on_replica_closed);
+    if (r != NULL && !r->is_closing) worker_close_replica(r, true);
     if (r != NULL) {
         assignment_free(r->again);
         r->again = NULL;
+    } else if (o != NULL) {
+        opening_drop(o);
+    } else {
+        control_on_dropped(w->node, gpid); /* It was set aside: there is nothing to close. */
     }
-    if (o == NULL) return;
-    assignment_free(o->assigned);
-    o->assigned = NULL;
 }
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
-/* Flushed stores let the log free its segments. But a flush that meets a full disk ends its store's
- * writing: so only what surely has room, with as much for the flushes of the other workers. */
+/* Flushed stores let the log free its segments. But a flush that meets a full disk keeps its store from
+ * writing for seconds: so only what surely has room, with as much for the flushes of the other workers. */
 static void on_disk_low(struct disk_guard *g)
 {
     struct worker *w = LIST_ENTRY(g, struct worker, guard);
@@ -515,6 +407,11 @@ static void on_replica_closed(struct replica *r)
     worker_stop_if_done(w);
 }
 
+void worker_close_replica(struct replica *r, bool is_dropped)
+{
+    replica_close(r, is_dropped, on_replica_closed);
+}
+
 static void close_replicas(struct worker *w)
 {
     struct list_node *next;
@@ -522,7 +419,7 @@ static void close_replicas(struct worker *w)
         for (struct list_node *it = w->replicas[i].next; it != &w->replicas[i]; it = next) {
             struct replica *r = LIST_ENTRY(it, struct replica, node);
             next = it->next;
-            if (!r->is_closing) replica_close(r, false, on_replica_closed);
+            if (!r->is_closing) worker_close_replica(r, false);
         }
 }
 
@@ -538,6 +435,7 @@ void worker_stop(struct worker *w, void (*on_closed)(struct worker *w))
     w->is_closing = true;
     w->on_closed = on_closed;
     if (w->disk_timer.loop != NULL) io_timer_start(w->loop, &w->disk_timer, 0); /* Now. */
+    openings_stop(w);
     close_replicas(w); /* Ends their requests, which the server waits for. */
     rpc_server_close(w->server, on_server_closed, w);
 }

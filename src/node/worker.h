@@ -47,7 +47,7 @@ struct worker {
 
     struct store_batch *changes; /* Reused for every apply. */
     struct buf scratch;          /* Mutations are made here. */
-    struct list_node openings;   /* Replicas being opened on the pool. */
+    struct list_node openings;   /* Replicas being opened. */
     struct list_node closed;     /* Replicas that the log still points to; freed with the node. */
     struct list_node remotes;    /* Clusters that streams ship to. */
     uint32_t stream_count;
@@ -89,6 +89,9 @@ int worker_append_reserve(struct worker *w) MUST_CHECK;
 bool worker_is_behind(const struct worker *w);
 void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, uint64_t decree,
                    uint64_t ballot);
+
+/* Close a replica of this worker, because it is dropped or because the worker stops. */
+void worker_close_replica(struct replica *r, bool is_dropped);
 
 /* Called when a part has closed: the worker's on_closed, if that was the last. */
 void worker_stop_if_done(struct worker *w);

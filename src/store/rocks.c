@@ -62,7 +62,7 @@ struct store {
     _Atomic uint64_t applied, timestamp_us;
     _Atomic uint64_t stalls, compacted_s;
     size_t unreported;  /* Bytes written since the last report to the flusher. */
-    struct err failure; /* What ended writing; the code is 0 while nothing has. */
+    struct err failure; /* Why the last write was refused; the code is 0 when it was not. */
     struct flusher_entry flusher_entry;
     pthread_mutex_t policy_lock;
     struct store_policy policy;
@@ -616,7 +616,7 @@ static size_t batch_finish(struct store_batch *b, struct store *s, uint64_t decr
     return size;
 }
 
-/* A write didn't pass: it is too early for it, or 'why', which is freed, is the end of writing. */
+/* A write didn't pass: it is too early for it, or for the reason 'why', which is freed. */
 static int refuse(struct store *s, char *why)
 {
     int rc = why == NULL ? E_BUSY : code_of(why, E_BUSY);
@@ -626,10 +626,18 @@ static int refuse(struct store *s, char *why)
     return rc;
 }
 
+/* After a full disk RocksDB goes on by itself: every five seconds it looks whether there is room, and
+ * then writes all that it has in memory to new files, also what it had begun to write before. Until
+ * that has succeeded it refuses. So to try again is harmless, and nothing is synced twice. */
+static bool is_final(int rc)
+{
+    return rc != 0 && rc != E_NOSPACE;
+}
+
 int store_write(struct store *s, struct store_batch *b, uint64_t decree)
 {
     CHECK(decree > store_applied(s));
-    if (s->failure.code != 0) return s->failure.code;
+    if (is_final(s->failure.code)) return s->failure.code;
     if (flusher_is_full(s->env->flusher)) return refuse(s, NULL);
     uint64_t before_us = store_timestamp_us(s);
     uint64_t timestamp_us = b->timestamp_us > before_us ? b->timestamp_us : before_us;
@@ -640,13 +648,14 @@ int store_write(struct store *s, struct store_batch *b, uint64_t decree)
     if (why != NULL) return refuse(s, why);
     atomic_store_explicit(&s->timestamp_us, timestamp_us, memory_order_release);
     atomic_store_explicit(&s->applied, decree, memory_order_release);
+    s->failure.code = 0;
     report_written(s, size);
     return 0;
 }
 
 int store_failure(const struct store *s, struct err *e)
 {
-    if (e != NULL) *e = s->failure;
+    if (e != NULL && s->failure.code != 0) *e = s->failure;
     return s->failure.code;
 }
 

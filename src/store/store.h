@@ -90,12 +90,15 @@ void store_batch_stamp(struct store_batch *b, uint64_t timestamp_us);
 /* Write all of 'b', which may be empty, and 'decree' at once (S1). decree is above
  * store_applied(); decrees may be left out. 'b' stays as it is: clear it, or write it again.
  * Returns 0, or with nothing written
- *     E_BUSY                       the store wants time: the same write will succeed later
- *     E_NOSPACE, E_IO, E_CORRUPT   the disk is full, or failed, or holds a damaged file: no more
- *                                  writes until the store is opened again; reads go on */
+ *     E_BUSY            the store wants time: the same write will succeed later
+ *     E_NOSPACE         the disk is full: the same write will succeed some seconds after there is
+ *                       room; until then all are refused, and reads go on
+ *     E_IO, E_CORRUPT   the disk failed, or holds a damaged file: no more writes until the store is
+ *                       opened again; reads go on */
 int store_write(struct store *s, struct store_batch *b, uint64_t decree) MUST_CHECK;
 
-/* What ended writing, as a code and, in 'e' (may be NULL), as a sentence; 0 when nothing has. */
+/* What the last write was refused for, unless it was E_BUSY, as a code and, in 'e' (may be NULL), as
+ * a sentence; 0 when it was not. The owner's loop. */
 int store_failure(const struct store *s, struct err *e);
 
 /* Wait until a write would no longer return E_BUSY, or would fail for another reason. Blocking.

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -228,6 +230,122 @@ static void test_backlog_over_budget(void **state)
     assert_true(world_reads_all(w, 1, 1, other));
 }
 
+/* A partition is set aside at a start, with records that its store lacks, between those of another. */
+static uint64_t set_aside(struct world *w, uint64_t *other)
+{
+    uint64_t last = 0;
+    world_close(w);
+    w->options.ship_size = 2 * LOG_SEGMENT_SIZE_MIN;
+    w->options.backlog_size_max = 1; /* That is for shippers: it isn't asked about. */
+    assert_int_equal(world_open(w), 0);
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, LOG_NO_SHIPPER);
+    for (int i = 0; i < 10; i++) {
+        last = fill(w, 0, last + 1, 1);
+        *other = fill(w, 1, *other + 1, 1);
+    }
+    w->parts[0].durable = LOG_NO_STORE;
+    w->parts[1].durable = *other;
+    reopen(w);
+    world_hold(w, 1, *other, LOG_NO_SHIPPER);
+    return last;
+}
+
+/* Its records move to its backlog, so that the others' log is freed, life after life. When its store was
+ * repaired they are replayed from there, again until they are flushed, and then the files go. */
+static void test_set_aside_moves_to_backlog(void **state)
+{
+    struct world *w = *state;
+    const uint64_t durable = 5; /* What its store has, as will be known then. */
+    uint64_t other = 0, last = set_aside(w, &other);
+    for (int life = 0; life < 3; life++) {
+        assert_true(world_stats(w).segments <= 4);
+        assert_true(world_stats(w).kept_size > 0);
+        assert_true(world_stats(w).kept_size == world_stats(w).backlog_size);
+        other = fill(w, 1, other + 1, 6);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        w->parts[1].durable = other;
+        reopen(w);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+    }
+    w->parts[0].durable = durable;
+    for (int life = 0; life < 2; life++) {
+        reopen(w);
+        assert_true(w->parts[0].damaged_above == UINT64_MAX);
+        assert_int_equal(w->parts[0].replayed, last);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        world_hold(w, 0, durable, LOG_NO_SHIPPER);
+        assert_true(w->parts[0].flush_wanted > 0);
+        assert_true(world_reads_all(w, 0, durable + 1, last));
+    }
+    world_hold(w, 0, last, LOG_NO_SHIPPER);
+    assert_int_equal(world_stats(w).backlog_size, 0);
+    assert_int_equal(world_append(w, 0, last + 1, last + 1, 100), 0);
+    w->parts[0].durable = last;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(w->parts[0].replayed, last + 1);
+}
+
+struct newest {
+    char name[64];
+};
+
+static void on_name(void *context, const char *name)
+{
+    struct newest *newest = context;
+    if (strncmp(name, "1.0.", 4) == 0 && strcmp(name, newest->name) > 0)
+        (void)snprintf(newest->name, sizeof newest->name, "%s", name);
+}
+
+static void lose_newest(void *context)
+{
+    struct world *w = context;
+    struct newest newest = {""};
+    char path[128];
+    assert_int_equal(io_dir_list(w->io, "/log/backlog", on_name, &newest), 0);
+    (void)snprintf(path, sizeof path, "/log/backlog/%s", newest.name);
+    assert_int_equal(io_unlink(w->io, path), 0);
+    assert_int_equal(io_dir_sync(w->io, "/log/backlog"), 0);
+}
+
+/* One of those files is lost, the newest, with nothing behind it that would leave a gap. It is not
+ * forgotten that there was more: the repaired partition counts as damaged, and the other is well. */
+static void test_lost_backlog_of_set_aside_is_damage(void **state)
+{
+    struct world *w = *state;
+    uint64_t other = 0, last = set_aside(w, &other);
+    for (int life = 0; life < 2; life++) { /* All of it has moved, and every old head is gone. */
+        other = fill(w, 1, other + 1, 6);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        w->parts[1].durable = other;
+        if (life == 0) reopen(w);
+    }
+    assert_true(sim_machine_do(w->machine, lose_newest, w));
+    world_settle(w);
+    w->parts[0].durable = 5;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above < last);
+    assert_true(w->parts[1].damaged_above == UINT64_MAX);
+}
+
+/* A replica stops while it lives: it doesn't hold the common segments either. */
+static void test_stopped_replica_moves_to_backlog(void **state)
+{
+    struct world *w = *state;
+    open_small(w);
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    uint64_t last = fill(w, 0, 1, 10);
+    world_hold(w, 0, 7, LOG_NO_SHIPPER);
+    assert_true(world_stats(w).segments >= 8);
+    world_hold(w, 0, LOG_NO_STORE, 7);
+    assert_true(world_stats(w).segments <= 4);
+    w->parts[0].durable = 7;
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(w->parts[0].replayed, last);
+}
+
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
 static void test_backlog_on_full_disk(void **state)
 {
@@ -336,6 +454,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow_shipper_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed_shipper_frees_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_over_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_set_aside_moves_to_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_backlog_of_set_aside_is_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),

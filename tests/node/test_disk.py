@@ -109,6 +109,54 @@ def full_at_once():
     full_disk(leave_mb=0)
 
 
+def full_for_stores():
+    """Stores that meet the full disk themselves, in a flush: writes are refused or wait, reads are served;
+    with room again all of them go on by themselves, and nothing acknowledged is lost, by a kill neither."""
+    with World() as world, SmallDisk(os.path.join(world.directory, "disk"), 100) as disk:
+        if not disk.is_there:
+            return
+        settings = os.path.join(world.directory, "settings.ini")
+        with open(settings, "w") as file:
+            file.write("[store]\nwrite_buffer_size = 1000000\ndisk_reserve_size = 0\n")
+        server = world.server(["-c", settings], directory=disk.path).start()
+        create_table(server.address, TABLE, 4)
+        keys = put_until(server, b"early", lambda taken: taken == 100)
+        disk.fill(leave_mb=3)
+        keys += put_until(server, b"late", lambda _: "no space for a replica" in server.log_end(100000))
+        all_are_there(Table(server.address, TABLE), keys)
+        disk.free()
+        freed = time.monotonic()
+        for i in range(16):  # Into all partitions.
+            key = b"after-%d" % i
+            eventually("writes are taken again", lambda: Table(server.address, TABLE).put(key, b"v") is None, 20)
+            keys.append(key)
+        resumed = time.monotonic() - freed
+        assert "the replica has space again" in server.log_end(100000)
+        all_are_there(Table(server.address, TABLE), keys)
+        server.kill()
+        server.start()
+        all_are_there(Table(server.address, TABLE), keys)
+        note("   %d puts; taken again everywhere %.2f s after there was room" % (len(keys), resumed))
+
+
+def put_until(server, name, is_enough, seconds=60):
+    """Puts of 50 KB, whatever becomes of them, until it is enough; the keys that were acknowledged."""
+    keys, end = [], time.monotonic() + seconds
+    table = Table(server.address, TABLE, timeout=1)
+    for i in range(100000):
+        key = b"%s-%d" % (name, i)
+        if is_enough(len(keys)):
+            return keys
+        assert time.monotonic() < end, "it is never enough"
+        try:
+            table.put(key, os.urandom(50000))
+            keys.append(key)
+        except Refused:
+            time.sleep(0.01)
+        except Gone:
+            table = Table(server.address, TABLE, timeout=1)
+
+
 def sync_fails():
     """A failed sync is final for the disk: no write is acknowledged after it, though later syncs would
     succeed; the process lives and says what is wrong; what was acknowledged before is there when the
@@ -159,4 +207,4 @@ def read_outcome(table, key):
         return str(refusal)
 
 
-tell(fills_slowly, full_at_once, sync_fails)
+tell(fills_slowly, full_at_once, full_for_stores, sync_fails)

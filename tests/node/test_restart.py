@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
-from servers import LONG, World, note, tell
+from servers import LONG, World, eventually, note, tell
 from wire import Connection, Gone, Refused, Table, create_table, raw_key
 
 TABLE = "t"
@@ -52,9 +53,7 @@ def set_aside_and_repaired():
         rows = fill(Table(server.address, TABLE), 2000)
         server.kill()  # What was not flushed is in the log alone.
         store = glob.glob(os.path.join(server.data, "replicas", "*.2", "store"))[0]
-        os.rename(os.path.join(store, "CURRENT"), os.path.join(store, "CURRENT.gone"))
-        with open(os.path.join(store, "CURRENT"), "w") as current:
-            current.write("MANIFEST-999999\n")
+        set_current(store, broken=True)
         for _ in range(2):
             server.start()
             served = refused = 0
@@ -69,10 +68,84 @@ def set_aside_and_repaired():
                     refused += 1
             assert served > 100 and refused > 20, (served, refused)
             server.kill()
-        os.rename(os.path.join(store, "CURRENT.gone"), os.path.join(store, "CURRENT"))
+        set_current(store, broken=False)
         server.start()
         assert Table(server.address, TABLE).scan() == rows
         note("   %d records, all there" % len(rows))
+
+
+def set_aside_lets_the_log_go():
+    """Others write many times what the log may have while a replica is set aside: its segments are freed, for
+    its records move to files of their own; a metric tells. Repaired, it has every acknowledged record, also
+    when it is killed before it has flushed them."""
+    with World() as world:
+        settings = os.path.join(world.directory, "settings.ini")
+        with open(settings, "w") as file:
+            file.write("[log]\nsegment_size = 1000000\nflush_size = 4000000\nship_size = 2000000\n")
+        server = world.server(["-c", settings]).start()
+        create_table(server.address, TABLE, 4)
+        rows = fill(Table(server.address, TABLE), 8000)
+        server.kill()
+        store = glob.glob(os.path.join(server.data, "replicas", "*.2", "store"))[0]
+        set_current(store, broken=True)
+        server.start()
+        first = log_files(server)
+        for r in range(5):
+            rows.update(fill_what_is_served(Table(server.address, TABLE), b"r%d" % r, 1000))
+        moved = glob.glob(os.path.join(server.data, "log", "backlog", "*.2.*"))
+        assert moved and not set(first) & set(log_files(server)), (moved, log_files(server))
+        assert sum(map(os.path.getsize, log_files(server))) < 12000000, log_files(server)
+        assert "set aside" in server.log_end(100000)
+        assert metric(server, "log_kept_size") > 0
+        server.kill()
+        set_current(store, broken=False)
+        for _ in range(2):
+            server.start()
+            assert Table(server.address, TABLE).scan() == rows
+            server.kill()
+        server.start()
+        eventually("its files go when they are flushed", lambda: metric(server, "log_kept_size") == 0 and
+                   not glob.glob(os.path.join(server.data, "log", "backlog", "*.2.*")))
+        server.stop()
+        assert Table(server.start().address, TABLE).scan() == rows
+        note("   %d records, all there; %d files were moved" % (len(rows), len(moved)))
+
+
+def set_current(store, broken):
+    """A store whose CURRENT file leads nowhere, or that was repaired."""
+    current = os.path.join(store, "CURRENT")
+    if not broken:
+        os.rename(current + ".gone", current)
+        return
+    os.rename(current, current + ".gone")
+    with open(current, "w") as file:
+        file.write("MANIFEST-999999\n")
+
+
+def log_files(server):
+    return glob.glob(os.path.join(server.data, "log", "log.*"))
+
+
+def fill_what_is_served(table, name, count):
+    """Puts of 5 KB; those that were acknowledged."""
+    rows = {}
+    for i in range(count):
+        key, value = b"%s-%d" % (name, i), random.randbytes(5000)
+        try:
+            table.put(key, value)
+            rows[raw_key(key)] = value
+        except Refused:
+            pass
+    assert len(rows) > count / 2
+    return rows
+
+
+def metric(server, name):
+    with urllib.request.urlopen("http://%s/metrics" % server.address, timeout=5) as answer:
+        lines = [line.split() for line in answer.read().decode().splitlines()]
+    values = [float(words[-1]) for words in lines if words and words[0].split("{")[0].endswith(name)]
+    assert values, "there is no metric " + name
+    return sum(values)
 
 
 class Writer(threading.Thread):
@@ -189,4 +262,4 @@ def bad_arguments():
             assert not os.path.exists(os.path.join(directory, "meta")), arguments
 
 
-tell(set_aside_and_repaired, stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)
+tell(set_aside_and_repaired, set_aside_lets_the_log_go, stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)

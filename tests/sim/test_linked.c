@@ -418,6 +418,90 @@ static void test_stopped_replica_holds_the_log(void **state)
     assert_whole(l);
 }
 
+static const struct store_sim_faults store_full = {.flush_code = E_NOSPACE}, store_well = {0};
+
+enum { FULL_PUTS_MAX = 400 };
+
+/* Put until every partition refuses, because its store has met the full disk. A put that was on its way
+ * waits, and its client hears nothing. Returns how many were tried: the keys are "full0" and so on;
+ * 'is_taken' says which were acknowledged. */
+static int put_until_full(struct linked *l, bool is_taken[FULL_PUTS_MAX])
+{
+    char key[32];
+    int count = 0, taken = 0;
+    for (int refused = 0; refused < 30; count++) {
+        assert_true(count < FULL_PUTS_MAX);
+        (void)snprintf(key, sizeof key, "full%d", count);
+        enum wire_error error = linked_try_put(l, 0, key, "value");
+        assert_true(error == WIRE_ERR_OK || error == WIRE_ERR_TIMEOUT ||
+                    error == WIRE_ERR_DISK_INSUFFICIENT);
+        is_taken[count] = error == WIRE_ERR_OK;
+        taken += is_taken[count];
+        refused = error == WIRE_ERR_DISK_INSUFFICIENT ? refused + 1 : 0;
+    }
+    assert_true(taken > 0);
+    return count;
+}
+
+static void expect_taken(struct linked *l, int side, const bool is_taken[], int count)
+{
+    char key[32];
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(key, sizeof key, "full%d", i);
+        if (is_taken[i]) assert_non_null(linked_get(l, side, key));
+    }
+}
+
+/* The disk of one side is full for its stores: its writes are refused, its reads are served, and the lag of
+ * the other says why. With room again it goes on by itself, with every write that it had acknowledged. */
+static void test_full_store_resumes(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    bool is_taken[FULL_PUTS_MAX];
+    uint64_t run = sim_machine_starts(l->clusters[0]->machine);
+    store_sim_faults_set(l->clusters[0]->stores, &store_full);
+    int count = put_until_full(l, is_taken);
+    expect_taken(l, 0, is_taken, count);
+    assert_true(linked_put(l, 1, "there", "1"));
+    assert_true(linked_run(l, 3 * (uint64_t)S));
+    assert_true(linked_lag(l, 1, &lag));
+    assert_int_equal(lag.mutations, 1);
+    assert_non_null(strstr(lag.why, "DISK_INSUFFICIENT"));
+
+    store_sim_faults_set(l->clusters[0]->stores, &store_well);
+    assert_true(linked_run(l, S));
+    for (int i = 0; i < 8; i++) assert_true(linked_put(l, 0, (char[]){(char)('a' + i), 0}, "1"));
+    assert_true(linked_settle(l, MINUTE));
+    expect_taken(l, 1, is_taken, count);
+    assert_non_null(linked_get(l, 0, "there"));
+    assert_int_equal(sim_machine_starts(l->clusters[0]->machine), run);
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
+/* Killed with a full disk, and started while it still is: what the log holds is applied when there is
+ * room, and only then is it served. */
+static void test_started_on_a_full_disk(void **state)
+{
+    struct linked *l = *state;
+    bool is_taken[FULL_PUTS_MAX];
+    store_sim_faults_set(l->clusters[0]->stores, &store_full);
+    int count = put_until_full(l, is_taken);
+    for (int round = 0; round < 5; round++) {
+        sim_cluster_crash(l->clusters[0], SIM_KILL);
+        sim_cluster_start(l->clusters[0]);
+        assert_true(sim_cluster_wait_ready(l->clusters[0], 5 * (uint64_t)S));
+        assert_true(linked_run(l, S));
+    }
+    store_sim_faults_set(l->clusters[0]->stores, &store_well);
+    assert_true(linked_run(l, S));
+    expect_taken(l, 0, is_taken, count);
+    assert_true(linked_settle(l, MINUTE));
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 static bool has_snapshot_at_remote(const struct linked *l)
 {
     const struct invariant_side *side = &l->invariants->sides[0];
@@ -682,6 +766,8 @@ int main(void)
         STORY(test_wait_needs_the_remote),
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
+        STORY(test_full_store_resumes),
+        STORY(test_started_on_a_full_disk),
         STORY(test_news_of_a_snapshot_hold_the_log),
         STORY(test_much_at_once_after_a_cut),
         STORY(test_more_than_there_is_room_for),

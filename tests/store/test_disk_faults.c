@@ -132,38 +132,79 @@ static void expect_reopened(struct store_env *env, struct store *s, const char *
     store_env_close(env);
 }
 
+static struct store *open_on_disk(struct store_env *env, const char *name)
+{
+    struct store *s = NULL;
+    assert_int_equal(store_open(env, path_on_disk(name), &s, NULL), 0);
+    return s;
+}
+
 /* The disk fills: writes are refused as E_NOSPACE, with a sentence; reads are served; the
- * durable decree is told truly. Opened again when there is room, the store is at a decree that
- * was accepted, not below the durable one, and goes on. */
+ * durable decree is told truly. */
+static void fill_store(struct store *s, struct store_batch *b, const char *name)
+{
+    struct err e = {0};
+    assert_int_equal(store_failure(s, &e), 0);
+    assert_int_equal(write_until_refused(s, b, 2000), E_NOSPACE);
+    assert_int_equal(store_failure(s, &e), E_NOSPACE);
+    assert_non_null(strstr(e.text, path_on_disk(name)));
+    assert_true(store_durable(s) < store_applied(s));
+    assert_int_equal(store_flush(s), E_NOSPACE);
+    expect_rows(s, store_applied(s));
+}
+
+/* Opened again when there is room, the store is at a decree that was accepted, not below the
+ * durable one, and goes on. */
 static void test_full_disk_refuses_writes(void **state)
 {
     (void)state;
     fill_disk(path_on_disk("filler"), 16);
     struct store_env *env = open_env();
-    struct store *s = NULL;
+    struct store *s = open_on_disk(env, "store");
     struct store_batch *b;
-    struct err e = {0};
     assert_int_equal(store_batch_new(&b), 0);
-    assert_int_equal(store_open(env, path_on_disk("store"), &s, NULL), 0);
-    assert_int_equal(store_failure(s, &e), 0);
-    assert_int_equal(write_until_refused(s, b, 2000), E_NOSPACE);
-    assert_int_equal(store_failure(s, &e), E_NOSPACE);
-    assert_non_null(strstr(e.text, path_on_disk("store")));
+    fill_store(s, b, "store");
     uint64_t applied = store_applied(s), durable = store_durable(s);
-    assert_true(durable < applied);
-    assert_int_equal(store_flush(s), E_NOSPACE);
-    expect_rows(s, applied);
+    (void)store_close(s);
 
     assert_int_equal(unlink(path_on_disk("filler")), 0);
-    assert_int_equal(write_until_refused(s, b, 1), E_NOSPACE);
-    (void)store_close(s);
-    assert_int_equal(store_open(env, path_on_disk("store"), &s, NULL), 0);
+    s = open_on_disk(env, "store");
     uint64_t decree = store_applied(s);
     assert_true(decree >= durable && decree <= applied);
     expect_rows(s, decree);
     assert_int_equal(write_until_refused(s, b, 1), 0);
     store_batch_free(b);
     expect_reopened(env, s, "store", 0, decree + 1);
+}
+
+/* With room again an open store takes writes some seconds later, and has lost none; so does one that
+ * was refused again and again meanwhile, whose disk was filled by others to the last byte, and that
+ * had room and lost it again. */
+static void test_store_resumes_when_there_is_room(void **state)
+{
+    (void)state;
+    struct store_env *env = open_env();
+    struct store *s = open_on_disk(env, "resumed");
+    struct store_batch *b;
+    assert_int_equal(store_batch_new(&b), 0);
+    for (int round = 0; round < 2; round++) {
+        fill_disk(path_on_disk("filler"), round == 0 ? 16 : DISK_SIZE >> 20);
+        fill_store(s, b, "resumed");
+        uint64_t applied = store_applied(s);
+        sleep_ms(round * 6000L); /* RocksDB looks for room every 5 s. */
+        assert_int_equal(write_until_refused(s, b, 1), E_NOSPACE);
+        assert_int_equal(unlink(path_on_disk("filler")), 0);
+        int tries = 0;
+        while (write_until_refused(s, b, 1) == E_NOSPACE && tries++ < 300) sleep_ms(100);
+        assert_int_equal(store_applied(s), applied + 1);
+        assert_int_equal(store_failure(s, NULL), 0);
+        expect_rows(s, applied + 1);
+    }
+    assert_int_equal(store_flush(s), 0);
+    uint64_t durable = store_durable(s);
+    assert_int_equal(durable, store_applied(s));
+    store_batch_free(b);
+    expect_reopened(env, s, "resumed", 0, durable);
 }
 
 /* Not a byte is left: opening fails with a sentence, and nothing else happens; later it opens. */
@@ -221,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full_disk_refuses_writes),
+        cmocka_unit_test(test_store_resumes_when_there_is_room),
         cmocka_unit_test(test_open_on_full_disk),
         cmocka_unit_test(test_failed_disk_is_final),
     };

@@ -98,19 +98,37 @@ static void test_failed_flush_is_final(void **state)
     assert_int_equal(store_flush(t->store), 0);
     put(t->store, 2, "hk", "k", "2");
     assert_int_equal(store_failure(t->store, &e), 0);
-    store_sim_faults_set(t->disk, &(struct store_sim_faults){.flush_code = E_NOSPACE});
-    assert_int_equal(store_flush(t->store), E_NOSPACE);
+    store_sim_faults_set(t->disk, &(struct store_sim_faults){.flush_code = E_IO});
+    assert_int_equal(store_flush(t->store), E_IO);
     store_sim_faults_set(t->disk, &(struct store_sim_faults){0});
-    assert_int_equal(try_put(t, 3), E_NOSPACE);
-    assert_int_equal(store_failure(t->store, &e), E_NOSPACE);
+    assert_int_equal(try_put(t, 3), E_IO);
+    assert_int_equal(store_failure(t->store, &e), E_IO);
     assert_non_null(strstr(e.text, "data/a"));
     expect(t->store, "hk", "k", "2");
     assert_int_equal(store_durable(t->store), 1);
-    assert_int_equal(store_close(t->store), E_NOSPACE);
+    assert_int_equal(store_close(t->store), E_IO);
 
     assert_int_equal(store_open(t->env, "data/a", &t->store, NULL), 0);
     assert_int_equal(store_applied(t->store), 1);
     assert_int_equal(try_put(t, 2), 0);
+}
+
+/* A flush that finds the disk full ends writing as long as it is full, and costs nothing. */
+static void test_full_disk_passes(void **state)
+{
+    struct setting *t = *state;
+    put(t->store, 1, "hk", "k", "1");
+    store_sim_faults_set(t->disk, &(struct store_sim_faults){.flush_code = E_NOSPACE});
+    assert_int_equal(store_flush(t->store), E_NOSPACE);
+    for (int i = 0; i < 3; i++) assert_int_equal(try_put(t, 2), E_NOSPACE);
+    assert_int_equal(store_failure(t->store, NULL), E_NOSPACE);
+    expect(t->store, "hk", "k", "1");
+    assert_int_equal(store_durable(t->store), 0);
+    store_sim_faults_set(t->disk, &(struct store_sim_faults){0});
+    assert_int_equal(try_put(t, 2), 0);
+    assert_int_equal(store_failure(t->store, NULL), 0);
+    assert_int_equal(store_flush(t->store), 0);
+    assert_int_equal(store_durable(t->store), 2);
 }
 
 /* A crash takes everything with it that is open, values and iterators too. */
@@ -148,8 +166,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(test_stalls_pass),           STORY(test_background_flush_lags),
-        STORY(test_failed_flush_is_final), STORY(test_crash_takes_all),
-        STORY(test_remove_is_recursive),
+        STORY(test_failed_flush_is_final), STORY(test_full_disk_passes),
+        STORY(test_crash_takes_all),       STORY(test_remove_is_recursive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

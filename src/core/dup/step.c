@@ -157,10 +157,11 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
         return rc;
     }
     d->remote = *remote;
-    d->is_routed = true;
     d->vouched = d->asking;
+    /* Else the reason is a request's that had failed, and still waits. */
+    if (!d->is_routed || d->route_failures > 0) d->reason[0] = '\0';
     d->route_failures = 0;
-    if (d->parked_count == 0) d->reason[0] = '\0';
+    d->is_routed = true;
     if (d->state == DUP_CONNECTING) d->state = DUP_LIVE;
     return 0;
 }

@@ -18,8 +18,17 @@ int mlog_replay_list(struct mlog_replay *r, struct gpid gpid, uint64_t durable)
     struct mlog_partition *p;
     int rc = mlog_partition_get(r->space, gpid, &p);
     if (rc != 0) return rc;
-    p->replay.durable = p->replay.delivered = durable;
+    bool is_kept = durable == MLOG_NEVER;
+    if (is_kept) p->durable = MLOG_NEVER;
+    p->replay.durable = p->replay.delivered = is_kept ? 0 : durable;
     return 0;
+}
+
+/* Of a kept partition nobody knows where its store ends: the first that is heard of it is no hole. */
+static void begin_at(struct mlog_partition *p, uint64_t decree)
+{
+    if (!mlog_partition_is_kept(p) || p->serial != 0) return;
+    p->replay.durable = p->replay.delivered = decree;
 }
 
 void mlog_replay_synced(struct mlog_replay *r, struct mlog_pos synced)
@@ -60,6 +69,7 @@ static void on_evidence(struct mlog_replay *r, const struct mlog_last *last)
     if (p == NULL || last->serial > MLOG_COUNT_MAX || last->decree > MLOG_COUNT_MAX) return;
     p->replay.cleared = r->losses;
     if (last->serial <= p->serial) return;
+    begin_at(p, last->decree);
     if (last->decree > p->replay.durable) damage(p, LOST);
     p->serial = last->serial;
     p->decree = last->decree;
@@ -94,12 +104,25 @@ void mlog_replay_table(struct mlog_replay *r, const struct mlog_table *table)
     while ((p = mlog_partition_next(r->space, p)) != NULL) p->replay.cleared = r->losses;
 }
 
+/* Is the replica to have this record, which comes next? */
+static bool deliver(struct mlog_partition *p, uint64_t decree)
+{
+    if (p->replay.damage != NULL || decree <= p->replay.durable) return false;
+    if (decree > p->replay.delivered + 1) {
+        damage(p, GAP);
+        return false;
+    }
+    p->replay.delivered = decree;
+    return !mlog_partition_is_kept(p);
+}
+
 struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct mlog_record *record,
                                           bool *is_new)
 {
     *is_new = false;
     struct mlog_partition *p = mlog_partition_find(r->space, record->gpid);
     if (p == NULL || record->serial <= p->serial) return NULL;
+    begin_at(p, record->decree - 1);
 
     bool is_chained = record->serial == p->serial + 1;
     if (is_chained) p->replay.cleared = r->losses;
@@ -107,14 +130,23 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
     p->serial = record->serial;
     p->decree = record->decree;
 
-    if (p->replay.damage != NULL || record->decree <= p->replay.durable) return p;
-    if (record->decree > p->replay.delivered + 1) {
-        damage(p, GAP);
-        return p;
-    }
-    p->replay.delivered = record->decree;
-    *is_new = true;
+    *is_new = deliver(p, record->decree);
     return p;
+}
+
+bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record)
+{
+    struct mlog_partition *p = mlog_partition_find(r->space, record->gpid);
+    if (p == NULL || record->serial <= p->serial) return false;
+    p->serial = record->serial;
+    p->decree = record->decree;
+    return deliver(p, record->decree);
+}
+
+void mlog_replay_moved_lost(struct mlog_replay *r, struct gpid gpid)
+{
+    struct mlog_partition *p = mlog_partition_find(r->space, gpid);
+    if (p != NULL) damage(p, LOST);
 }
 
 /* The doubt outlives this recovery: the next table names a record that is not there. */

@@ -15,7 +15,7 @@
  *     - the table at the head of each segment says the last record of every partition before it.
  * A replica about which none of these says anything after a loss may have lost records, and counts
  * as damaged; one whose lost records its store holds already counts as whole.
- * Source: docs/mutation-log.md, rules L7 to L14. */
+ * Source: docs/mutation-log.md, rules L7 to L14 and L25. */
 #pragma once
 #include "core/mlog/scan.h"
 #include "core/mlog/space.h"
@@ -29,7 +29,8 @@ struct mlog_replay {
 
 void mlog_replay_init(struct mlog_replay *r, struct mlog_space *space);
 
-/* A replica lives here, and its store holds everything up to 'durable'. Returns 0 or E_NOMEM. */
+/* A replica lives here, and its store holds everything up to 'durable'; MLOG_NEVER: nobody can say, and
+ * its records are kept. Returns 0 or E_NOMEM. */
 int mlog_replay_list(struct mlog_replay *r, struct gpid gpid, uint64_t durable) MUST_CHECK;
 
 void mlog_replay_synced(struct mlog_replay *r, struct mlog_pos synced);
@@ -53,6 +54,14 @@ void mlog_replay_table(struct mlog_replay *r, const struct mlog_table *table);
  * here wants it; is_new: hand it to the replica. */
 struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct mlog_record *record,
                                           bool *is_new);
+
+/* A record of a backlog file: of each partition before the first block, files by number. Its serial may
+ * not follow the one before, for what was replaced is not in there; its decree does. True: hand it to
+ * the replica. */
+bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record);
+
+/* A backlog file of this partition can't be read to its end. */
+void mlog_replay_moved_lost(struct mlog_replay *r, struct gpid gpid);
 
 /* All was seen. Judge the replicas about which doubt is left: then replay.damage says why. */
 void mlog_replay_end(struct mlog_replay *r);

@@ -12,7 +12,10 @@
  *     MLOG_NEED_SHIPPERS   past a budget: move those records to backlog files, then free it
  *     MLOG_NEED_STORES     past a budget: ask those stores to flush
  *
- * Source: docs/mutation-log.md, rules L16 to L20. */
+ * A partition is *kept* while its store takes no records (it can't be opened, or has failed): all above
+ * 'confirmed' stays for its next life, and is moved as a shipper's would be.
+ *
+ * Source: docs/mutation-log.md, rules L16 to L20 and L25. */
 #pragma once
 #include "base/list.h"
 #include "core/mlog/index.h"
@@ -100,6 +103,12 @@ struct mlog_partition *mlog_partition_find(const struct mlog_space *s, struct gp
 /* Find or add: nothing is known of a new one, so everything of it is kept. Returns 0 or E_NOMEM. */
 int mlog_partition_get(struct mlog_space *s, struct gpid gpid,
                        struct mlog_partition **out) MUST_CHECK;
+
+/* Its store takes no records. */
+static inline bool mlog_partition_is_kept(const struct mlog_partition *p)
+{
+    return p->durable == MLOG_NEVER && p->confirmed != MLOG_NEVER;
+}
 
 /* Nobody wants its records any more, whatever is written of it later. */
 void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p);

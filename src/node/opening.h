@@ -1,0 +1,38 @@
+/* src/node/opening.h: replicas that are being opened while the server runs: those of a new table, or of
+ * one that was recalled. What was here at the start was opened by recovery (node.c).
+ *
+ *     opening_begin -> [pool: replica_open] -> 0:     replica_start, its assignment; this is gone
+ *                           ^                  else:  WAITING, its requests are refused
+ *                           +----- a timer -------+   each wait twice the last
+ *
+ * Dropped meanwhile, it ends: at once when it waits, else when the pool is done. On its worker's loop. */
+#pragma once
+#include "base/buf.h"
+#include "node/assignment.h"
+#include "rpc/server.h"
+
+struct opening;
+struct worker;
+
+/* The partition's replica is to be opened here, then told 'a', which is taken. */
+void opening_begin(struct worker *w, struct assignment *a);
+
+/* NULL: none is under way for it. */
+struct opening *opening_find(struct worker *w, struct gpid gpid);
+
+/* It is wanted after all, or as something else. Takes 'a'. */
+void opening_assign(struct opening *o, struct assignment *a);
+
+/* It is not wanted any more. 'o' may be gone afterwards. */
+void opening_drop(struct opening *o);
+
+/* A request for it: true: taken, and answered when it is open. */
+bool opening_takes(struct opening *o, struct rpc_request *request);
+
+/* The worker stops: end those that wait. */
+void openings_stop(struct worker *w);
+
+/* Call 'each' for every replica of this worker that should be open and is not, with the reason. */
+void openings_each_failed(struct worker *w,
+                          void (*each)(void *context, struct gpid gpid, const char *why),
+                          void *context);
