@@ -151,6 +151,15 @@ static void test_wait_is_true(void **state)
     sim_heal_all(l->sim);
     assert_true(linked_wait(l, 0, 60000));
     assert_non_null(ghost_of(l, 1, "b"));
+
+    /* The remote says who it is, but its stores take no writes: it answers no others. */
+    const struct store_sim_faults stalled = {.stall_percent = 100}, none = {0};
+    store_sim_faults_set(l->clusters[1]->stores, &stalled);
+    assert_true(linked_put(l, 0, "c", "3"));
+    assert_false(linked_wait(l, 0, 1000));
+    store_sim_faults_set(l->clusters[1]->stores, &none);
+    assert_true(linked_wait(l, 0, 60000));
+    assert_non_null(ghost_of(l, 1, "c"));
     assert_whole(l);
 }
 
