@@ -35,7 +35,8 @@ static struct scan_response next(struct table *t, int64_t context_id)
 static void test_scan_is_kept_after_an_empty_batch(void **state)
 {
     struct table *t = *state;
-    for (char c = 'a'; c < 'e'; c++) table_put_until(t, "hk", (char[]){c, 0}, "v", TABLE_PAST_S);
+    for (const char *c = "a\0b\0c\0d\0"; *c != 0; c += 2)
+        table_put_until(t, "hk", c, "v", TABLE_PAST_S);
     table_put(t, "hk", "z", "last");
     t->partition.scan_count_max = 2;
     struct scan_response r = open_scan(t, slice_of("\0", 2), slice_of("\xff\xff", 2), 2);

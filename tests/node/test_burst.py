@@ -86,25 +86,29 @@ def visible_after(remote, writers):
 
 
 class Metronome(threading.Thread):
-    """Syncs a file of its own now and then, and knows the longest that took since it was asked last."""
+    """Syncs a file of its own now and then, and knows the longest that took since it was asked last; the one
+    that is under way then is waited for."""
 
     def __init__(self, directory):
         super().__init__(daemon=True)
         self.file = os.open(os.path.join(directory, "metronome"), os.O_CREAT | os.O_WRONLY)
         self.worst_ms = 0
+        self.is_syncing = threading.Lock()
         self.start()
 
     def run(self):
         while True:
-            os.write(self.file, b"tick")
-            began = time.monotonic()
-            os.fdatasync(self.file)
-            self.worst_ms = max(self.worst_ms, (time.monotonic() - began) * 1000)
-            time.sleep(0.02)
+            with self.is_syncing:
+                os.write(self.file, b"tick")
+                began = time.monotonic()
+                os.fdatasync(self.file)
+                self.worst_ms = max(self.worst_ms, (time.monotonic() - began) * 1000)
+            time.sleep(0.005)
 
     def take(self):
-        worst, self.worst_ms = self.worst_ms, 0
-        return worst
+        with self.is_syncing:
+            worst, self.worst_ms = self.worst_ms, 0
+            return worst
 
 
 def waited_ms(pid):
