@@ -74,6 +74,7 @@ int node_list_run(struct cli *cli, const struct args *args);
 int table_create_run(struct cli *cli, const struct args *args);
 int table_list_run(struct cli *cli, const struct args *args);
 int table_show_run(struct cli *cli, const struct args *args);
+int table_compact_run(struct cli *cli, const struct args *args);
 int table_drop_run(struct cli *cli, const struct args *args);
 int table_recall_run(struct cli *cli, const struct args *args);
 int table_rename_run(struct cli *cli, const struct args *args);

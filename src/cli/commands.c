@@ -27,6 +27,10 @@ OPTIONS(list_options) = {{"--dropped", NULL, "those that were dropped and can be
                          OPTIONS_END};
 OPTIONS(drop_options) = {
     {"--reserve", "TIME", "how long it can be recalled: 1h, 24h (default: a week)"}, OPTIONS_END};
+OPTIONS(compact_options) = {{"--upper", NULL, "leave alone what lies at the bottom level already"},
+                            {"--no-wait", NULL, "have it begun, and do not wait for its end"},
+                            {"--status", NULL, "only say how far the last one is"},
+                            OPTIONS_END};
 OPTIONS(put_options) = {
     {"--ttl", "SECONDS", "seconds to live (default: that of the table, else for ever)"},
     OPTIONS_END};
@@ -108,6 +112,8 @@ const struct cli_command commands[] = {
      table_recall_run, TAKES_TIMEOUT, 5},
     {"table", "rename", "NAME NEW-NAME", "Call a table something else", "table rename users people",
      NULL, table_rename_run, TAKES_TIMEOUT, 5},
+    {"table", "compact", "NAME", "Rewrite a table's files without what was deleted or has expired",
+     "table compact users", compact_options, table_compact_run, TAKES_TIMEOUT, 24 * 3600},
     {"table", "env", "get|set|del|clear TABLE [KEY [VALUE]]", "Settings of a table",
      "table env set users default_ttl 86400", NULL, table_env_run, TAKES_TIMEOUT, 5},
 

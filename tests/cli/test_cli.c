@@ -190,6 +190,29 @@ static void test_tables(void **state)
     json_decref(list);
 }
 
+/* A table is rewritten while somebody waits, or not. */
+static void test_compact(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "put t a b"), 0);
+    assert_int_equal(here(w, "table compact t --status"), 0);
+    says(w, "no compaction was asked for");
+    assert_int_equal(here(w, "table compact t"), 0);
+    says(w, "table t is compacted");
+    assert_int_equal(here(w, "table compact t --upper --no-wait"), 0);
+    assert_int_equal(here(w, "table compact t --status --json"), 0);
+    json_t *status = read_json(w);
+    assert_in_range(number_of(status, "done_percent"), 0, 100);
+    json_decref(status);
+    assert_int_equal(here(w, "table compact nosuch"), 1);
+    says(w, "nosuch");
+    assert_int_equal(here(w, "table env set t manual_compact.disabled true"), 0);
+    assert_int_equal(here(w, "table compact t"), 3);
+    says(w, "disable manual compaction");
+    assert_int_equal(here(w, "get t a"), 0);
+    says(w, "b");
+}
+
 /* Everything there is to say about a cluster is JSON too, errors included. */
 static void test_json(void **state)
 {
@@ -688,6 +711,7 @@ int main(void)
         STORY(test_records),
         STORY(test_bytes),
         STORY(test_tables),
+        STORY(test_compact),
         STORY(test_json),
         STORY(test_usage),
         STORY(test_usage_is_json),
