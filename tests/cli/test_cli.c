@@ -640,8 +640,8 @@ static void test_unknown_lag(void **state)
     assert_int_equal(here(w, "dup status t --json"), 0);
     json_t *rows = read_json(w);
     assert_int_equal(json_array_size(rows), 1);
-    assert_int_equal(number_of(json_array_get(rows, 0), "lag_mutations"), -1);
-    assert_int_equal(number_of(json_array_get(rows, 0), "lag_ms"), -1);
+    assert_int_equal((int)number_of(json_array_get(rows, 0), "lag_mutations"), -1);
+    assert_int_equal((int)number_of(json_array_get(rows, 0), "lag_ms"), -1);
     says(w, "\"unknown\"");
     json_decref(rows);
 

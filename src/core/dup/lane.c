@@ -333,6 +333,7 @@ void lanes_fini(struct dup *d)
 
 int lanes_reset(struct dup *d, uint32_t count)
 {
+    CHECK(count > 0);
     if (count == d->lane_count) return 0;
     struct dup_lane *lanes = mem_zalloc(count * sizeof *lanes);
     if (lanes == NULL) return E_NOMEM;
