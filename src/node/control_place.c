@@ -154,7 +154,6 @@ static void drop_unwanted(struct node *n, int32_t changed_id)
 void control_sync(struct node *n, int32_t changed_id)
 {
     if (!n->is_ready || n->is_closing || changed_id == META_TABLE_NONE) return;
-    n->cluster_id = n->meta->cluster_id;
     LIST_EACH (it, &n->placements) LIST_ENTRY(it, struct placement, node)->is_wanted = false;
     for (size_t t = 0; t < n->meta->table_count; t++) {
         const struct meta_table *table = n->meta->tables[t];

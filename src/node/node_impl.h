@@ -56,7 +56,6 @@ struct node {
 
     /* Set before the loops run, then only read. */
     uint64_t node_id;
-    uint8_t cluster_id;
     char advertised[IO_ADDRESS_TEXT_SIZE];
     uint64_t started_us;       /* Wall clock. */
     struct io_address address; /* Where it listens. */

@@ -120,7 +120,7 @@ static struct route_verdict judge_cluster(struct stream *s, const struct hello_r
             .why = "another cluster answers there: remove this duplication and add it again",
             .is_another = true,
         };
-    if (found->is_pirene && found->cluster_id == s->replica->worker->node->cluster_id)
+    if (found->is_pirene && found->cluster_id == s->replica->partition.cluster_id)
         return (struct route_verdict){
             .rc = E_INVALID, .why = "it has this cluster's own id: give each cluster its own"};
     return (struct route_verdict){0};
@@ -170,7 +170,7 @@ void stream_route_find(struct stream *s, uint64_t epoch)
     r->hello_args = (struct hello_request){
         .version = PIRENE_VERSION,
         .cluster_name = slice_str(n->config.cluster_name),
-        .cluster_id = n->cluster_id,
+        .cluster_id = s->replica->partition.cluster_id,
     };
     /* The table's id and size come with any partition: one is enough. */
     r->config_args = (struct query_config_request){
