@@ -420,6 +420,30 @@ static void test_stopped_replica_moves_to_backlog(void **state)
     assert_int_equal(w->parts[0].replayed, last);
 }
 
+/* The table of a set-aside partition is dropped: its files go, what is kept is none, and the next life
+ * doesn't know it. The same when its files are there and nobody lists it. */
+static void test_set_aside_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    for (int is_listed = 0; is_listed < 2; is_listed++) {
+        if (is_listed > 0) {
+            world_fini(w);
+            assert_int_equal(setup(state), 0);
+        }
+        uint64_t other = 0;
+        (void)set_aside(w, &other);
+        assert_true(world_files(w, "/log/backlog", "1.0.") > 0);
+        w->parts[0].is_listed = is_listed > 0;
+        if (is_listed > 0) world_forget(w, 0);
+        else reopen(w);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        assert_int_equal(world_files(w, "/log/backlog", "1.0."), 0);
+        assert_int_equal(world_stats(w).kept_size, 0);
+        assert_int_equal(world_stats(w).backlog_size, 0);
+        assert_int_equal(world_stats(w).segments, 1);
+    }
+}
+
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
 static void test_backlog_on_full_disk(void **state)
 {
@@ -535,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replaced_backlog_is_not_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replaced_before_it_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_set_aside_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
