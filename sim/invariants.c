@@ -366,7 +366,8 @@ static bool is_readable(struct log *l, struct gpid gpid, uint64_t decree)
     size_t count;
     const struct mlog_span *span = mlog_index_find(&p->index, decree, &count);
     if (span != NULL && mlog_segment_find(&l->space, span->segment) != NULL) return true;
-    return p->owner != NULL && log_backlog_find(p->owner, decree) != NULL;
+    uint64_t limit;
+    return p->owner != NULL && log_backlog_find(p, decree, &limit) != NULL && decree < limit;
 }
 
 static void check_log(struct invariants *v, struct invariant_side *side, struct replica *r)

@@ -40,13 +40,32 @@ static void size_show(const struct log_owner *owner)
     if (owner->hold != NULL) atomic_store(&owner->hold->backlog_size, owner->backlog_size);
 }
 
-struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_t decree)
+/* A file and what is newer may overlap: a newer ballot has replaced the end of what was moved. */
+struct log_backlog_file *log_backlog_find(const struct mlog_partition *p, uint64_t decree,
+                                          uint64_t *limit)
 {
+    const struct log_owner *owner = p->owner;
+    const struct mlog_index *index = &p->index;
+    struct log_backlog_file *found = NULL;
+    *limit = index->count > 0 ? index->spans[index->first].decree : UINT64_MAX;
     LIST_EACH (it, &owner->backlog) {
         struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
-        if (file->first <= decree && decree <= file->last) return file;
+        if (file->first <= decree && decree <= file->last) found = file;
+        else if (found != NULL && file->first < *limit) *limit = file->first;
     }
-    return NULL;
+#ifdef MUT_replaced_backlog_is_read
+    *limit = UINT64_MAX;
+#endif
+    return found;
+}
+
+bool log_backlog_is_unflushed(const struct mlog_partition *p)
+{
+    const struct log_owner *owner = p->owner;
+    if (owner == NULL) return false;
+    LIST_EACH (it, &owner->backlog)
+        if (LIST_ENTRY(it, struct log_backlog_file, node)->last > p->durable) return true;
+    return false;
 }
 
 void log_backlog_push(struct log *l, struct log_backlog_file *file)
@@ -78,7 +97,12 @@ void log_backlog_release(struct log *l, struct mlog_partition *p)
 {
     struct log_owner *owner = p->owner;
     if (owner == NULL) return;
+#ifdef MUT_backlog_released_unflushed
+    uint64_t done =
+        p->confirmed; /* Known mistake: no remote wants it, and the store has not flushed. */
+#else
     uint64_t done = p->durable < p->confirmed ? p->durable : p->confirmed;
+#endif
     struct list_node *it = owner->backlog.next;
     while (it != &owner->backlog) {
         struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
@@ -125,8 +149,9 @@ struct maker {
     struct buf out; /* The block that is being filled. */
     struct mlog_block block;
     uint32_t offset, prev_offset;
-    uint64_t above, first, last;
-    int rc; /* Of the last write. */
+    uint64_t above, first, last; /* Decrees. */
+    uint64_t serial;             /* Of the last record copied. */
+    int rc;                      /* Of the last write. */
 };
 
 static void block_open(struct maker *m)
@@ -174,6 +199,7 @@ static int on_record(void *context, const struct mlog_record *record)
     m->block.record_count++;
     if (m->first == 0) m->first = record->decree;
     m->last = record->decree;
+    m->serial = record->serial;
     return 0;
 }
 
@@ -183,6 +209,8 @@ static int head_save(struct maker *m)
     m->offset = m->prev_offset = 0;
     block_open(m);
     m->block.kind = MLOG_BACKLOG;
+    m->block.summary_count = 1;
+    mlog_last_write(&m->out, &(struct mlog_last){m->file->gpid, m->file->serial, m->last});
     struct mlog_range range = {m->file->gpid, m->first, m->last};
     mlog_range_write(&m->out, &range);
     int rc = block_save(m);
@@ -210,6 +238,7 @@ static int records_copy(struct maker *m, struct io_file *from, const struct mlog
     if (m->rc != 0) return disk_rc(m->rc);
     if (rc == E_IO || rc == E_NOMEM) return E_BUSY;
     if (m->last == 0) return E_NOTFOUND; /* Else up to the hole, if there is one. */
+    if (rc != 0) m->file->serial = m->serial;
     rc = block_save(m);
     return disk_rc(rc == 0 ? head_save(m) : rc);
 }
@@ -275,6 +304,10 @@ static int head_load(struct finder *f, const char *path, struct log_backlog_file
     if (is_good) {
         file->first = range.first;
         file->last = range.last;
+        struct slice summary = scanned.block.summary;
+        struct mlog_last last;
+        if (mlog_last_read(&summary, &last) && last.serial <= MLOG_COUNT_MAX)
+            file->serial = last.serial;
     } else {
         atomic_fetch_add(&f->log->figures.damaged_blocks, 1);
     }

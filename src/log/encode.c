@@ -20,6 +20,18 @@ static struct mlog_block block_begin(struct log *l, const struct log_group *g, s
 
 /* ---- Heads ---- */
 
+/* Does a head have to say what the last record of 'p' was? Also of one that has records in no segment, as
+ * long as its backlog files are all there is of them. */
+static bool is_named(const struct mlog_partition *p)
+{
+#ifdef MUT_heads_forget_kept
+    return p->share_count > 0 || p->replay.damage != NULL;
+#else
+    return p->share_count > 0 || p->replay.damage != NULL || mlog_partition_is_kept(p) ||
+           log_backlog_is_unflushed(p);
+#endif
+}
+
 int log_head_collect(struct log *l, bool is_all, struct log_head *out)
 {
     struct log_head h = {0};
@@ -37,7 +49,7 @@ int log_head_collect(struct log *l, bool is_all, struct log_head *out)
     }
     struct mlog_partition *p = NULL;
     while ((p = mlog_partition_next(&l->space, p)) != NULL)
-        if (is_all || p->share_count > 0 || p->replay.damage != NULL || mlog_partition_is_kept(p))
+        if (is_all || is_named(p))
             h.lasts[h.last_count++] = (struct mlog_last){p->gpid, p->serial, p->decree};
     *out = h;
     return 0;

@@ -54,15 +54,6 @@ struct log_owner *log_owner_get(struct mlog_partition *p)
     return owner;
 }
 
-/* Its store was not open when records of it were moved: they are there now, but not yet flushed. */
-static bool has_unflushed_backlog(const struct mlog_partition *p)
-{
-    const struct log_owner *owner = p->owner;
-    LIST_EACH (it, &owner->backlog)
-        if (LIST_ENTRY(it, struct log_backlog_file, node)->last > p->durable) return true;
-    return false;
-}
-
 static void on_set(struct io_post *post)
 {
     struct log_hold *hold = LIST_ENTRY(post, struct log_hold, set_post);
@@ -93,7 +84,7 @@ static void on_set(struct io_post *post)
     l->tidy_changes++;
     log_backlog_release(l, p);
     log_backlog_count(l);
-    if (is_newcomer && has_unflushed_backlog(p)) log_hold_notify(hold, LOG_NOTICE_FLUSH);
+    if (is_newcomer && log_backlog_is_unflushed(p)) log_hold_notify(hold, LOG_NOTICE_FLUSH);
     log_tidy(l);
 }
 

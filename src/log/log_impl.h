@@ -64,7 +64,8 @@ struct log_backlog_file {
     struct gpid gpid;
     uint64_t number;      /* Of the segment that it was made from. */
     uint64_t first, last; /* Decrees. Both 0: nobody can use it. */
-    uint64_t size;        /* Bytes. */
+    uint64_t serial; /* Of the last record that it stands for, replaced ones too; 0: not known. */
+    uint64_t size;   /* Bytes. */
     uint32_t readers;
     uint64_t hint_decree; /* The first record of the block at... */
     uint32_t hint_offset; /* ...this offset; 0: nothing known. */
@@ -98,15 +99,20 @@ int log_backlog_each(struct log *l, const struct log_backlog_file *file,
 /* Count kept_size. */
 void log_backlog_count(struct log *l);
 
-/* The file with this decree, or NULL. */
-struct log_backlog_file *log_backlog_find(const struct log_owner *owner, uint64_t decree);
+/* The newest file with this decree, or NULL. Its records from '*limit' on were replaced since. */
+struct log_backlog_file *log_backlog_find(const struct mlog_partition *p, uint64_t decree,
+                                          uint64_t *limit);
+
+/* Its store was not open when records of it were moved, and does not hold them durably yet. */
+bool log_backlog_is_unflushed(const struct mlog_partition *p);
 
 /* Move files whose records nobody needs to the list of those to be dropped. */
 void log_backlog_release(struct log *l, struct mlog_partition *p);
 
 /* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably.
  * On the pool. Copies up to the first record that cannot be read.
- * Returns 0 and fills first, last and size of 'file', whose gpid and number are set; E_NOTFOUND:
+ * Returns 0 and fills first, last and size of 'file', whose gpid and number are set, and its serial, which
+ * is taken back to what was copied if that is not all; E_NOTFOUND:
  * there was nothing to copy; E_BUSY: not now (no room, no memory, the segment can't be read),
  * nothing remains; E_IO: the disk is lost. */
 int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,

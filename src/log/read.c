@@ -120,13 +120,13 @@ static void plan_log(struct log *l, struct log_read_state *s, const struct mlog_
 
 static void plan_backlog(struct log_read_state *s, const struct mlog_partition *p)
 {
-    struct log_owner *owner = p->owner;
-    if (owner == NULL) return;
-    struct log_backlog_file *file = log_backlog_find(owner, s->read->from_decree);
+    if (p->owner == NULL) return;
+    uint64_t limit;
+    struct log_backlog_file *file = log_backlog_find(p, s->read->from_decree, &limit);
     if (file == NULL) return;
     bool has_hint = file->hint_offset > 0 && file->hint_decree <= s->read->from_decree;
     s->spans[0] = (struct mlog_span){
-        .limit = UINT64_MAX,
+        .limit = limit,
         .serial_last = UINT64_MAX,
         .segment = file->number,
         .begin = has_hint ? file->hint_offset : 0,

@@ -1,7 +1,8 @@
 /* src/log/recover.c: from what lies on the disk to a log that goes on.
  *
- *     list the files --> find the newest good head --> which files are the log
- *     --> replay from backlog files what the log no longer has --> how far was it durable --> replay segment by segment, up to a torn end
+ *     list the files --> find the newest good head --> which files are the log, how far was it durable
+ *     --> replay from backlog files what the log no longer has
+ *     --> replay segment by segment, up to a torn end
  *     --> what lies behind the durable part is copied into a new segment --> its head
  *     --> remove what is not the log
  *
@@ -329,17 +330,25 @@ static int file_replay(struct recovery *r, const struct mlog_partition *p,
                        const struct log_backlog_file *file)
 {
     bool is_in_log = r->live_count > 0 && file->number >= r->live[0].number;
-    if (is_in_log || file->last <= p->replay.durable) return 0;
-    MARK("records replayed from backlog");
-    int rc = log_backlog_each(r->log, file, on_moved, r);
+    int rc = 0;
+    if (is_in_log) return 0;
+    if (file->last > p->replay.durable) {
+        MARK("records replayed from backlog");
+        rc = log_backlog_each(r->log, file, on_moved, r);
+    }
     if (r->rc != 0 || rc == E_NOMEM) return fail(r, rc, file->number, "replay a backlog file");
-    if (rc != 0) mlog_replay_moved_lost(&r->replay, file->gpid); /* The others are well. */
+    struct mlog_last last = {file->gpid, file->serial, file->last};
+    if (rc == 0) mlog_replay_moved_end(&r->replay, &last);
+    else mlog_replay_moved_lost(&r->replay, file->gpid); /* The others are well. */
     return 0;
 }
 
 /* Replicas that come back have records in backlog files: all older than what the segments have. */
 static int backlog_replay(struct recovery *r)
 {
+#ifdef MUT_backlog_not_replayed
+    return 0; /* Known mistake: a store that comes back lacks what was moved. */
+#endif
     struct mlog_partition *p = NULL;
     while ((p = mlog_partition_next(&r->log->space, p)) != NULL) {
         const struct log_owner *owner = p->owner;

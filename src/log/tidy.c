@@ -150,15 +150,19 @@ static void move_done(struct io_work *work)
     job_end(j);
 }
 
-/* The spans of the partition in this segment, copied for the pool. */
+/* The spans of the partition in this segment, copied for the pool. The file stands for all serials up to
+ * the next span, which may have replaced some of them. */
 static int spans_copy(struct job *j, const struct mlog_partition *p)
 {
     const struct mlog_index *index = &p->index;
     const struct mlog_span *spans = index->spans + index->first;
     j->spans = mem_alloc((index->count + 1) * sizeof *j->spans);
     if (j->spans == NULL) return E_NOMEM;
-    for (size_t i = 0; i < index->count; i++)
-        if (spans[i].segment == j->segment->core.number) j->spans[j->span_count++] = spans[i];
+    for (size_t i = 0; i < index->count; i++) {
+        if (spans[i].segment != j->segment->core.number) continue;
+        j->spans[j->span_count++] = spans[i];
+        j->file->serial = i + 1 < index->count ? spans[i + 1].serial - 1 : spans[i].serial_last;
+    }
     return 0;
 }
 

@@ -42,7 +42,9 @@ static void on_timer(struct io_timer *timer)
 void replica_wait_for_room(struct replica *r)
 {
     if (r->is_closing || r->repl.is_stopped) return;
+#ifndef MUT_store_full_is_final
     wait_ms(r, ROOM_RETRY_MS);
+#endif
     if (r->is_disk_full) return;
     MARK("replica waits for disk space");
     LOG_ERROR(&logger,

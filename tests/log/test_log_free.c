@@ -329,6 +329,80 @@ static void test_lost_backlog_of_set_aside_is_damage(void **state)
     assert_true(w->parts[1].damaged_above == UINT64_MAX);
 }
 
+/* The same, after the repair, while what was replayed from there is not flushed yet: also then the heads
+ * of the log say that there was more. */
+static void test_lost_backlog_before_the_flush_is_damage(void **state)
+{
+    struct world *w = *state;
+    uint64_t other = 0, last = set_aside(w, &other);
+    for (int life = 0; life < 3; life++) {
+        other = fill(w, 1, other + 1, 8); /* Of each life's own head nothing is left. */
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        w->parts[1].durable = other;
+        if (life < 2) w->parts[0].durable = 5;
+        if (life == 2) break;
+        reopen(w);
+        assert_int_equal(w->parts[0].replayed, last);
+        world_hold(w, 0, 5, LOG_NO_SHIPPER);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+    }
+    assert_true(sim_machine_do(w->machine, lose_newest, w));
+    world_settle(w);
+    reopen(w);
+    assert_true(w->parts[0].damaged_above < last);
+    assert_true(w->parts[1].damaged_above == UINT64_MAX);
+}
+
+/* What was moved had not been committed: after the repair a newer ballot replaces its end. Then a shipper
+ * that reads from the backlog on gets what has replaced it, also when that has moved too. */
+static void test_replaced_backlog_is_not_read(void **state)
+{
+    struct world *w = *state;
+    uint64_t other = 0, last = set_aside(w, &other);
+    w->parts[0].durable = 5;
+    reopen(w);
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    world_hold(w, 0, 5, 5);
+    assert_int_equal(world_append_ballot(w, 0, 2, last - 9, last + 1, 300), 0);
+    for (int life = 0; life < 3; life++) {
+        if (life == 1) w->parts[0].durable = LOG_NO_STORE;
+        if (life == 2) w->parts[0].durable = 5;
+        if (life > 0) reopen(w);
+        assert_true(w->parts[0].damaged_above == UINT64_MAX);
+        if (life != 1) world_hold(w, 0, 5, 5);
+        memset(w->parts[0].ballot, 0, sizeof w->parts[0].ballot);
+        if (life != 1) assert_true(world_reads_all(w, 0, 6, last + 1));
+        for (uint64_t decree = last - 9; decree <= last + 1 && life != 1; decree++)
+            assert_int_equal(w->parts[0].ballot[decree], 2);
+        other = fill(w, 1, other + 1, 8);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        w->parts[1].durable = other;
+    }
+}
+
+/* A newer ballot has replaced records before they moved, and lies in a segment that is still there, or in
+ * another file: wherever the one ends and the other begins, nothing is missing. */
+static void test_replaced_before_it_moved(void **state)
+{
+    struct world *w = *state;
+    for (int behind = 0; behind < 6; behind++) {
+        if (behind > 0) assert_int_equal(setup(state), 0);
+        open_small(w);
+        world_hold(w, 0, 0, LOG_NO_SHIPPER);
+        uint64_t last = fill(w, 0, 1, 5);
+        for (uint64_t decree = last - 1; decree <= last; decree++)
+            assert_int_equal(world_append_ballot(w, 0, 2, decree, decree, 380), 0);
+        for (int i = 0; i < behind; i++) last = fill(w, 0, last + 1, 1);
+        world_hold(w, 0, LOG_NO_STORE, 3);
+        w->parts[0].durable = 3;
+        reopen(w);
+        assert_true(w->parts[0].damaged_above == UINT64_MAX);
+        assert_int_equal(w->parts[0].replayed, last);
+        assert_int_equal(w->parts[0].ballot[30], 2);
+        if (behind < 5) world_fini(w);
+    }
+}
+
 /* A replica stops while it lives: it doesn't hold the common segments either. */
 static void test_stopped_replica_moves_to_backlog(void **state)
 {
@@ -344,6 +418,30 @@ static void test_stopped_replica_moves_to_backlog(void **state)
     reopen(w);
     assert_true(w->parts[0].damaged_above == UINT64_MAX);
     assert_int_equal(w->parts[0].replayed, last);
+}
+
+/* The table of a set-aside partition is dropped: its files go, what is kept is none, and the next life
+ * doesn't know it. The same when its files are there and nobody lists it. */
+static void test_set_aside_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    for (int is_listed = 0; is_listed < 2; is_listed++) {
+        if (is_listed > 0) {
+            world_fini(w);
+            assert_int_equal(setup(state), 0);
+        }
+        uint64_t other = 0;
+        (void)set_aside(w, &other);
+        assert_true(world_files(w, "/log/backlog", "1.0.") > 0);
+        w->parts[0].is_listed = is_listed > 0;
+        if (is_listed > 0) world_forget(w, 0);
+        else reopen(w);
+        world_hold(w, 1, other, LOG_NO_SHIPPER);
+        assert_int_equal(world_files(w, "/log/backlog", "1.0."), 0);
+        assert_int_equal(world_stats(w).kept_size, 0);
+        assert_int_equal(world_stats(w).backlog_size, 0);
+        assert_int_equal(world_stats(w).segments, 1);
+    }
 }
 
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
@@ -456,7 +554,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backlog_over_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_aside_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_backlog_of_set_aside_is_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_backlog_before_the_flush_is_damage, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_replaced_backlog_is_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replaced_before_it_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_set_aside_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),

@@ -15,6 +15,7 @@ struct live {
     struct io_loop *loop;
     struct log_hold holds[PARTS];
     struct state states[PARTS];
+    bool is_kept[PARTS];
     struct log_batch batch;
     struct log_entry entries[RECORDS_MAX];
     uint8_t bytes[RECORDS_MAX][RECORD_SIZE_MAX];
@@ -89,8 +90,10 @@ static int live_open(struct live *live, enum log_sync sync, const struct state s
     };
     struct log_replica replicas[PARTS];
     for (int i = 0; i < PARTS; i++) {
-        replicas[i] = (struct log_replica){gpid_of(i), states[i].durable};
-        found->replayed[i] = states[i].durable;
+        bool is_kept = live->is_kept[i];
+        replicas[i] = (struct log_replica){gpid_of(i), is_kept ? LOG_NO_STORE : states[i].durable};
+        found->replayed[i] =
+            is_kept ? LOG_NO_STORE : states[i].durable; /* Then no record may come. */
     }
     int rc = log_open(world_io(), &options, replicas, PARTS, &handler, found, &live->log, NULL);
     if (rc != 0) return rc;
@@ -139,6 +142,7 @@ static void on_batch_done(struct log_batch *batch, int rc)
 static void tell_append(struct live *live, const struct action *action)
 {
     struct state *s = &live->states[action->part];
+    if (live->is_kept[action->part]) return;
     CHECK(action->a <= RECORDS_MAX);
     for (uint64_t i = 0; i < action->a; i++) {
         uint64_t decree = ++s->submitted;
@@ -166,9 +170,15 @@ static uint64_t above_zero(uint64_t value, uint64_t less)
     return value > less ? value - less : 0;
 }
 
+static uint64_t least(const struct state *s)
+{
+    return s->durable < s->confirmed ? s->durable : s->confirmed;
+}
+
 static void tell_hold(struct live *live, const struct action *action)
 {
     struct state *s = &live->states[action->part];
+    if (live->is_kept[action->part]) return;
     uint64_t durable = above_zero(s->submitted, action->a);
     uint64_t confirmed = action->b == NONE ? NONE : above_zero(s->submitted, action->b);
     if (durable > s->durable) s->durable = durable;
@@ -185,10 +195,33 @@ static void tell_reopen(struct live *live, enum log_sync sync)
     live_close(live);
     CHECK(live_open(live, sync, live->states, &found) == 0);
     for (int i = 0; i < PARTS; i++) {
+        CHECK(!found.is_damaged[i]);
+        if (live->is_kept[i]) continue;
         CHECK(found.replayed[i] == live->states[i].submitted);
         log_hold_set(&live->holds[i], live->states[i].durable, live->states[i].confirmed);
     }
     world_run();
+}
+
+static void tell_stop(struct live *live, int part)
+{
+    if (live->is_kept[part]) return;
+    live->is_kept[part] = true;
+    log_hold_set(&live->holds[part], LOG_NO_STORE, least(&live->states[part]));
+    world_run();
+}
+
+static void tell(struct live *live, enum log_sync sync, const struct action *action)
+{
+    switch (action->type) {
+    case APPEND: tell_append(live, action); return;
+    case HOLD: tell_hold(live, action); return;
+    case STOP: tell_stop(live, action->part); return;
+    case SET_ASIDE: live->is_kept[action->part] = true; break;
+    case REPAIR: memset(live->is_kept, 0, sizeof live->is_kept); break;
+    case REOPEN: break;
+    }
+    tell_reopen(live, sync);
 }
 
 void story_tell(struct told *t, enum log_sync sync, const struct action *actions, size_t count)
@@ -202,11 +235,10 @@ void story_tell(struct told *t, enum log_sync sync, const struct action *actions
     live = (struct live){.told = t};
     CHECK(live_open(&live, sync, live.states, &found) == 0);
     for (size_t i = 0; i < count; i++) {
-        switch (actions[i].type) {
-        case APPEND: tell_append(&live, &actions[i]); break;
-        case HOLD: tell_hold(&live, &actions[i]); break;
-        case REOPEN: tell_reopen(&live, sync); break;
-        }
+        struct log_stats stats;
+        tell(&live, sync, &actions[i]);
+        log_stats(live.log, &stats);
+        if (stats.kept_size > t->kept_size_max) t->kept_size_max = stats.kept_size;
     }
     live_close(&live);
 }
@@ -272,18 +304,40 @@ static bool reads_all(struct live *live, int part, uint64_t from, uint64_t to)
 void story_recover(struct disk *disk, enum log_sync sync, const struct state states[PARTS],
                    bool with_reads, struct found *out)
 {
-    static struct live live;
+    static struct live live; /* Nobody is kept. */
     *out = (struct found){0};
     world_use(disk);
     out->rc = live_open(&live, sync, states, out);
     if (out->rc != 0) return;
     for (int i = 0; i < PARTS; i++) {
         out->is_readable[i] = true;
-        if (with_reads && states[i].confirmed != NONE)
-            out->is_readable[i] = reads_all(&live, i, states[i].confirmed + 1, out->replayed[i]);
+        if (with_reads)
+            out->is_readable[i] = reads_all(&live, i, least(&states[i]) + 1, out->replayed[i]);
     }
     struct log_stats stats;
     log_stats(live.log, &stats);
     out->damaged_blocks = stats.damaged_blocks;
+    live_close(&live);
+}
+
+void story_set_aside(struct disk *disk, enum log_sync sync, int part, struct state states[PARTS],
+                     size_t *flushed_at, struct found *out)
+{
+    static struct live live;
+    *out = (struct found){0};
+    world_use(disk);
+    memset(live.is_kept, 0, sizeof live.is_kept);
+    live.is_kept[part] = true;
+    out->rc = live_open(&live, sync, states, out);
+    if (out->rc != 0) return;
+    *flushed_at = disk->op_count;
+    for (int i = 0; i < PARTS; i++) {
+        if (i == part) continue;
+        struct state *s = &states[i];
+        s->durable = out->replayed[i];
+        if (s->confirmed != NONE) s->confirmed = s->durable;
+        log_hold_set(&live.holds[i], s->durable, s->confirmed);
+    }
+    world_run();
     live_close(&live);
 }

@@ -6,7 +6,15 @@
 
 enum { PARTS = 4, PROMISES_MAX = 4096 };
 
-enum action_type { APPEND, HOLD, REOPEN };
+/* A replica that was set aside or has stopped is kept until REPAIR: it appends and holds nothing. */
+enum action_type {
+    APPEND,
+    HOLD,
+    REOPEN,    /* Those that are kept are set aside again. */
+    SET_ASIDE, /* REOPEN, and the store of 'part' can't be opened. */
+    STOP,      /* 'part' takes no records any more. */
+    REPAIR,    /* REOPEN, and no store is set aside. */
+};
 
 struct action {
     enum action_type type;
@@ -30,6 +38,7 @@ struct told {
     struct disk disk; /* With every operation. */
     struct promise promises[PROMISES_MAX];
     size_t promise_count;
+    uint64_t kept_size_max; /* Bytes that backlog files of kept replicas had at once. */
 };
 
 void story_tell(struct told *t, enum log_sync sync, const struct action *actions, size_t count);
@@ -47,10 +56,16 @@ struct found {
     int rc;
     uint64_t replayed[PARTS];
     bool is_damaged[PARTS];
-    bool is_readable[PARTS]; /* All that a shipper still needs, up to what was replayed. */
+    bool is_readable
+        [PARTS]; /* All that its store or a shipper still needs, up to what was replayed. */
     uint64_t damaged_blocks;
 };
 
 /* Open a log on 'disk', look, and close it. Every record's bytes are checked on the way. */
 void story_recover(struct disk *disk, enum log_sync sync, const struct state states[PARTS],
                    bool with_reads, struct found *out);
+
+/* A life in which 'part' is set aside while all others flush and ship everything, so that nothing else
+ * holds the segments. Then 'states' say so, and '*flushed_at' from which operation on. */
+void story_set_aside(struct disk *disk, enum log_sync sync, int part, struct state states[PARTS],
+                     size_t *flushed_at, struct found *out);

@@ -2,15 +2,18 @@
  *
  * A fixed life of a log is recorded operation by operation. For every prefix of the operations, and
  * every fate of those that no sync covers (all subsets of up to six; else singles, all but one and
- * random ones; each write whole or torn at every sector, the rest old, zero or noise), the log is
- * recovered and must hold:
+ * random ones; each write whole or torn at every sector, the rest old, zero or noise: in the first life
+ * beside every fate of the others, in later ones when all others happened), the log is recovered and
+ * must hold:
  *
  *   1  recovery succeeds, and calls nobody damaged
  *   2  every acknowledged mutation is there
  *   3  what is there was submitted, in order, and nothing else (checked while replaying)
  *   4  replay begins right above what each store holds
  *   5  a crash at each operation of the recovery itself changes nothing
- *   6  what a shipper has not confirmed can be read, from the log or the backlog */
+ *   6  what a store has not flushed or a shipper not confirmed can be read, from the log or the backlog
+ *   7  all of this also for a replica that is set aside in the next life, and for the others then; and
+ *      after a crash at each operation of that life, in which its records move to backlog files */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,10 +29,17 @@
 #include "log_crash/story.h"
 
 #ifndef LIVES
-#define LIVES 3 /* Of chance, beside the one that is written down. */
+#define LIVES 2 /* Of chance, beside those that are written down. */
 #endif
 
-enum { OPEN_MAX = 64, SUBSET_MAX = 6, RANDOM_SUBSETS = 64, NESTED_EVERY = 23 };
+enum {
+    OPEN_MAX = 64,
+    SUBSET_MAX = 6,
+    RANDOM_SUBSETS = 64,
+    NESTED_EVERY = 23,
+    ASIDE_EVERY = 5,
+    ASIDE_NESTED_EVERY = 29
+};
 
 /* 0 writes and is flushed now and then, 1 has a remote that falls behind and comes back, 2 writes
  * once and falls silent, 3 writes large records. */
@@ -47,15 +57,35 @@ static const struct action life[] = {
     {APPEND, 0, 1, 10},   {HOLD, 2, 0, NONE},  {APPEND, 1, 3, 600},  {APPEND, 0, 1, 10},
 };
 
+/* 0 is set aside with records between those of others, twice, writes again before it has flushed, and is
+ * set aside once more. 1 has a backlog for its remote, and stops; 2 stops with what it never flushed. */
+static const struct action kept_life[] = {
+    {HOLD, 0, 0, NONE},   {HOLD, 1, 0, 0},      {HOLD, 2, 0, NONE},   {HOLD, 3, 0, NONE},
+    {APPEND, 0, 3, 500},  {APPEND, 1, 2, 600},  {APPEND, 2, 2, 300},  {HOLD, 0, 1, NONE},
+    {APPEND, 3, 1, 3000}, {APPEND, 0, 4, 600},  {APPEND, 1, 3, 700},  {APPEND, 0, 2, 900},
+    {HOLD, 2, 0, NONE},   {HOLD, 1, 0, 3},      {SET_ASIDE, 0, 0, 0}, {HOLD, 3, 0, NONE},
+    {APPEND, 3, 1, 3000}, {APPEND, 1, 1, 900},  {HOLD, 3, 0, NONE},   {HOLD, 1, 0, 4},
+    {APPEND, 3, 1, 3200}, {HOLD, 3, 0, NONE},   {REOPEN, 0, 0, 0},    {APPEND, 3, 1, 3000},
+    {HOLD, 3, 0, NONE},   {APPEND, 2, 1, 100},  {REPAIR, 0, 0, 0},    {APPEND, 0, 2, 800},
+    {APPEND, 3, 1, 3000}, {HOLD, 3, 0, NONE},   {HOLD, 1, 0, 2},      {REOPEN, 0, 0, 0},
+    {APPEND, 0, 1, 400},  {SET_ASIDE, 0, 0, 0}, {HOLD, 2, 0, NONE},   {APPEND, 3, 1, 3300},
+    {HOLD, 3, 0, NONE},   {APPEND, 1, 2, 800},  {HOLD, 1, 1, 3},      {STOP, 1, 0, 0},
+    {APPEND, 3, 1, 3000}, {HOLD, 3, 0, NONE},   {APPEND, 2, 2, 1200}, {STOP, 2, 0, 0},
+    {APPEND, 3, 1, 3400}, {HOLD, 3, 0, NONE},   {REPAIR, 0, 0, 0},    {APPEND, 2, 1, 200},
+    {HOLD, 0, 2, NONE},   {HOLD, 0, 0, NONE},   {HOLD, 2, 0, NONE},   {HOLD, 1, 0, 1},
+    {APPEND, 3, 1, 3000}, {HOLD, 3, 0, NONE},   {REOPEN, 0, 0, 0},    {HOLD, 1, 0, 0},
+};
+
 struct walk {
     const struct told *told;
     enum log_sync sync;
-    size_t at; /* Operations that happened. */
+    bool is_thin; /* Tear a write only where all others happen. */
+    size_t at;    /* Operations that happened. */
     size_t open[OPEN_MAX];
     struct fate fates[OPEN_MAX];
     size_t open_count;
     struct state states[PARTS];
-    uint64_t images, nested;
+    uint64_t images, nested, aside;
 };
 
 /* ---- What must hold ---- */
@@ -101,19 +131,74 @@ static void nested_check(struct walk *w, const struct disk *image, const struct 
     disk_fini(&run);
 }
 
+/* Crashes of the life 'run', which began on 'image' and in which 'part' was set aside: it has everything
+ * afterwards, and the others have what they had. */
+static void aside_nested_check(struct walk *w, const struct disk *image, const struct disk *run,
+                               const struct found *first, const struct state flushed[PARTS],
+                               size_t flushed_at)
+{
+    struct fate fates[OPEN_MAX];
+    size_t open[OPEN_MAX];
+    for (size_t at = 0; at <= run->op_count; at++) {
+        size_t count = disk_open_ops(run, at, open, OPEN_MAX);
+        for (size_t is_done = 0; is_done < 2; is_done++) {
+            struct disk again;
+            struct found found;
+            for (size_t i = 0; i < count; i++)
+                fates[i] = (struct fate){.is_done = is_done == 1, .cut = SIZE_MAX};
+            disk_crash(image, run, at, open, fates, count, &again);
+            story_recover(&again, w->sync, at > flushed_at ? flushed : w->states, true, &found);
+            assert_int_equal(found.rc, 0);
+            assert_memory_equal(found.replayed, first->replayed, sizeof found.replayed);
+            for (int i = 0; i < PARTS; i++) assert_false(found.is_damaged[i]);
+            for (int i = 0; i < PARTS; i++)
+                assert_true(w->sync == LOG_SYNC_OS || found.is_readable[i]);
+            disk_fini(&again);
+            w->nested++;
+            if (count == 0) break;
+        }
+    }
+}
+
+/* One replica is set aside in the life that follows the crash, and is there again in the one after it. */
+static void aside_check(struct walk *w, const struct disk *image, const struct found *first,
+                        int part, bool is_nested)
+{
+    struct disk run;
+    struct found found;
+    struct state flushed[PARTS];
+    size_t flushed_at;
+    memcpy(flushed, w->states, sizeof flushed);
+    disk_copy(&run, image);
+    disk_record(&run);
+    story_set_aside(&run, w->sync, part, flushed, &flushed_at, &found);
+    assert_int_equal(found.rc, 0);
+    for (int i = 0; i < PARTS; i++) {
+        assert_false(found.is_damaged[i]);
+        assert_true(i == part || found.replayed[i] == first->replayed[i]);
+    }
+    if (is_nested) aside_nested_check(w, image, &run, first, flushed, flushed_at);
+    story_recover(&run, w->sync, flushed, true, &found);
+    found_check(w, &found);
+    assert_int_equal(found.replayed[part], first->replayed[part]);
+    disk_fini(&run);
+    w->aside++;
+}
+
 static void image_check(struct walk *w)
 {
     struct disk image, copy;
     struct found found;
     disk_crash(NULL, &w->told->disk, w->at, w->open, w->fates, w->open_count, &image);
     bool is_nested = w->images % NESTED_EVERY == 0;
-    if (is_nested) disk_copy(&copy, &image);
+    bool is_aside = w->images % ASIDE_EVERY == 0;
+    if (is_nested || is_aside) disk_copy(&copy, &image);
     story_recover(&image, w->sync, w->states, true, &found);
     found_check(w, &found);
-    if (is_nested) {
-        nested_check(w, &copy, &found);
-        disk_fini(&copy);
-    }
+    if (is_nested) nested_check(w, &copy, &found);
+    if (is_aside)
+        aside_check(w, &copy, &found, (int)(w->aside % PARTS), w->aside % ASIDE_NESTED_EVERY == 0);
+    if (is_nested || is_aside) disk_fini(&copy);
     disk_fini(&image);
     w->images++;
 }
@@ -142,7 +227,8 @@ static void subset_check(struct walk *w, uint64_t mask)
     for (size_t i = 0; i < w->open_count; i++)
         w->fates[i] = (struct fate){.is_done = (mask >> i & 1) != 0, .cut = SIZE_MAX};
     image_check(w);
-    torn_check(w);
+    uint64_t all = (UINT64_C(1) << w->open_count) - 1;
+    if (!w->is_thin || mask == all) torn_check(w);
 }
 
 static void prefix_check(struct walk *w)
@@ -164,20 +250,23 @@ static void prefix_check(struct walk *w)
 }
 
 struct counts {
-    uint64_t operations, images, nested;
+    uint64_t operations, images, nested, aside;
+    uint64_t kept_size_max;
 };
 
-static void life_check(enum log_sync sync, const struct action *actions, size_t count,
+static void life_check(enum log_sync sync, bool is_thin, const struct action *actions, size_t count,
                        struct counts *counts)
 {
     struct told *told = malloc(sizeof *told);
     assert_non_null(told);
     story_tell(told, sync, actions, count);
-    struct walk w = {.told = told, .sync = sync};
+    struct walk w = {.told = told, .sync = sync, .is_thin = is_thin};
     for (w.at = 0; w.at <= told->disk.op_count; w.at++) prefix_check(&w);
     counts->operations += told->disk.op_count;
     counts->images += w.images;
     counts->nested += w.nested;
+    counts->aside += w.aside;
+    counts->kept_size_max = told->kept_size_max;
     story_fini(told);
     free(told);
 }
@@ -187,6 +276,9 @@ static struct action action_draw(struct prng *prng)
     int part = (int)prng_below(prng, PARTS);
     uint64_t chance = prng_below(prng, 100);
     if (chance < 2) return (struct action){REOPEN, 0, 0, 0};
+    if (chance < 4) return (struct action){SET_ASIDE, part, 0, 0};
+    if (chance < 6) return (struct action){STOP, part, 0, 0};
+    if (chance < 9) return (struct action){REPAIR, 0, 0, 0};
     if (chance < 30)
         return (struct action){HOLD, part, prng_below(prng, 6),
                                part == 1 ? prng_below(prng, 25) : NONE};
@@ -198,7 +290,9 @@ static void lives_check(enum log_sync sync, uint64_t lives)
 {
     enum { ACTIONS = 80 };
     struct counts counts = {0};
-    life_check(sync, life, sizeof life / sizeof life[0], &counts);
+    life_check(sync, false, life, sizeof life / sizeof life[0], &counts);
+    life_check(sync, true, kept_life, sizeof kept_life / sizeof kept_life[0], &counts);
+    assert_true(counts.kept_size_max > 3 * LOG_SEGMENT_SIZE_MIN); /* They did move. */
     for (uint64_t seed = 1; seed <= lives; seed++) {
         struct action actions[ACTIONS];
         struct prng prng;
@@ -206,11 +300,12 @@ static void lives_check(enum log_sync sync, uint64_t lives)
         for (size_t i = 0; i < PARTS; i++)
             actions[i] = (struct action){HOLD, (int)i, 0, i == 1 ? 0 : NONE};
         for (size_t i = PARTS; i < ACTIONS; i++) actions[i] = action_draw(&prng);
-        life_check(sync, actions, ACTIONS, &counts);
+        life_check(sync, true, actions, ACTIONS, &counts);
     }
-    print_message("%llu operations, %llu images, %llu crashes inside recovery\n",
-                  (unsigned long long)counts.operations, (unsigned long long)counts.images,
-                  (unsigned long long)counts.nested);
+    print_message(
+        "%llu operations, %llu images, %llu replicas set aside, %llu crashes inside recovery\n",
+        (unsigned long long)counts.operations, (unsigned long long)counts.images,
+        (unsigned long long)counts.aside, (unsigned long long)counts.nested);
 }
 
 static void test_every_crash_of_a_synced_log(void **state)

@@ -6,7 +6,9 @@
  *   2  a partition that isn't called damaged has every mutation it was promised
  *   3  only partitions with records in the damaged block are called damaged
  * and when more is damaged at once, 1 and 2 hold still: unless the last block, which says that all
- * before it was durable, is part of it. Then the end looks as if it had been torn by a crash. */
+ * before it was durable, is part of it. Then the end looks as if it had been torn by a crash.
+ *
+ * It all holds too for a replica that was set aside meanwhile, and for damage to its backlog files (L25). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -214,6 +216,81 @@ static void test_missing_segment(void **state)
     }
 }
 
+/* 'part' is there again: whole, or damaged and it says so. Another that has lost nothing is whole too. */
+static void returned_check(struct disk *disk, const struct state flushed[PARTS], int part,
+                           const bool *owners, uint64_t *damaged)
+{
+    struct found found;
+    story_recover(disk, LOG_SYNC_GROUP, flushed, false, &found);
+    assert_int_equal(found.rc, 0);
+    if (!found.is_damaged[part]) assert_int_equal(found.replayed[part], states[part].submitted);
+    for (int i = 0; i < PARTS; i++) assert_false(found.is_damaged[i] && !owners[i]);
+    *damaged += found.is_damaged[part];
+}
+
+/* The damage is met while one replica is set aside. What can be read of it moves, and the damaged segments
+ * go; what could not is still known to be missing when it is there again. */
+static void test_one_damaged_sector_and_one_set_aside(void **state)
+{
+    (void)state;
+    uint64_t damaged = 0;
+    for (size_t i = 0; i < place_count; i++) {
+        bool owners[PARTS];
+        owners_find(places[i], owners);
+        for (int part = 0; part < PARTS; part++) {
+            struct disk disk;
+            struct found found;
+            struct state flushed[PARTS];
+            size_t flushed_at;
+            memcpy(flushed, states, sizeof flushed);
+            disk_copy(&disk, &told.disk);
+            (void)sector_damage(&disk, places[i], (int)(i % WAYS));
+            story_set_aside(&disk, LOG_SYNC_GROUP, part, flushed, &flushed_at, &found);
+            assert_int_equal(found.rc, 0);
+            returned_check(&disk, flushed, part, owners, &damaged);
+            disk_fini(&disk);
+        }
+    }
+    print_message("%llu partitions damaged\n", (unsigned long long)damaged);
+    assert_true(damaged > place_count / 4);
+}
+
+/* A sector of a backlog file is damaged, or the file is lost, before its replica is there again. */
+static void test_damaged_backlog_of_a_set_aside(void **state)
+{
+    (void)state;
+    uint64_t damaged = 0, files = 0;
+    for (int part = 0; part < PARTS; part++) {
+        struct disk aside;
+        struct found found;
+        struct state flushed[PARTS];
+        size_t flushed_at;
+        bool owners[PARTS] = {false};
+        owners[part] = true;
+        memcpy(flushed, states, sizeof flushed);
+        disk_copy(&aside, &told.disk);
+        story_set_aside(&aside, LOG_SYNC_GROUP, part, flushed, &flushed_at, &found);
+        for (int i = 0; i < aside.name_count; i++) {
+            const struct name *name = &aside.names[i];
+            if (strncmp(name->path, "/log/backlog/", 13) != 0) continue;
+            files++;
+            size_t size = aside.files[name->file].size;
+            for (uint32_t at = 0; at <= size; at += DISK_SECTOR) {
+                struct disk disk;
+                disk_copy(&disk, &aside);
+                if (at < size) (void)sector_damage(&disk, (struct place){name->file, 0, at}, 0);
+                else disk.names[i] = disk.names[--disk.name_count];
+                returned_check(&disk, flushed, part, owners, &damaged);
+                disk_fini(&disk);
+            }
+        }
+        disk_fini(&aside);
+    }
+    print_message("%llu files, %llu times damaged\n", (unsigned long long)files,
+                  (unsigned long long)damaged);
+    assert_true(files > 0 && damaged > files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_two_damaged_sectors),
         cmocka_unit_test(test_damage_is_told_again),
         cmocka_unit_test(test_missing_segment),
+        cmocka_unit_test(test_one_damaged_sector_and_one_set_aside),
+        cmocka_unit_test(test_damaged_backlog_of_a_set_aside),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,8 +1,8 @@
 /* tests/log_crash/test_log_memory.c: every allocation of the log fails once, in turn.
  *
  * A little of everything is done: open, write through several segments, move to the backlog, read,
- * free. Whatever failed: nothing breaks, what was acknowledged is there afterwards, and nobody is
- * damaged. */
+ * free; and once more while a replica is set aside, whose records move too. Whatever failed: nothing
+ * breaks, what was acknowledged is there afterwards, and nobody is damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "log_crash/story.h"
 
-enum { USED = 2, ROUNDS = 14, SIZE = 700 };
+enum { USED = 3, ASIDE = 2, ROUNDS = 14, SIZE = 700 };
 
 struct life {
     struct log *log;
@@ -27,7 +27,9 @@ struct life {
     uint64_t acked[USED];
     uint64_t durable[USED]; /* What the stores hold. */
     uint64_t replayed[USED];
-    int rc; /* Of the last batch or read. */
+    bool is_aside;      /* The store of ASIDE can't be opened. */
+    uint64_t kept_size; /* Of backlog files, when it was set aside. */
+    int rc;             /* Of the last batch or read. */
 };
 
 static struct gpid gpid_of(int part)
@@ -75,8 +77,9 @@ static int life_open(struct life *life)
         .ship_size = LOG_SEGMENT_SIZE_MIN,
         .backlog_size_max = UINT64_MAX,
     };
-    const struct log_replica replicas[USED] = {{gpid_of(0), life->durable[0]},
-                                               {gpid_of(1), life->durable[1]}};
+    struct log_replica replicas[USED];
+    for (int i = 0; i < USED; i++) replicas[i] = (struct log_replica){gpid_of(i), life->durable[i]};
+    if (life->is_aside) replicas[ASIDE].durable = LOG_NO_STORE;
     memcpy(life->replayed, life->durable, sizeof life->replayed);
     int rc = log_open(world_io(), &options, replicas, USED, &handler, life, &life->log, NULL);
     if (rc != 0) return rc;
@@ -136,9 +139,11 @@ static void little_of_everything(struct life *life)
 {
     hold(life, 0, 0, 0);
     hold(life, 1, 0, LOG_NO_SHIPPER);
+    hold(life, ASIDE, 0, LOG_NO_SHIPPER);
     for (int i = 0; i < ROUNDS; i++) {
         write_next(life, 0);
         write_next(life, 1);
+        if (i % 3 == 0) write_next(life, ASIDE);
         if (i == ROUNDS / 2) hold(life, 1, life->acked[1], LOG_NO_SHIPPER);
         if (i == ROUNDS / 2) hold(life, 0, life->acked[0], 1);
     }
@@ -153,6 +158,23 @@ static void little_of_everything(struct life *life)
     };
     log_read(life->log, &life->read);
     world_run();
+}
+
+/* One replica is set aside, and nobody else needs the segments: its records move to its backlog. */
+static int set_aside(struct life *life)
+{
+    life->is_aside = true;
+    int rc = life_open(life);
+    life->is_aside = false;
+    if (rc != 0) return rc;
+    for (int i = 0; i < ASIDE; i++) assert_int_equal(life->replayed[i], life->acked[i]);
+    assert_int_equal(life->replayed[ASIDE], life->durable[ASIDE]);
+    for (int i = 0; i < ASIDE; i++) hold(life, i, life->acked[i], LOG_NO_SHIPPER);
+    struct log_stats stats;
+    log_stats(life->log, &stats);
+    life->kept_size = stats.kept_size;
+    life_close(life);
+    return 0;
 }
 
 static void test_every_failed_allocation(void **state)
@@ -170,6 +192,7 @@ static void test_every_failed_allocation(void **state)
         int rc = life_open(&life);
         if (rc == 0) little_of_everything(&life);
         if (rc == 0) life_close(&life);
+        if (rc == 0) rc = set_aside(&life);
         has_failed = mem_has_failed() != 0;
         mem_fail_nth(0);
         assert_true(rc == 0 || (rc == E_NOMEM && has_failed));
@@ -182,6 +205,7 @@ static void test_every_failed_allocation(void **state)
     print_message("%llu allocations\n", (unsigned long long)nth - 2);
     assert_true(nth > 50);
     assert_int_equal(life.acked[0], ROUNDS); /* The last run was whole. */
+    assert_true(life.kept_size > 0);
 }
 
 /* A recovery that runs out of memory says so, changes nothing, and the next one finds all. */
@@ -196,6 +220,8 @@ static void test_every_failed_allocation_of_recovery(void **state)
     assert_int_equal(life_open(&life), 0);
     little_of_everything(&life);
     life_close(&life);
+    assert_int_equal(set_aside(&life), 0);
+    assert_true(life.kept_size > 0);
     for (uint64_t nth = 1;; nth++) {
         struct disk disk;
         disk_copy(&disk, &whole);

@@ -42,6 +42,7 @@
  *     0   4   crc             as above
  *     4   4   app_id     8   4   partition_index
  *     12  8   first decree    20  8   last decree: every one between is in the file
+ *     its summary names the last record that the file stands for, also when that was replaced before
  *
  * The record's checksum starts from its block's, so a record that strayed from another block is
  * bad.

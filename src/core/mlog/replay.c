@@ -143,6 +143,14 @@ bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record)
     return deliver(p, record->decree);
 }
 
+void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last)
+{
+    struct mlog_partition *p = mlog_partition_find(r->space, last->gpid);
+    if (p == NULL || last->serial <= p->serial) return;
+    p->serial = last->serial;
+    p->decree = last->decree;
+}
+
 void mlog_replay_moved_lost(struct mlog_replay *r, struct gpid gpid)
 {
     struct mlog_partition *p = mlog_partition_find(r->space, gpid);

@@ -60,6 +60,10 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
  * the replica. */
 bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record);
 
+/* All of a backlog file was seen, or is in the store: it stands for the partition's records up to
+ * last->serial, those that were replaced before it was made included, and ends with last->decree. */
+void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last);
+
 /* A backlog file of this partition can't be read to its end. */
 void mlog_replay_moved_lost(struct mlog_replay *r, struct gpid gpid);
 
