@@ -628,15 +628,14 @@ static void compact(struct store *s, uint32_t percent)
     pmap_fini(&walked);
 }
 
-int store_compact(struct store *s, enum store_compaction what)
+int store_compact(struct store *s, enum store_compaction what, uint64_t as_of_s)
 {
-    const struct store_env_options *world = &s->env->options;
     (void)what; /* There is but one level. */
     if (s->is_compact_stopped) return E_CANCELED;
     int rc = store_flush(s);
     if (rc != 0) return rc;
     compact(s, 100);
-    s->image->compacted_s = world->wall_us(world->world) / 1000000;
+    s->image->compacted_s = as_of_s;
     return 0;
 }
 

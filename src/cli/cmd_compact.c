@@ -1,5 +1,5 @@
-/* src/cli/cmd_compact.c: having a table's stores rewritten, which takes as long as it takes; the servers do it,
- * and this asks them how far they are. */
+/* src/cli/cmd_compact.c: having a table's stores rewritten, which takes as long as it takes; the servers do
+ * it, and this asks them how far they are. */
 #include "cli/command.h"
 
 enum { LOOK_MS = 200 };
@@ -46,7 +46,9 @@ static int wait_for_end(struct cli *cli, const char *table, int32_t *percent, st
         cli_sleep_ms(LOOK_MS);
     }
     progress_end(&progress);
-    if (rc == E_TIMEOUT)
+    if (rc == 0 && *percent < 0) rc = err_set(e, E_STATE, "table %s: it was called off", table);
+    else if (rc == 0 && *percent < 100) rc = err_set(e, E_CANCELED, "table %s: interrupted", table);
+    if (rc == E_TIMEOUT || rc == E_CANCELED)
         err_wrap(e, rc, "it goes on: pirene table compact %s --status tells how far it is", table);
     return rc;
 }

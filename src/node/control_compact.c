@@ -4,8 +4,9 @@
  *     environment wants it            order           replica_compact()          answer
  *     later than it was done  ------> worker -------> pool: store_compact() ---> control: the next one
  *
- * A few at once, the rest waits: each keeps a thread of the pool and the disk busy for as long as it lasts.
- * What could not be done is tried again by a timer, which runs only while something is wanted. */
+ * One after the other: each keeps a thread of the pool, a thread of RocksDB and the disk busy for as long as
+ * it lasts. What could not be done lets the others pass, and is tried again by a timer, which runs only while
+ * something is wanted. */
 #include <time.h>
 
 #include "base/mem.h"
@@ -15,12 +16,23 @@
 static const struct logger logger = {.room = "control"};
 
 enum {
-    AT_ONCE_MAX = 2,       /* Of four threads of the pool: reads that miss the cache need some. */
-    LOOK_AGAIN_MS = 10000, /* While something is due and could not be done. */
+    AT_ONCE_MAX =
+        1, /* RocksDB has two threads for compactions, and writes must not wait for both. */
+    LOOK_AGAIN_MS = 10000, /* At what could not be done. */
     LOOK_DAILY_MS = 60000, /* Times of day are told in minutes. */
 };
 
 /* ---- To the worker and back ------------------------------------------------------------------------------ */
+
+static void tell(const struct compact_order *o)
+{
+    if (o->rc == 0)
+        LOG_INFO(&logger, "compacted", field_i64("table", o->gpid.app_id),
+                 field_i64("partition", o->gpid.partition_index));
+    else if (o->rc != E_NOTFOUND && o->rc != E_CANCELED)
+        LOG_WARN(&logger, "not compacted, will be tried again", field_i64("table", o->gpid.app_id),
+                 field_i64("partition", o->gpid.partition_index), field_code(o->rc));
+}
 
 static void on_answer(struct io_post *post)
 {
@@ -31,24 +43,15 @@ static void on_answer(struct io_post *post)
     if (p != NULL) {
         p->is_compacting = false;
         p->compacted_s = o->compacted_s;
+        p->not_compacted_ms = o->rc == 0 ? 0 : io_now(n->io).boot_ms;
     }
-    if (o->rc == 0)
-        LOG_INFO(&logger, "compacted", field_i64("table", o->gpid.app_id),
-                 field_i64("partition", o->gpid.partition_index));
-    else if (o->rc != E_NOTFOUND && o->rc != E_CANCELED)
-        LOG_WARN(&logger, "not compacted, will be tried again", field_i64("table", o->gpid.app_id),
-                 field_i64("partition", o->gpid.partition_index), field_code(o->rc));
-    bool was_done = o->rc == 0;
+    tell(o);
     mem_free(o);
-    if (was_done) control_compact(n);
-    else if (!n->is_closing)
-        io_timer_start(n->control, &n->compact_timer, io_now(n->io).boot_ms + LOOK_AGAIN_MS);
+    control_compact(n);
 }
 
-static void answer(struct compact_order *o, int rc, int64_t compacted_s)
+static void answer(struct compact_order *o)
 {
-    o->rc = rc;
-    o->compacted_s = compacted_s;
     o->post.run = on_answer;
     io_post(o->node->control, &o->post);
 }
@@ -58,8 +61,9 @@ static void on_order(struct io_post *post)
     struct compact_order *o = LIST_ENTRY(post, struct compact_order, post);
     struct replica *r = worker_find(node_owner(o->node, o->gpid), o->gpid);
     o->on_done = answer;
-    if (r == NULL) answer(o, E_NOTFOUND, 0); /* Being opened, set aside, or gone. */
-    else replica_compact(r, o);
+    o->rc = E_NOTFOUND; /* Being opened, or gone. */
+    if (r != NULL) replica_compact(r, o);
+    else answer(o);
 }
 
 /* False: no memory. */
@@ -88,22 +92,41 @@ static struct meta_compaction wanted(const struct node *n, const struct meta_tab
     return meta_compaction(table, now_s, zone_s);
 }
 
-static bool is_due(const struct placement *p, const struct meta_compaction *c)
+/* It can't be opened before the next start: nobody waits for it. */
+static bool is_set_aside(const struct node *n, const struct placement *p)
 {
-    return p->state == PLACED && !p->is_compacting && p->compacted_s < c->wanted_s;
+    for (size_t i = 0; i < n->set_aside_count; i++)
+        if (gpid_equal(n->set_aside[i], p->gpid)) return true;
+    return false;
 }
 
-/* Send what is due of one table, as far as there is room. True: there was not. */
-static bool send_due(struct node *n, const struct meta_table *table,
-                     const struct meta_compaction *c)
+static bool is_of(const struct node *n, const struct placement *p, const struct meta_table *table)
 {
+    return p->gpid.app_id == table->id && p->state == PLACED && !is_set_aside(n, p);
+}
+
+/* When it is to be tried; UINT64_MAX: it is done, or under way. */
+static uint64_t due_ms(const struct placement *p, const struct meta_compaction *c)
+{
+    if (p->is_compacting || p->compacted_s >= c->wanted_s) return UINT64_MAX;
+    return p->not_compacted_ms == 0 ? 0 : p->not_compacted_ms + LOOK_AGAIN_MS;
+}
+
+/* Send what is due of one table, as far as there is room. Returns when to look again; what waits for room
+ * is looked at when something ends. */
+static uint64_t send_due(struct node *n, const struct meta_table *table,
+                         const struct meta_compaction *c)
+{
+    uint64_t now_ms = io_now(n->io).boot_ms, again_ms = UINT64_MAX;
     uint32_t at_once = c->at_once_max < AT_ONCE_MAX ? c->at_once_max : AT_ONCE_MAX;
     LIST_EACH (it, &n->placements) {
         struct placement *p = LIST_ENTRY(it, struct placement, node);
-        if (p->gpid.app_id != table->id || !is_due(p, c)) continue;
-        if (n->compactions >= at_once || !order_send(n, p, c)) return true;
+        uint64_t at_ms = is_of(n, p, table) ? due_ms(p, c) : UINT64_MAX;
+        if (at_ms <= now_ms && n->compactions >= at_once) continue;
+        if (at_ms <= now_ms && !order_send(n, p, c)) at_ms = now_ms + LOOK_AGAIN_MS;
+        if (at_ms > now_ms && at_ms < again_ms) again_ms = at_ms;
     }
-    return false;
+    return again_ms;
 }
 
 static void on_timer(struct io_timer *timer)
@@ -114,17 +137,19 @@ static void on_timer(struct io_timer *timer)
 void control_compact(struct node *n)
 {
     if (!n->is_ready || n->is_closing) return;
-    uint64_t wait_ms = UINT64_MAX;
+    uint64_t now_ms = io_now(n->io).boot_ms, next_ms = UINT64_MAX;
     for (size_t i = 0; i < n->meta->table_count; i++) {
         const struct meta_table *table = n->meta->tables[i];
         if (table->status != AS_AVAILABLE) continue;
         struct meta_compaction c = wanted(n, table);
-        if (send_due(n, table, &c) && n->compactions == 0) wait_ms = LOOK_AGAIN_MS;
-        if ((c.is_daily || c.is_later) && wait_ms > LOOK_DAILY_MS) wait_ms = LOOK_DAILY_MS;
+        uint64_t at_ms = send_due(n, table, &c);
+        if (at_ms < next_ms) next_ms = at_ms;
+        bool is_clocked = c.is_daily || c.is_later;
+        if (is_clocked && now_ms + LOOK_DAILY_MS < next_ms) next_ms = now_ms + LOOK_DAILY_MS;
     }
     n->compact_timer.run = on_timer;
-    if (wait_ms == UINT64_MAX) io_timer_stop(&n->compact_timer);
-    else io_timer_start(n->control, &n->compact_timer, io_now(n->io).boot_ms + wait_ms);
+    if (next_ms == UINT64_MAX) io_timer_stop(&n->compact_timer);
+    else io_timer_start(n->control, &n->compact_timer, next_ms);
 }
 
 int control_compact_progress(const struct node *n, const struct meta_table *table)
@@ -134,7 +159,7 @@ int control_compact_progress(const struct node *n, const struct meta_table *tabl
     if (c.wanted_s == 0) return -1;
     LIST_EACH (it, &n->placements) {
         const struct placement *p = LIST_ENTRY(it, struct placement, node);
-        if (p->gpid.app_id != table->id || p->state != PLACED) continue;
+        if (!is_of(n, p, table)) continue;
         count++;
         if (p->compacted_s >= c.wanted_s) done++;
     }

@@ -44,7 +44,9 @@ static void note_theirs(struct replica *r, const struct duplicate_request *d)
         .heard_ms = replica_now(r).boot_ms,
         .partition_count = (uint32_t)d->source_partition_count,
     };
+    uint32_t known = r->incoming.count;
     if (dup_incoming_heard(&r->incoming, &source, &position) != 0) return; /* With its next one. */
+    if (r->incoming.count != known) replica_set_policy(r); /* What it has not closed must stay. */
     metric_counter_add(&r->metrics.incoming_heard, 1);
     metric_gauge_set(&r->metrics.incoming_sources, r->incoming.count);
     metric_gauge_set(&r->metrics.incoming_closed_us, d->closed_timestamp_us);

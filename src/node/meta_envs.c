@@ -127,13 +127,12 @@ static enum wire_error check_compact(const struct meta *m,
                                      const struct start_manual_compact_request *asked, char *text)
 {
     const struct meta_table *t = meta_table_by_name(m, asked->app_name);
-    const char *disabled = t != NULL ? meta_env_get(t, "manual_compact.disabled") : NULL;
     text[0] = '\0';
     if (t == NULL) {
         (void)snprintf(text, HINT_SIZE, "app %.*s is not existed", NAME(asked->app_name));
         return WIRE_ERR_APP_NOT_EXIST;
     }
-    if (disabled != NULL && (disabled[0] | 0x20) == 't') {
+    if (meta_compaction(t, 0, 0).is_disabled) {
         (void)snprintf(text, HINT_SIZE, "app %s disable manual compaction", t->name);
         return WIRE_ERR_OPERATION_DISABLED;
     }

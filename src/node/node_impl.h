@@ -30,8 +30,9 @@ struct placement {
     bool is_wanted;                                /* Found again while comparing with the state. */
     struct node *owner;
     struct io_work sweep;
-    bool is_compacting;  /* An order is under way. */
-    int64_t compacted_s; /* As its replica said last; 0: never, or not asked yet. */
+    bool is_compacting;        /* An order is under way. */
+    int64_t compacted_s;       /* As its replica said last; 0: never, or not asked yet. */
+    uint64_t not_compacted_ms; /* It could not be done at that time; 0: it could. */
 };
 
 /* A compaction, on its way to the replica's worker, through the pool, and back. */
@@ -43,9 +44,10 @@ struct compact_order {
     int64_t wanted_s; /* Nothing to do when it was compacted since. */
     bool rewrites_bottom;
     struct replica *replica; /* While it runs. */
-    int rc;                  /* 0; E_NOTFOUND, E_CANCELED, E_NOSPACE, E_IO. */
+    uint64_t as_of_s;
+    int rc; /* Filled by the replica: 0; E_NOTFOUND, E_STATE, E_CANCELED, E_NOSPACE, E_IO. */
     int64_t compacted_s;
-    void (*on_done)(struct compact_order *o, int rc, int64_t compacted_s);
+    void (*on_done)(struct compact_order *o);
 };
 
 struct node {

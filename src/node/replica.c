@@ -246,6 +246,7 @@ static void replica_sync_streams(struct replica *r)
         }
     }
     replica_hold(r);
+    replica_set_policy(r);
 }
 
 void replica_assign(struct replica *r, struct assignment *a)
@@ -261,7 +262,6 @@ void replica_assign(struct replica *r, struct assignment *a)
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
     if (!r->is_damaged) replica_step(r, &event);
     replica_sync_streams(r);
-    replica_set_policy(r);
 }
 
 /* ---- The protocol's effects ------------------------------------------------------------------------ */

@@ -146,7 +146,7 @@ void replica_release(struct replica *r);
 /* Flush the store, so that the log may free what only it needed. Harmless when one is under way. */
 void replica_flush(struct replica *r);
 
-/* Compact the store if it was not since o->wanted_s, then call o->on_done. */
+/* Compact the store if it was not since o->wanted_s; fill in how that went, and call o->on_done. */
 struct compact_order;
 void replica_compact(struct replica *r, struct compact_order *o);
 void replica_compact_end(struct replica *r); /* It closes. */

@@ -19,12 +19,14 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Of a duplication without a stream (this is no primary now, or has not been told yet what it is) nobody
+ * knows how far it is. */
 static uint64_t confirmed_by_streams(const struct replica *r)
 {
-    uint64_t below_us = UINT64_MAX;
-    LIST_EACH (it, &r->streams) {
-        const struct stream *s = LIST_ENTRY(it, struct stream, node);
-        below_us = smaller(below_us, s->machine.confirmed_timestamp_us);
+    uint64_t below_us = r->assigned != NULL ? UINT64_MAX : 0;
+    for (uint32_t i = 0; r->assigned != NULL && i < r->assigned->dup_count; i++) {
+        const struct stream *s = replica_stream(r, r->assigned->dups[i].id);
+        below_us = smaller(below_us, s != NULL ? s->machine.confirmed_timestamp_us : 0);
     }
     return below_us;
 }

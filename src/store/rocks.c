@@ -876,32 +876,31 @@ static bool is_compact_stopped(struct store *s)
 }
 
 /* A decree that was flushed already doesn't tell whether this was: the note itself does. */
-static int note_compacted(struct store *s, uint64_t began_s)
+static int note_compacted(struct store *s, uint64_t as_of_s)
 {
     char *why = NULL;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
-    put_number(batch, s, META_COMPACTED, began_s);
+    put_number(batch, s, META_COMPACTED, as_of_s);
     rocksdb_write(s->db, s->env->blocking_write_options, batch, &why);
     rocksdb_writebatch_destroy(batch);
     int rc = why != NULL ? take_code(why, E_BUSY) : flush_families(s);
     uint64_t noted_s = 0;
     if (rc == 0) rc = meta_load(s, META_COMPACTED, TIER_DURABLE, &noted_s);
-    if (rc != 0 || noted_s != began_s) return E_IO;
-    atomic_store_explicit(&s->compacted_s, began_s, memory_order_release);
+    if (rc == 0 && noted_s != as_of_s) rc = E_IO;
+    if (rc != 0) return rc == E_NOTFOUND ? E_IO : rc;
+    atomic_store_explicit(&s->compacted_s, as_of_s, memory_order_release);
     return 0;
 }
 
-int store_compact(struct store *s, enum store_compaction what)
+int store_compact(struct store *s, enum store_compaction what, uint64_t as_of_s)
 {
-    const struct store_env_options *world = &s->env->options;
-    uint64_t began_s = world->wall_us(world->world) / 1000000;
     int rc = is_compact_stopped(s) ? E_CANCELED : store_flush(s);
     if (rc != 0) return rc;
     rocksdb_compact_range_cf_opt(s->db, s->families[FAMILY_ROWS], s->env->compact_options[what],
                                  NULL, 0, NULL, 0);
     if (is_compact_stopped(s)) return E_CANCELED;
     rc = write_nothing(s);
-    return rc != 0 ? rc : note_compacted(s, began_s);
+    return rc != 0 ? rc : note_compacted(s, as_of_s);
 }
 
 uint64_t store_compacted_s(const struct store *s)

@@ -153,11 +153,11 @@ enum store_compaction {
     STORE_COMPACT_UPPER, /* Leave alone what lies at the bottom already. */
 };
 
-/* Flush and rewrite, dropping what the policy allows; then note durably when that began. Blocking, long.
+/* Flush and rewrite, dropping what the policy allows; then note 'as_of_s' durably. Blocking, long.
  * Returns 0, E_NOSPACE, E_IO; E_CANCELED by store_compact_stop(). */
-int store_compact(struct store *s, enum store_compaction what) MUST_CHECK;
+int store_compact(struct store *s, enum store_compaction what, uint64_t as_of_s) MUST_CHECK;
 
-/* The unix second at which the last store_compact() that succeeded began; 0: none did. Any thread. */
+/* 'as_of_s' of the last store_compact() that succeeded: a unix second; 0: none did. Any thread. */
 uint64_t store_compacted_s(const struct store *s);
 
 /* End store_compact() soon, now and whenever it is called again. Blocking, for a moment. Any thread. */

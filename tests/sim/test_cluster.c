@@ -48,10 +48,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void create_table(struct story *s)
+static void create_named(struct story *s, const char *name)
 {
     struct create_app_request args = {
-        .app_name = slice_str("temp"),
+        .app_name = slice_str(name),
         .options = {.partition_count = 4,
                     .replica_count = 1,
                     .app_type = slice_str("pegasus"),
@@ -62,6 +62,11 @@ static void create_table(struct story *s)
     assert_int_equal(sim_ask(s->client, &call, &response), 0);
     assert_true(slice_is(response.err, "ERR_OK"));
     sim_call_fini(&call);
+}
+
+static void create_table(struct story *s)
+{
+    create_named(s, "temp");
 }
 
 static struct slice key_of(struct story *s, int i)
@@ -326,12 +331,82 @@ static void test_increment_under_a_failing_log_happens_once(void **state)
     sim_call_fini(&call);
 }
 
+/* ---- Compaction -------------------------------------------------------------------------------------- */
+
+static void start_compaction(struct story *s, const char *table)
+{
+    struct start_manual_compact_request args = {.app_name = slice_str(table)};
+    struct sim_call call = {.rpc = RPC_START_MANUAL_COMPACT, .args = &args, .timeout_ms = 5000};
+    struct start_manual_compact_response response;
+    assert_int_equal(sim_ask(s->client, &call, &response), 0);
+    assert_true(slice_is(response.err, "ERR_OK"));
+    sim_call_fini(&call);
+}
+
+static int compaction_percent(struct story *s, const char *table)
+{
+    struct query_manual_compact_request args = {.app_name = slice_str(table)};
+    struct sim_call call = {.rpc = RPC_QUERY_MANUAL_COMPACT, .args = &args, .timeout_ms = 5000};
+    struct query_manual_compact_response response;
+    assert_int_equal(sim_ask(s->client, &call, &response), 0);
+    int percent = slice_is(response.err, "ERR_OK") ? response.progress : -1;
+    sim_call_fini(&call);
+    return percent;
+}
+
+/* Replicas that can't be compacted don't keep others waiting, nor those who wait for the end. */
+static void test_compaction_passes_what_was_set_aside(void **state)
+{
+    struct story *s = *state;
+    create_table(s);
+    create_named(s, "other");
+    for (int i = 0; i < 20; i++) put(s, i);
+    sim_cluster_crash(s->cluster, SIM_KILL);
+    fail_opens(s, E_CORRUPT, 2);
+    sim_cluster_start(s->cluster);
+    assert_true(sim_cluster_wait_ready(s->cluster, 5 * (uint64_t)S));
+    fail_opens(s, 0, 0);
+    start_compaction(s, "temp");
+    start_compaction(s, "other");
+    sim_run_us(s->sim, S);
+    assert_int_equal(compaction_percent(s, "temp"), 100);
+    assert_int_equal(compaction_percent(s, "other"), 100);
+}
+
+/* The server stops, or the table is dropped, at any moment of a compaction: neither waits, nothing is lost. */
+static void test_stop_ends_compaction(void **state)
+{
+    struct story *s = *state;
+    create_table(s);
+    for (int i = 0; i < 20; i++) put(s, i);
+    for (uint64_t after_us = 0; after_us < 5 * MS; after_us += 150) {
+        start_compaction(s, "temp");
+        sim_run_us(s->sim, after_us);
+        assert_true(sim_cluster_stop(s->cluster, 10 * (uint64_t)S));
+        sim_cluster_start(s->cluster);
+        assert_true(sim_cluster_wait_ready(s->cluster, 5 * (uint64_t)S));
+        for (int i = 0; i < 20; i++) expect(s, i);
+    }
+    sim_run_us(s->sim, S);
+    assert_int_equal(compaction_percent(s, "temp"), 100);
+    for (uint64_t after_us = 0; after_us < 3 * MS; after_us += 300) {
+        start_compaction(s, "temp");
+        sim_run_us(s->sim, after_us);
+        drop_table(s);
+        sim_run_us(s->sim, 100 * MS);
+        expect_no_openings(s);
+        create_table(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_serves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops_without_a_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_opens_are_tried_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compaction_passes_what_was_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stop_ends_compaction, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drop_ends_opening, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kill_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_power_loss_loses_nothing, setup, teardown),

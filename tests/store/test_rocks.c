@@ -177,7 +177,7 @@ static struct store *open_with_rows(struct world *w)
         (void)snprintf(sort, sizeof sort, "%02u", (unsigned)decree);
         put(s, decree, "hk", sort, "a value that is long enough to be worth damaging");
     }
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     return s;
 }
 

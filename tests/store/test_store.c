@@ -229,7 +229,7 @@ static void test_held_value_does_not_change(void **state)
     assert_int_equal(get(s, "hk", "k", &v), 0);
     put(s, 2, "hk", "k", "after");
     assert_int_equal(store_flush(s), 0);
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     assert_true(slice_equal(slice_skip(v.bytes, VALUE_HEAD_SIZE), slice_str("before")));
     store_value_release(&v);
     expect(s, "hk", "k", "after");
@@ -242,13 +242,13 @@ static void test_compaction_is_noted(void **state)
     struct store *s = world_open(w, "a");
     assert_int_equal(store_compacted_s(s), 0);
     put(s, 1, "hk", "k", "v");
-    world_wall_set(w, UINT64_C(1700000000500000));
-    assert_int_equal(store_compact(s, STORE_COMPACT_UPPER), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_UPPER, 1700000000), 0);
     assert_int_equal(store_compacted_s(s), 1700000000);
     world_crash(w);
     s = world_open(w, "a");
     assert_int_equal(store_compacted_s(s), 1700000000);
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0); /* Nothing is left to be flushed. */
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1),
+                     0); /* Nothing is left to be flushed. */
     expect(s, "hk", "k", "v");
 }
 
@@ -260,7 +260,7 @@ static void test_compaction_can_be_stopped(void **state)
     put(s, 1, "hk", "k", "v");
     store_compact_stop(s);
     store_compact_stop(s); /* Harmless. */
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), E_CANCELED);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), E_CANCELED);
     assert_int_equal(store_compacted_s(s), 0);
     assert_int_equal(store_flush(s), 0);
     assert_int_equal(store_durable(s), 1);
@@ -356,7 +356,7 @@ static void test_iterators_in_memory_and_on_disk(void **state)
     walk_everywhere(s);
     fill(s); /* Twice: in memory over those on disk. */
     walk_everywhere(s);
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     walk_everywhere(s);
 }
 
@@ -396,7 +396,7 @@ static void test_iterator_is_a_snapshot(void **state)
     assert_int_equal(store_write(s, b, 2), 0);
     store_batch_free(b);
     assert_int_equal(store_flush(s), 0);
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
 
     seek(one, "b", "");
     expect_forward(one, "b: b:1 b:11 b:2");
@@ -472,7 +472,7 @@ static void test_compaction_without_policy_keeps_all(void **state)
     struct world *w = *state;
     struct store *s = world_open(w, "a");
     fill_kinds(s);
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     struct store_iter *it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it,
@@ -487,7 +487,7 @@ static void test_compaction_drops_what_is_old(void **state)
     struct store *s = world_open(w, "a");
     fill_kinds(s);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = 2000});
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     struct store_iter *it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it, "hk:dead young hk:expired young hk:later hk:live");
@@ -497,7 +497,7 @@ static void test_compaction_drops_what_is_old(void **state)
 
     world_wall_set(w, NOW_US + UINT64_C(200) * 1000000);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = UINT64_MAX});
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     it = walk(s, "hk", NULL);
     seek(it, "hk", "");
     expect_forward(it, "hk:live");
@@ -517,7 +517,7 @@ static void test_compaction_gives_default_ttl(void **state)
     struct store *s = world_open(w, "a");
     fill_kinds(s);
     store_policy_set(s, &(struct store_policy){.default_ttl_s = 60});
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     expect_head(s, "hk", "live", (struct value_head){NOW_S + 60, timetag_make(1000, 1, false)},
                 "v");
     expect_head(s, "hk", "later", (struct value_head){NOW_S + 100, timetag_make(1000, 1, false)},
@@ -526,7 +526,7 @@ static void test_compaction_gives_default_ttl(void **state)
 
     store_policy_set(s, &(struct store_policy){.default_ttl_s = UINT32_MAX});
     put_head(s, 8, "hk", "live", (struct value_head){0, timetag_make(3000, 1, false)}, "w");
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     expect_head(s, "hk", "live", (struct value_head){UINT32_MAX, timetag_make(3000, 1, false)},
                 "w");
 }
@@ -542,7 +542,7 @@ static void test_compaction_drops_foreign_rows(void **state)
     put(s, 11, "another", "k", "v");
     put(s, 12, "", "k", "v");
     store_policy_set(s, &(struct store_policy){.partition_index = mine, .partition_mask = 3});
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     static const char *const hash_keys[] = {"other", "another", ""};
     for (size_t i = 0; i < 3; i++) {
         uint64_t hash = key_parts_hash(slice_str(hash_keys[i]), slice_str("k"));
@@ -564,10 +564,10 @@ static void test_compaction_judges_each_version(void **state)
     assert_int_equal(store_flush(s), 0);
     store_policy_set(s, &(struct store_policy){.tombstones_below_us = 1000});
     put_head(s, 3, "hk", "young", (struct value_head){0, timetag_make(2000, 1, false)}, "v");
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     expect(s, "hk", "k", NULL);
     put(s, 4, "hk", "k", "second");
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
     expect(s, "hk", "k", "second");
 }
 
@@ -586,7 +586,7 @@ static void test_checkpoint_is_equal(void **state)
     assert_int_equal(decree, 6);
     assert_int_equal(store_durable(s), 6); /* It flushes. */
     put(s, 7, "b", "1", "seven");
-    assert_int_equal(store_compact(s, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
 
     struct store *copy = world_open(w, "a.6");
     assert_int_equal(store_applied(copy), 6);

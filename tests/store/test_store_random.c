@@ -408,7 +408,7 @@ static void do_crash(struct run *r)
 
 static void do_compact(struct run *r)
 {
-    assert_int_equal(store_compact(r->store, STORE_COMPACT_ALL), 0);
+    assert_int_equal(store_compact(r->store, STORE_COMPACT_ALL, 1), 0);
     settle(r, store_applied(r->store));
     struct store_iter *it;
     struct slice none = {NULL, 0};

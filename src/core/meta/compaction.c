@@ -52,10 +52,11 @@ static bool rewrites_bottom(const struct meta_table *t, const char *key)
 
 struct meta_compaction meta_compaction(const struct meta_table *t, int64_t now_s, int32_t zone_s)
 {
-    struct meta_compaction none = {0}, c = {0};
+    struct meta_compaction c = {0};
     const char *disabled = meta_env_get(t, "manual_compact.disabled");
     const char *daily = meta_env_get(t, "manual_compact.periodic.trigger_time");
-    if (disabled != NULL && (disabled[0] | 0x20) == 't') return none;
+    c.is_disabled = disabled != NULL && (disabled[0] | 0x20) == 't';
+    if (c.is_disabled) return c;
     c.at_once_max = (uint32_t)number(t, "manual_compact.max_concurrent_running_count", UINT32_MAX);
     if (daily != NULL) {
         c.wanted_s = last_daily(daily, now_s, zone_s);

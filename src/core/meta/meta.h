@@ -361,7 +361,8 @@ struct meta_compaction {
     int64_t wanted_s; /* Who was compacted last before this unix second is due; 0: nobody is. */
     bool rewrites_bottom;
     bool is_daily, is_later; /* Another will be wanted: every day, or once. */
-    uint32_t at_once_max;    /* On one server. */
+    bool is_disabled;
+    uint32_t at_once_max; /* On one server. */
 };
 
 /* As of 'now_s'; midnight is 'zone_s' seconds before that of UTC. */
