@@ -1,8 +1,8 @@
 /* src/cli/admin.h: what an operator does to tables and duplications, as functions: for the
  * commands, and for the demo and the benches, which do the same things.
  *
- * All wait for their answers, until the client's deadline at most. Each returns 0 or a code, and then 'e' says what, where and what to
- * do. */
+ * All wait for their answers, until the client's deadline at most. Each returns 0 or a code, and then 'e'
+ * says what, where and what to do. */
 #pragma once
 #include "client/round.h"
 
