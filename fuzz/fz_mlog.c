@@ -95,7 +95,7 @@ static void on_block(struct walk *w, const struct mlog_scanned *found)
     mlog_replay_block(&w->replay, block);
     if (block->kind == MLOG_HEAD && mlog_table_read(block, body, &table) == 0)
         mlog_replay_table(&w->replay, &table);
-    if (block->kind == MLOG_BACKLOG && mlog_range_read(block, body, &range) == 0)
+    if (block->kind != MLOG_HEAD && mlog_range_read(block, body, &range) == 0)
         CHECK(range.first <= range.last);
     if (block->kind != MLOG_RECORDS) return;
     uint32_t count = 0;

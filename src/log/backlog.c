@@ -47,10 +47,14 @@ struct log_backlog_file *log_backlog_find(const struct mlog_partition *p, uint64
     const struct log_owner *owner = p->owner;
     const struct mlog_index *index = &p->index;
     struct log_backlog_file *found = NULL;
-    *limit = index->count > 0 ? index->spans[index->first].decree : UINT64_MAX;
+    uint64_t none = index->count > 0 ? index->spans[index->first].decree : UINT64_MAX;
+    *limit = none;
     LIST_EACH (it, &owner->backlog) {
         struct log_backlog_file *file = LIST_ENTRY(it, struct log_backlog_file, node);
-        if (file->first <= decree && decree <= file->last) found = file;
+        if (file->is_all) {
+            found = NULL; /* What is missing there may have replaced it. */
+            *limit = none;
+        } else if (file->first <= decree && decree <= file->last) found = file;
         else if (found != NULL && file->first < *limit) *limit = file->first;
     }
 #ifdef MUT_replaced_backlog_is_read
@@ -181,6 +185,21 @@ static int block_save(struct maker *m)
 
 enum { MAKE_ENOUGH = 1 }; /* What an 'each' returns at a hole, and when a write failed. */
 
+static int record_push(struct maker *m, const struct mlog_record *record)
+{
+    if (m->block.record_count > 0 && m->out.size + record->body.size > LOG_BACKLOG_BODY_SIZE) {
+        m->rc = block_save(m);
+        if (m->rc != 0) return MAKE_ENOUGH;
+        block_open(m);
+    }
+    mlog_record_write(&m->out, record);
+    m->block.record_count++;
+    if (m->first == 0 || record->decree < m->first) m->first = record->decree;
+    if (record->decree > m->last) m->last = record->decree;
+    m->serial = record->serial;
+    return 0;
+}
+
 static int on_record(void *context, const struct mlog_record *record)
 {
     struct maker *m = context;
@@ -190,17 +209,12 @@ static int on_record(void *context, const struct mlog_record *record)
     if (record->decree <= m->above) return 0;
 #endif
     if (m->last != 0 && record->decree != m->last + 1) return MAKE_ENOUGH;
-    if (m->block.record_count > 0 && m->out.size + record->body.size > LOG_BACKLOG_BODY_SIZE) {
-        m->rc = block_save(m);
-        if (m->rc != 0) return MAKE_ENOUGH;
-        block_open(m);
-    }
-    mlog_record_write(&m->out, record);
-    m->block.record_count++;
-    if (m->first == 0) m->first = record->decree;
-    m->last = record->decree;
-    m->serial = record->serial;
-    return 0;
+    return record_push(m, record);
+}
+
+static int on_any_record(void *context, const struct mlog_record *record)
+{
+    return record_push(context, record);
 }
 
 static int head_save(struct maker *m)
@@ -208,9 +222,9 @@ static int head_save(struct maker *m)
     uint32_t end = m->offset;
     m->offset = m->prev_offset = 0;
     block_open(m);
-    m->block.kind = MLOG_BACKLOG;
+    m->block.kind = m->file->is_all ? MLOG_BACKLOG_ALL : MLOG_BACKLOG;
     m->block.summary_count = 1;
-    mlog_last_write(&m->out, &(struct mlog_last){m->file->gpid, m->file->serial, m->last});
+    mlog_last_write(&m->out, &(struct mlog_last){m->file->gpid, m->file->serial, m->file->decree});
     struct mlog_range range = {m->file->gpid, m->first, m->last};
     mlog_range_write(&m->out, &range);
     int rc = block_save(m);
@@ -225,37 +239,75 @@ static int disk_rc(int rc)
     return rc == 0 ? 0 : E_IO;
 }
 
-static int records_copy(struct maker *m, struct io_file *from, const struct mlog_span *spans,
-                        size_t span_count)
+/* Begin at the beginning; the head comes last. */
+static void make_begin(struct maker *m)
 {
-    struct log_window window = {.file = from};
-    int rc = 0;
-    m->offset = MLOG_ALIGN; /* Behind the head, which comes last. */
+    m->offset = MLOG_ALIGN;
+    m->prev_offset = 0;
+    m->first = m->last = m->serial = 0;
     block_open(m);
-    for (size_t i = 0; i < span_count && rc == 0; i++)
-        rc = log_span_read(m->log, &window, m->file->gpid, &spans[i], on_record, m);
+}
+
+static int spans_copy(struct maker *m, const struct log_move *move)
+{
+    struct log_window window = {.file = move->from};
+    int rc = 0;
+    make_begin(m);
+    for (size_t i = 0; i < move->span_count && rc == 0; i++)
+        rc = log_span_read(m->log, &window, m->file->gpid, &move->spans[i], on_record, m);
     log_window_fini(&window);
+    if (rc != 0) m->file->serial = m->serial; /* Up to the hole. */
+    m->file->decree = m->last;
+    return rc;
+}
+
+/* Everything that can be read. What can't is known to be missing by what the head says. */
+static int all_copy(struct maker *m, const struct log_move *move)
+{
+    MARK("kept records moved past a hole");
+    struct log_window window = {.file = move->from};
+    make_begin(m);
+    m->rc = io_file_truncate(m->to, 0);
+    if (m->rc != 0) return 0;
+    int rc = log_span_read(m->log, &window, m->file->gpid, &move->all, on_any_record, m);
+    log_window_fini(&window);
+    m->file->is_all = true;
+    m->file->serial = move->all.serial_last;
+    m->file->decree = move->decree_last;
+    m->last = move->decree_max;
+    if (m->first == 0) m->first = m->last;
+    return rc == E_CORRUPT ? 0 : rc;
+}
+
+static int records_copy(struct maker *m, const struct log_move *move)
+{
+    int rc = move->is_all ? E_CORRUPT : spans_copy(m, move);
+    bool has_hole = m->rc == 0 && (rc == E_CORRUPT || rc == MAKE_ENOUGH);
+#ifdef MUT_kept_moved_up_to_hole
+    bool is_past = move->is_all; /* Known mistake: what lies behind a new hole is freed. */
+#else
+    bool is_past = move->is_kept;
+#endif
+    if (has_hole && is_past) rc = all_copy(m, move);
     if (m->rc != 0) return disk_rc(m->rc);
     if (rc == E_IO || rc == E_NOMEM) return E_BUSY;
     if (m->last == 0) return E_NOTFOUND; /* Else up to the hole, if there is one. */
-    if (rc != 0) m->file->serial = m->serial;
-    rc = block_save(m);
+    rc = m->block.record_count > 0 ? block_save(m) : 0;
     return disk_rc(rc == 0 ? head_save(m) : rc);
 }
 
-int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
-                     size_t span_count, uint64_t above, struct log_backlog_file *file)
+int log_backlog_make(struct log *l, const struct log_move *move, struct log_backlog_file *file)
 {
     char path[LOG_PATH_SIZE], draft[LOG_PATH_SIZE + sizeof DRAFT];
     log_backlog_path(l, file->gpid, file->number, path);
     (void)snprintf(draft, sizeof draft, "%s" DRAFT, path);
 
-    struct maker m = {.log = l, .file = file, .above = above};
+    struct maker m = {.log = l, .file = file, .above = move->above};
     unsigned flags = IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE;
     int rc = io_file_open(l->io, draft, flags, &m.to);
     if (rc != 0) return disk_rc(rc);
     rc = disk_rc(io_file_truncate(m.to, 0));
-    if (rc == 0) rc = records_copy(&m, from, spans, span_count);
+    if (rc == 0) rc = records_copy(&m, move);
     if (rc == 0 && io_file_sync(m.to) != 0) rc = E_IO;
     io_file_close(m.to);
     buf_fini(&m.out);
@@ -306,8 +358,11 @@ static int head_load(struct finder *f, const char *path, struct log_backlog_file
         file->last = range.last;
         struct slice summary = scanned.block.summary;
         struct mlog_last last;
-        if (mlog_last_read(&summary, &last) && last.serial <= MLOG_COUNT_MAX)
+        if (mlog_last_read(&summary, &last) && last.serial <= MLOG_COUNT_MAX) {
             file->serial = last.serial;
+            file->decree = last.decree;
+        }
+        file->is_all = scanned.block.kind == MLOG_BACKLOG_ALL;
     } else {
         atomic_fetch_add(&f->log->figures.damaged_blocks, 1);
     }

@@ -65,7 +65,9 @@ struct log_backlog_file {
     uint64_t number;      /* Of the segment that it was made from. */
     uint64_t first, last; /* Decrees. Both 0: nobody can use it. */
     uint64_t serial; /* Of the last record that it stands for, replaced ones too; 0: not known. */
+    uint64_t decree; /* Of that record. */
     uint64_t size;   /* Bytes. */
+    bool is_all;     /* Has replaced records and perhaps holes: for the partition's store only. */
     uint32_t readers;
     uint64_t hint_decree; /* The first record of the block at... */
     uint32_t hint_offset; /* ...this offset; 0: nothing known. */
@@ -109,14 +111,27 @@ bool log_backlog_is_unflushed(const struct mlog_partition *p);
 /* Move files whose records nobody needs to the list of those to be dropped. */
 void log_backlog_release(struct log *l, struct mlog_partition *p);
 
-/* Copy what 'spans' of the segment 'from' hold above decree 'above' into a backlog file, durably.
- * On the pool. Copies up to the first record that cannot be read.
- * Returns 0 and fills first, last and size of 'file', whose gpid and number are set, and its serial, which
- * is taken back to what was copied if that is not all; E_NOTFOUND:
+/* What of one partition moves from one segment. */
+struct log_move {
+    struct io_file *from;
+    const struct mlog_span *spans; /* What was not replaced. */
+    size_t span_count;
+    struct mlog_span all; /* The segment, with the serials that are there... */
+    uint64_t decree_last; /* ...the decree of the last of them... */
+    uint64_t decree_max;  /* ...and the highest. */
+    uint64_t above;       /* Decrees up to this are not wanted. */
+    bool is_kept, is_all; /* For its next life; the spans are known not to tell all of it. */
+};
+
+/* Copy the records into a backlog file, durably. On the pool. Of what is for shippers up to the first
+ * record that cannot be read. Of what is kept all that can be read: past a hole, or when the spans don't
+ * tell, it is 'all', with what was replaced, and the file says what should have been there.
+ * Returns 0 and fills what the head says and the size of 'file', whose gpid and number are set, and its
+ * serial, which is taken back to what was copied if that is not all; E_NOTFOUND:
  * there was nothing to copy; E_BUSY: not now (no room, no memory, the segment can't be read),
  * nothing remains; E_IO: the disk is lost. */
-int log_backlog_make(struct log *l, struct io_file *from, const struct mlog_span *spans,
-                     size_t span_count, uint64_t above, struct log_backlog_file *file) MUST_CHECK;
+int log_backlog_make(struct log *l, const struct log_move *move,
+                     struct log_backlog_file *file) MUST_CHECK;
 
 /* The file is there: its partition's, or nobody's any more. */
 void log_backlog_push(struct log *l, struct log_backlog_file *file);

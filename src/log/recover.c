@@ -31,6 +31,8 @@ struct recovery {
     size_t live_count;
     bool is_cut;          /* The torn tail was met. */
     struct log_tail tail; /* What lies behind the last place known to be durable. */
+    bool is_all;          /* The backlog file that is replayed is for its store only. */
+    uint64_t moved_count; /* Records of it that its store lacks. */
     int rc;               /* Of a callback. */
 };
 
@@ -319,10 +321,22 @@ static int segment_replay(struct recovery *r, const struct mlog_live *live)
 static int on_moved(void *context, const struct mlog_record *record)
 {
     struct recovery *r = context;
-    if (!mlog_replay_moved(&r->replay, record)) return 0;
+    const struct mlog_partition *p = mlog_partition_find(&r->log->space, record->gpid);
+    if (p != NULL && record->decree > p->replay.durable) r->moved_count++;
+    if (!mlog_replay_moved(&r->replay, record, r->is_all)) return 0;
     r->rc = r->handler->on_record(r->context, record->gpid, record->decree, record->ballot,
                                   record->body);
     return r->rc;
+}
+
+/* Damage to the file has cost nothing that the store lacks. Every decree is there once, unless the file
+ * has holes: then serials tell. */
+static bool is_whole_above(const struct recovery *r, const struct mlog_partition *p,
+                           const struct log_backlog_file *file)
+{
+    uint64_t durable = p->replay.durable;
+    uint64_t below = durable < file->first ? file->first - 1 : durable;
+    return file->is_all || r->moved_count == file->last - below;
 }
 
 /* A file whose segment is still there has nothing that the segment has not. */
@@ -334,11 +348,14 @@ static int file_replay(struct recovery *r, const struct mlog_partition *p,
     if (is_in_log) return 0;
     if (file->last > p->replay.durable) {
         MARK("records replayed from backlog");
+        r->is_all = file->is_all;
+        r->moved_count = 0;
         rc = log_backlog_each(r->log, file, on_moved, r);
+        if (rc == E_CORRUPT && r->rc == 0 && is_whole_above(r, p, file)) rc = 0;
     }
     if (r->rc != 0 || rc == E_NOMEM) return fail(r, rc, file->number, "replay a backlog file");
-    struct mlog_last last = {file->gpid, file->serial, file->last};
-    if (rc == 0) mlog_replay_moved_end(&r->replay, &last);
+    struct mlog_last last = {file->gpid, file->serial, file->decree};
+    if (rc == 0) mlog_replay_moved_end(&r->replay, &last, file->is_all);
     else mlog_replay_moved_lost(&r->replay, file->gpid); /* The others are well. */
     return 0;
 }

@@ -17,8 +17,7 @@ struct job {
     struct log_segment *segment;   /* To be freed; or the one that is moved from. */
     struct log_backlog_file *file; /* To be dropped; or the one that is made. */
     struct mlog_span *spans;       /* To be moved. */
-    size_t span_count;
-    uint64_t above;   /* Decrees up to this are not wanted. */
+    struct log_move move;
     uint64_t changes; /* Of the log, when it began. */
     int rc;
 };
@@ -121,7 +120,7 @@ static bool drop_next(struct log *l)
 static void move_run(struct io_work *work)
 {
     struct job *j = LIST_ENTRY(work, struct job, work);
-    j->rc = log_backlog_make(j->log, j->segment->file, j->spans, j->span_count, j->above, j->file);
+    j->rc = log_backlog_make(j->log, &j->move, j->file);
 }
 
 static struct mlog_share *share_find(struct mlog_segment *segment, struct gpid gpid)
@@ -160,10 +159,29 @@ static int spans_copy(struct job *j, const struct mlog_partition *p)
     if (j->spans == NULL) return E_NOMEM;
     for (size_t i = 0; i < index->count; i++) {
         if (spans[i].segment != j->segment->core.number) continue;
-        j->spans[j->span_count++] = spans[i];
+        j->spans[j->move.span_count++] = spans[i];
         j->file->serial = i + 1 < index->count ? spans[i + 1].serial - 1 : spans[i].serial_last;
     }
+    j->move.spans = j->spans;
     return 0;
+}
+
+static void move_fill(struct log_move *move, struct mlog_segment *segment,
+                      const struct mlog_share *share)
+{
+    move->from = log_segment_of(segment)->file;
+    move->all = (struct mlog_span){
+        .limit = UINT64_MAX,
+        .serial = share->serial,
+        .serial_last = share->serial_last,
+        .segment = segment->number,
+        .end = segment->end,
+    };
+    move->decree_last = share->decree_last;
+    move->decree_max = share->decree_max;
+    move->above = share->partition->confirmed;
+    move->is_kept = mlog_partition_is_kept(share->partition);
+    move->is_all = move->is_kept && !mlog_share_is_indexed(share);
 }
 
 /* The backlog is full: the replica with the most of it has to give up a shipper. */
@@ -212,13 +230,13 @@ static bool move_share(struct log *l, struct mlog_segment *segment, struct mlog_
     struct job *j = job_new(l);
     if (j == NULL) return false;
     j->segment = log_segment_of(segment);
-    j->above = p->confirmed;
     j->file = mem_zalloc(sizeof *j->file);
     if (j->file == NULL || spans_copy(j, p) != 0) {
         mem_free(j->file);
         mem_free(j);
         return false;
     }
+    move_fill(&j->move, segment, share);
     j->file->gpid = p->gpid;
     j->file->number = segment->number;
     segment->pins++;

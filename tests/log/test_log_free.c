@@ -444,6 +444,204 @@ static void test_set_aside_is_forgotten(void **state)
     }
 }
 
+/* ---- Holes in what is kept ---- */
+
+/* One byte of each record of partition 0 with a decree in [first, last] is flipped, wherever it lies. */
+struct rot {
+    struct world *world;
+    const char *dir, *prefix;
+    uint64_t first, last, ballot;
+    size_t count;
+};
+
+static void rot_file(struct rot *rot, const char *name)
+{
+    static uint8_t bytes[256 << 10];
+    char path[128];
+    struct io_file *file;
+    size_t size;
+    (void)snprintf(path, sizeof path, "%s/%s", rot->dir, name);
+    assert_int_equal(io_file_open(rot->world->io, path, IO_OPEN_READ, &file), 0);
+    assert_int_equal(io_file_read(file, 0, bytes, sizeof bytes, &size), 0);
+    assert_true(size < sizeof bytes);
+    for (uint64_t decree = rot->first; decree <= rot->last; decree++) {
+        uint8_t content[64];
+        world_content(content, sizeof content, 0, decree, rot->ballot);
+        for (size_t at = 0; at + sizeof content <= size; at++) {
+            if (memcmp(bytes + at, content, sizeof content) != 0) continue;
+            assert_int_equal(sim_disk_flip_bit(rot->world->machine, path, at * 8), 0);
+            rot->count++;
+            break;
+        }
+    }
+    io_file_close(file);
+}
+
+struct names {
+    const char *prefix;
+    char names[64][64];
+    size_t count;
+};
+
+static void on_rot_name(void *context, const char *name)
+{
+    struct names *names = context;
+    if (strncmp(name, names->prefix, strlen(names->prefix)) != 0) return;
+    assert_true(names->count < 64);
+    (void)snprintf(names->names[names->count++], sizeof names->names[0], "%s", name);
+}
+
+static void do_rot(void *context)
+{
+    struct rot *rot = context;
+    static struct names names;
+    names = (struct names){.prefix = rot->prefix};
+    assert_int_equal(io_dir_list(rot->world->io, rot->dir, on_rot_name, &names), 0);
+    for (size_t i = 0; i < names.count; i++) rot_file(rot, names.names[i]);
+}
+
+static void rot_log(struct world *w, uint64_t ballot, uint64_t first, uint64_t last)
+{
+    struct rot rot = {w, "/log", "log.", first, last, ballot, 0};
+    assert_true(sim_machine_do(w->machine, do_rot, &rot));
+    assert_int_equal(rot.count, last - first + 1);
+}
+
+static void rot_backlog(struct world *w, uint64_t first, uint64_t last)
+{
+    struct rot rot = {w, "/log/backlog", "1.0.", first, last, 1, 0};
+    assert_true(sim_machine_do(w->machine, do_rot, &rot));
+    assert_int_equal(rot.count, last - first + 1);
+}
+
+/* Sixty records of partition 0, six in a segment, before any moves. When there are 36, the last 'again' are replaced by a
+ * newer ballot. */
+static void write_sixty(struct world *w, uint64_t again)
+{
+    open_small(w);
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, LOG_NO_SHIPPER);
+    uint64_t last = fill(w, 0, 1, 6);
+    for (uint64_t decree = last - again + 1; decree <= last; decree++)
+        assert_int_equal(world_append_ballot(w, 0, 2, decree, decree, 380), 0);
+    assert_int_equal(fill(w, 0, last + 1, 4), 60);
+}
+
+/* Partition 0 takes no records any more, from this life or from the next one on; all of it moves. */
+static void keep(struct world *w, bool is_next)
+{
+    w->parts[0].durable = LOG_NO_STORE;
+    if (is_next) reopen(w);
+    else world_hold(w, 0, LOG_NO_STORE, 0);
+    uint64_t other = fill(w, 1, 1, 5);
+    world_hold(w, 1, other, LOG_NO_SHIPPER);
+    w->parts[1].durable = other;
+    assert_true(world_stats(w).segments <= 4);
+    assert_true(world_files(w, "/log/backlog", "1.0.") > 0);
+}
+
+/* The repaired store turns out to hold 'durable': it has lost nothing, or it says so. */
+static void return_kept(struct world *w, uint64_t last, uint64_t durable, uint64_t lost)
+{
+    w->parts[0].durable = durable;
+    for (int life = 0; life < 2; life++) {
+        reopen(w);
+        assert_true(w->parts[1].damaged_above == UINT64_MAX);
+        if (lost <= durable) {
+            assert_true(w->parts[0].damaged_above == UINT64_MAX);
+            assert_int_equal(w->parts[0].replayed, last);
+        } else {
+            assert_true(w->parts[0].damaged_above <= lost);
+        }
+    }
+}
+
+struct hole {
+    uint64_t ballot, first, last, again;
+    bool is_next; /* Met by a recovery; or when the records move. */
+};
+
+static void hole_story(void **state, const struct hole *h)
+{
+    static const uint64_t durables[] = {50, 40, 29, 10, 0};
+    struct world *w = *state;
+    for (size_t i = 0; i < sizeof durables / sizeof durables[0]; i++) {
+        world_fini(w);
+        assert_int_equal(setup(state), 0);
+        write_sixty(w, h->again);
+        rot_log(w, h->ballot, h->first, h->last);
+        keep(w, h->is_next);
+        return_kept(w, 60, durables[i], h->last);
+    }
+}
+
+/* A block rots, and what is around it moves. What lies behind it is not lost with it: where the store holds
+ * what the block held, nothing is missing. */
+static void test_kept_moves_past_a_hole(void **state)
+{
+    for (int is_next = 0; is_next < 2; is_next++)
+        for (uint64_t first = 25; first <= 36; first++)
+            hole_story(state, &(struct hole){1, first, first + 1, 0, is_next});
+}
+
+/* The same for more than all of a segment. */
+static void test_kept_moves_past_a_wide_hole(void **state)
+{
+    for (int is_next = 0; is_next < 2; is_next++)
+        for (uint64_t first = 22; first <= 28; first++)
+            hole_story(state, &(struct hole){1, first, first + 8, 0, is_next});
+}
+
+/* What has rotted had replaced records that are there still: they don't pass for it. */
+static void test_kept_hole_that_had_replaced(void **state)
+{
+    for (int is_next = 0; is_next < 2; is_next++)
+        for (uint64_t first = 31; first <= 36; first++)
+            for (uint64_t again = 6; again <= 16; again++)
+                hole_story(state, &(struct hole){2, first, 36, again, is_next});
+    for (int is_next = 0; is_next < 2; is_next++) /* All of what replaced; also a whole share. */
+        for (uint64_t again = 1; again <= 14; again++)
+            hole_story(state, &(struct hole){2, 37 - again, 36, again, is_next});
+}
+
+/* A block of a backlog file rots. It is judged as it would be in a segment, also when the file had a hole
+ * from the beginning. */
+static void test_rotten_backlog_of_set_aside(void **state)
+{
+    struct world *w = *state;
+    for (int has_hole = 0; has_hole < 2; has_hole++) {
+        for (uint64_t durable = 0; durable <= 4; durable++) {
+            world_fini(w);
+            assert_int_equal(setup(state), 0);
+            open_small(w);
+            world_hold(w, 0, 0, LOG_NO_SHIPPER);
+            world_hold(w, 1, 0, LOG_NO_SHIPPER);
+            assert_int_equal(world_append(w, 0, 1, 1, 380),
+                             0); /* In one segment, and in the file... */
+            assert_int_equal(world_append(w, 0, 2, 5, 40 << 10), 0); /* ...each in its block. */
+            if (has_hole) rot_log(w, 1, 1, 1);
+            keep(w, true);
+            rot_backlog(w, 2, 2);
+            return_kept(w, 5, durable, 2);
+        }
+    }
+}
+
+/* A segment that can't be read stays until it can: nobody knows what it holds. */
+static void test_kept_waits_for_the_disk(void **state)
+{
+    struct world *w = *state;
+    write_sixty(w, 0);
+    rot_log(w, 1, 20, 20);
+    sim_disk_fail(w->machine, SIM_DISK_READ, "/log.", 1, E_IO, true);
+    world_hold(w, 0, LOG_NO_STORE, 0);
+    assert_int_equal(world_stats(w).backlog_size, 0);
+    assert_true(world_stats(w).segments >= 8);
+    sim_disk_mend(w->machine);
+    keep(w, false);
+    return_kept(w, 60, 20, 20);
+}
+
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
 static void test_backlog_on_full_disk(void **state)
 {
@@ -560,6 +758,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replaced_before_it_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_aside_is_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_moves_past_a_hole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_moves_past_a_wide_hole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_hole_that_had_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rotten_backlog_of_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_waits_for_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),

@@ -44,6 +44,11 @@ static void content_check(struct slice bytes, int part, uint64_t decree, uint64_
     free(wanted);
 }
 
+void world_content(uint8_t *to, size_t size, int part, uint64_t decree, uint64_t ballot)
+{
+    content_fill(to, size, part, decree, ballot);
+}
+
 /* ---- Messages to the worker ---- */
 
 static struct list_node messages; /* Of the process that lives. */

@@ -80,3 +80,6 @@ struct log_stats world_stats(struct world *w);
 size_t world_files(struct world *w, const char *dir, const char *prefix);
 
 struct gpid world_gpid(int part);
+
+/* The first 'size' bytes of a record. */
+void world_content(uint8_t *to, size_t size, int part, uint64_t decree, uint64_t ballot);

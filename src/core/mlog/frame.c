@@ -18,7 +18,8 @@ static bool block_is_sane(const struct mlog_block *b)
         return false;
     if (b->record_count > b->body_size / MLOG_RECORD_HEAD_SIZE) return false;
     if (mlog_pos_compare(b->synced, b->at) > 0) return false;
-    return b->kind == MLOG_RECORDS || b->kind == MLOG_HEAD || b->kind == MLOG_BACKLOG;
+    return b->kind == MLOG_RECORDS || b->kind == MLOG_HEAD || b->kind == MLOG_BACKLOG ||
+           b->kind == MLOG_BACKLOG_ALL;
 }
 
 int mlog_block_read(struct slice in, struct mlog_block *out)
@@ -116,7 +117,8 @@ bool mlog_segment_end_read(struct slice *segments, struct mlog_pos *out)
 
 int mlog_range_read(const struct mlog_block *block, struct slice body, struct mlog_range *out)
 {
-    if (block->kind != MLOG_BACKLOG || body.size != MLOG_RANGE_SIZE) return E_CORRUPT;
+    bool is_backlog = block->kind == MLOG_BACKLOG || block->kind == MLOG_BACKLOG_ALL;
+    if (!is_backlog || body.size != MLOG_RANGE_SIZE) return E_CORRUPT;
     const uint8_t *p = body.data;
     if (crc_inside(block->crc, p + 4, body.size - 4) != bytes_get_le32(p)) return E_CORRUPT;
     struct mlog_range r = {

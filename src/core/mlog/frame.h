@@ -44,6 +44,9 @@
  *     12  8   first decree    20  8   last decree: every one between is in the file
  *     its summary names the last record that the file stands for, also when that was replaced before
  *
+ *     body of MLOG_BACKLOG_ALL, the same for a file that has every record that could be read, replaced
+ *     ones too, and may have holes: as above, but the decrees are the lowest and the highest
+ *
  * The record's checksum starts from its block's, so a record that strayed from another block is
  * bad.
  * Source: docs/mutation-log.md, rules L1 to L6. */
@@ -77,6 +80,7 @@ enum mlog_kind {
     MLOG_RECORDS = 1,
     MLOG_HEAD = 2,
     MLOG_BACKLOG = 3,
+    MLOG_BACKLOG_ALL = 4,
 };
 
 /* A place in the log: where a block begins, or where the last one ends. */
@@ -161,7 +165,7 @@ struct mlog_range {
     uint64_t first, last; /* Decrees, both included. */
 };
 
-/* Read the body of an MLOG_BACKLOG block. Returns 0 or E_CORRUPT. */
+/* Read the body of an MLOG_BACKLOG or MLOG_BACKLOG_ALL block. Returns 0 or E_CORRUPT. */
 int mlog_range_read(const struct mlog_block *block, struct slice body,
                     struct mlog_range *out) MUST_CHECK;
 

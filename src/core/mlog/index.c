@@ -44,6 +44,7 @@ void mlog_index_add(struct mlog_index *index, uint64_t decree, uint64_t serial,
     struct mlog_span *last = index->count > 0 ? &spans[index->count - 1] : NULL;
     if (last != NULL && serial != last->serial_last + 1) {
         index->count = 0;
+        index->since = serial;
         last = NULL;
     }
     uint64_t next = last == NULL ? 0 : last->decree + (serial - last->serial);

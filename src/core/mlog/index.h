@@ -25,6 +25,7 @@ struct mlog_index {
     struct mlog_span *spans; /* By serial. */
     size_t first, count;     /* The live ones are [first, first + count). */
     size_t capacity;
+    uint64_t since; /* Serial of the first record behind the last hole; 0: no hole was met. */
 };
 
 /* An all-zero index is a valid empty one. */

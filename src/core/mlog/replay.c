@@ -125,6 +125,8 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
     begin_at(p, record->decree - 1);
 
     bool is_chained = record->serial == p->serial + 1;
+    bool is_first = p->serial == 0 && p->replay.cleared == r->losses;
+    if (!is_chained && !is_first) p->index.since = record->serial;
     if (is_chained) p->replay.cleared = r->losses;
     else if (record->decree > p->replay.durable + 1) damage(p, LOST);
     p->serial = record->serial;
@@ -134,19 +136,22 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
     return p;
 }
 
-bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record)
+bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record, bool is_all)
 {
     struct mlog_partition *p = mlog_partition_find(r->space, record->gpid);
     if (p == NULL || record->serial <= p->serial) return false;
+    bool is_hole = is_all && record->serial != p->serial + 1;
+    if (is_hole && record->decree > p->replay.durable + 1) damage(p, LOST);
     p->serial = record->serial;
     p->decree = record->decree;
     return deliver(p, record->decree);
 }
 
-void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last)
+void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last, bool is_all)
 {
     struct mlog_partition *p = mlog_partition_find(r->space, last->gpid);
     if (p == NULL || last->serial <= p->serial) return;
+    if (is_all && last->decree > p->replay.durable) damage(p, LOST);
     p->serial = last->serial;
     p->decree = last->decree;
 }

@@ -56,13 +56,15 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
                                           bool *is_new);
 
 /* A record of a backlog file: of each partition before the first block, files by number. Its serial may
- * not follow the one before, for what was replaced is not in there; its decree does. True: hand it to
- * the replica. */
-bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record);
+ * not follow the one before, for what was replaced is not in there; its decree does. is_all: what was
+ * replaced is in there (MLOG_BACKLOG_ALL), and a hole in the serials is what it is in the log. True: hand
+ * it to the replica. */
+bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record, bool is_all);
 
 /* All of a backlog file was seen, or is in the store: it stands for the partition's records up to
- * last->serial, those that were replaced before it was made included, and ends with last->decree. */
-void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last);
+ * last->serial, those that were replaced before it was made included, and ends with last->decree. is_all:
+ * what of that did not come is lost. */
+void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last, bool is_all);
 
 /* A backlog file of this partition can't be read to its end. */
 void mlog_replay_moved_lost(struct mlog_replay *r, struct gpid gpid);

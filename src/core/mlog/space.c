@@ -93,7 +93,8 @@ void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p)
     LIST_EACH (it, &s->segments) {
         struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);
         for (uint32_t i = 0; i < segment->share_count; i++)
-            if (segment->shares[i].partition == p) segment->shares[i].decree_max = 0;
+            if (segment->shares[i].partition == p)
+                segment->shares[i].decree_max = segment->shares[i].serial = 0;
     }
 }
 
@@ -218,6 +219,9 @@ void mlog_space_add(struct mlog_space *s, struct mlog_partition *p, uint64_t dec
     struct mlog_share *share = share_get(mlog_segment_newest(s), p);
     if (decree > share->decree_max) share->decree_max = decree;
     share->size += record_size;
+    if (share->serial == 0) share->serial = serial;
+    share->serial_last = serial;
+    share->decree_last = decree;
     mlog_index_add(&p->index, decree, serial, place, span_interval(s));
     p->serial = serial;
     p->decree = decree;
@@ -241,6 +245,11 @@ enum mlog_need mlog_share_need(const struct mlog_share *share)
     if (share->decree_max > p->confirmed && !share->is_moved) return MLOG_NEED_SHIPPERS;
 #endif
     return MLOG_NEED_NOTHING;
+}
+
+bool mlog_share_is_indexed(const struct mlog_share *share)
+{
+    return share->serial > share->partition->index.since;
 }
 
 enum mlog_need mlog_segment_need(const struct mlog_segment *segment)

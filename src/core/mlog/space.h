@@ -67,9 +67,12 @@ struct mlog_partition {
 /* What one partition has in one segment. */
 struct mlog_share {
     struct mlog_partition *partition;
-    uint64_t decree_max; /* Highest. */
-    uint64_t size;       /* Bytes of its records, heads included. */
-    bool is_moved;       /* Shippers find these records in the backlog. */
+    uint64_t decree_max;  /* Highest. */
+    uint64_t size;        /* Bytes of its records, heads included. */
+    bool is_moved;        /* Shippers find these records in the backlog. */
+    uint64_t serial;      /* Of its first record... */
+    uint64_t serial_last; /* ...and of its last, which has... */
+    uint64_t decree_last; /* ...this decree. */
 };
 
 /* Lives in the shell's own segment. */
@@ -151,6 +154,10 @@ enum mlog_need { MLOG_NEED_NOTHING, MLOG_NEED_SHIPPERS, MLOG_NEED_STORES };
 
 enum mlog_need mlog_share_need(const struct mlog_share *share);
 enum mlog_need mlog_segment_need(const struct mlog_segment *segment);
+
+/* The index knows of every record in the share that was not replaced, and of no hole behind or right in
+ * front of it. */
+bool mlog_share_is_indexed(const struct mlog_share *share);
 
 /* The oldest segment, if nothing needs it, nobody has pinned it and it is not the newest. */
 struct mlog_segment *mlog_space_freeable(const struct mlog_space *s);
