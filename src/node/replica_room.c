@@ -62,6 +62,7 @@ void replica_had_room(struct replica *r)
     }
     LOG_INFO(&logger, "the replica has space again", field_str("dir", r->dir));
     replica_room_end(r);
+    replica_flush_if_due(r); /* What the log asked for meanwhile: nobody may ask again (L18). */
 }
 
 void replica_room_end(struct replica *r)

@@ -489,6 +489,45 @@ static void test_full_store_resumes(void **state)
     assert_whole(l);
 }
 
+struct asker {
+    struct io_post post; /* To the replica's own loop. */
+    struct replica *replica;
+    uint64_t prepared; /* What the log wants to be durable. */
+};
+
+static void ask_for_flush(struct io_post *post)
+{
+    struct asker *asker = LIST_ENTRY(post, struct asker, post);
+    asker->prepared = asker->replica->repl.prepared;
+    asker->replica->hold.handler->on_flush_wanted(&asker->replica->hold);
+}
+
+/* The log asks for a flush for which there is no room, and then everything falls silent: with room again what
+ * it asked for is done, though it does not ask again. */
+static void test_full_store_is_flushed_when_it_has_room(void **state)
+{
+    struct linked *l = *state;
+    bool is_taken[FULL_PUTS_MAX];
+    store_sim_faults_set(l->clusters[0]->stores, &store_full);
+    int count = put_until_full(l, is_taken);
+    struct asker askers[4] = {0};
+    const struct invariant_side *side = &l->invariants->sides[0];
+    assert_int_equal(side->replica_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        askers[i] = (struct asker){.post.run = ask_for_flush, .replica = side->replicas[i]};
+        io_post(side->replicas[i]->worker->loop, &askers[i].post);
+    }
+    assert_true(linked_run(l, 3 * (uint64_t)S));
+    store_sim_faults_set(l->clusters[0]->stores, &store_well);
+    assert_true(linked_run(l, 10 * (uint64_t)S));
+    for (size_t i = 0; i < 4; i++)
+        assert_true(askers[i].prepared > 0 && side->replicas[i]->durable >= askers[i].prepared);
+    assert_true(linked_settle(l, MINUTE));
+    expect_taken(l, 1, is_taken, count);
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* Killed with a full disk, and started while it still is: what the log holds is applied when there is
  * room, and only then is it served. */
 static void test_started_on_a_full_disk(void **state)
@@ -831,6 +870,7 @@ int main(void)
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
         STORY(test_full_store_resumes),
+        STORY(test_full_store_is_flushed_when_it_has_room),
         STORY(test_started_on_a_full_disk),
         STORY(test_news_of_a_snapshot_hold_the_log),
         STORY(test_much_at_once_after_a_cut),
