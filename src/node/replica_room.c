@@ -46,7 +46,7 @@ void replica_wait_for_room(struct replica *r)
     if (r->is_disk_full) return;
     MARK("replica waits for disk space");
     LOG_ERROR(&logger,
-              "no space for a replica: its writes are refused until there is, reads are served",
+              "no space for a replica's rows or configuration: writes are refused until there is",
               field_str("dir", r->dir));
     r->is_disk_full = true;
     metric_gauge_set(&r->metrics.disk_full, 1);
