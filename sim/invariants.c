@@ -351,8 +351,8 @@ static const char *explain_stream(const struct stream *s, char *text, size_t siz
     int used = snprintf(text, size,
                         "stream %s (%s), confirmed %" PRIu64 " of %" PRIu64 ", saved %" PRIu64
                         ", %u in its window%s%s, read %" PRIu64,
-                        dup_state_name(d->state), d->reason, d->confirmed, d->committed, d->saved,
-                        d->slot_count, d->owes_snapshot ? ", owes a snapshot" : "",
+                        dup_state_name(d->state), dup_reason(d), d->confirmed, d->committed,
+                        d->saved, d->slot_count, d->owes_snapshot ? ", owes a snapshot" : "",
                         d->is_reading ? ", waits for a read" : "", d->read);
     return used > 0 ? text : "";
 }

@@ -61,7 +61,7 @@ static struct progress progress_of(const struct replica *r, int32_t dup_id)
         p.streams++;
         if (confirmed < p.confirmed) p.confirmed = confirmed;
         if (vouched < p.vouched) p.vouched = vouched;
-        if (s->machine.reason[0] != '\0') p.reason = s->machine.reason;
+        if (dup_reason(&s->machine)[0] != '\0') p.reason = dup_reason(&s->machine);
     }
     if (p.streams == 0) p.confirmed = p.vouched = 0;
     return p;
@@ -192,7 +192,7 @@ static void status_fill(struct dup_status *to, const struct stream *s, uint64_t 
         .remote_app_name = slice_str(s->dup.remote_table),
         .partition_index = s->replica->gpid.partition_index,
         .state = slice_str(dup_state_name(s->machine.state)),
-        .reason = slice_str(s->machine.reason),
+        .reason = slice_str(dup_reason(&s->machine)),
         .committed = (int64_t)s->machine.committed,
         .sent = (int64_t)s->machine.read,
         .confirmed = (int64_t)s->machine.confirmed,

@@ -52,7 +52,7 @@ static const struct metric_row replica_rows[] = {
     METRIC_GAUGE_ROW(struct replica_metrics, committed, "replica_committed", "decree",
                      "Last committed decree"),
     METRIC_GAUGE_ROW(struct replica_metrics, disk_full, "replica_disk_full", "bool",
-                     "1: the disk has no room for the store, and writes are refused"),
+                     "1: the disk has no room for rows or configuration, and writes are refused"),
     METRIC_GAUGE_ROW(struct replica_metrics, incoming_sources, "replica_incoming_sources",
                      "partitions", "Partitions of other clusters that duplicate into this one"),
     METRIC_COUNTER_ROW(struct replica_metrics, incoming_heard, "replica_incoming_positions",

@@ -63,9 +63,10 @@ static void flush_done(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     r->is_flushing = false;
     r->durable = store_durable(r->store);
+    /* Without room, what was asked for stays due. If it failed otherwise, the next write will say so. */
+    if (r->flush_rc != 0 && r->flush_rc != E_NOSPACE) r->flush_to = 0;
     if (r->flush_rc == E_NOSPACE) replica_wait_for_room(r);
-    else replica_had_room(r);              /* If it failed otherwise, the next write will say so. */
-    if (r->flush_rc != 0) r->flush_to = 0; /* The log's next segment asks again. */
+    else replica_had_room(r);
     replica_hold(r);
     replica_set_policy(r);
     replica_flush_if_due(r);
@@ -83,9 +84,11 @@ void replica_flush(struct replica *r)
 }
 
 /* What the log asked for may not be applied yet, or a flush that began before may be under way: it is
- * flushed when that has changed, for nobody may ask again (L18). */
+ * flushed when that has changed, for nobody may ask again (L18). Nor while the disk is full: the wait for room
+ * tries the flush itself. */
 void replica_flush_if_due(struct replica *r)
 {
+    if (r->is_disk_full) return;
     uint64_t to = r->flush_to < r->repl.prepared ? r->flush_to : r->repl.prepared;
     if (r->durable < to && to <= r->repl.applied) replica_flush(r);
 }

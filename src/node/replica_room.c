@@ -48,7 +48,7 @@ void replica_wait_for_room(struct replica *r)
     if (r->is_disk_full) return;
     MARK("replica waits for disk space");
     LOG_ERROR(&logger,
-              "no space for a replica: its writes are refused until there is, reads are served",
+              "no space for a replica's rows or configuration: writes are refused until there is",
               field_str("dir", r->dir));
     r->is_disk_full = true;
     metric_gauge_set(&r->metrics.disk_full, 1);
@@ -64,6 +64,7 @@ void replica_had_room(struct replica *r)
     }
     LOG_INFO(&logger, "the replica has space again", field_str("dir", r->dir));
     replica_room_end(r);
+    replica_flush_if_due(r); /* What the log asked for meanwhile: nobody may ask again (L18). */
 }
 
 void replica_room_end(struct replica *r)

@@ -478,19 +478,21 @@ static void perform(struct stream *s, const struct dup_effect *effect, struct an
 
 /* ---- Life --------------------------------------------------------------------------------------------------------- */
 
-/* Begin, or begin again, from what is known to be confirmed. */
+/* Begin, or begin again, from what is known to be confirmed. Only a stream of which the group knows nothing and
+ * that has never begun begins with what is written next; later it is the machine that knows where that was. */
 static void stream_start(struct stream *s)
 {
     const struct replica *r = s->replica;
     uint64_t committed = r->repl.committed;
-    bool is_new = s->dup.confirmed < 0 && !s->dup.needs_snapshot;
+    bool is_known = s->dup.confirmed >= 0 || s->dup.needs_snapshot;
+    bool is_new = !is_known && !s->is_begun;
     struct dup_event event = {.type = DUP_STARTED};
     event.started.committed = committed;
     event.started.needs_snapshot = s->dup.needs_snapshot;
     event.started.is_paused = s->dup.is_paused;
     event.started.confirmed = s->dup.confirmed > 0 ? (uint64_t)s->dup.confirmed : 0;
     if (is_new || event.started.confirmed > committed) event.started.confirmed = committed;
-    event.started.saved = event.started.confirmed;
+    event.started.saved = is_known || is_new ? event.started.confirmed : s->machine.saved;
     if (s->machine.confirmed > event.started.confirmed && !s->dup.needs_snapshot)
         event.started.confirmed = s->machine.confirmed; /* Resumed: we know more than was saved. */
     for (uint64_t d = event.started.confirmed + 1; d <= committed; d++) {
@@ -502,7 +504,9 @@ static void stream_start(struct stream *s)
         }
         event.started.pending_size += m->capacity;
     }
-    event.started.owes_start = is_new; /* Where it began must be known after a restart. */
+    /* Where it began must be known after a restart. */
+    event.started.owes_start = is_new || (!is_known && s->machine.owes_start);
+    s->is_begun = true;
     event.started.question = r->dup_question;
     stream_step(s, event);
 }

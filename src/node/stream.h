@@ -50,6 +50,7 @@ struct stream {
     struct stream_scan *scan; /* A snapshot under way. */
     struct stream_save *save; /* Progress on its way into the meta group. */
 
+    bool is_begun; /* The machine knows where, if the group does not. */
     bool is_closing;
     uint32_t busy; /* Things under way that point here. */
     struct stream_metrics metrics;

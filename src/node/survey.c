@@ -42,6 +42,15 @@ static void note_dup(struct survey *s, struct stream *stream, uint64_t now_ms)
     memcpy(at, &row, sizeof row);
 }
 
+/* What keeps it from serving or from writes. */
+static const char *why_not(const struct replica *r)
+{
+    if (r->is_damaged)
+        return "the log lost records of it, or they can't be applied: it does not serve";
+    if (r->repl.is_stopped) return "its log or its store failed: it does not serve until a start";
+    return r->is_disk_full ? "no space on the disk: writes are refused" : "";
+}
+
 static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
 {
     uint8_t *at = buf_extend(&s->replica_rows, sizeof(struct survey_replica));
@@ -59,8 +68,7 @@ static void note_replica(struct survey *s, struct replica *r, uint64_t now_ms)
         .write_rate = rate_of(&r->write_rate, metric_counter_get(&r->metrics.writes), now_ms),
     };
     if (r->store != NULL) store_stats(r->store, &row.store);
-    if (r->is_disk_full)
-        (void)snprintf(row.why, sizeof row.why, "no space on the disk: writes are refused");
+    (void)snprintf(row.why, sizeof row.why, "%s", why_not(r));
     memcpy(at, &row, sizeof row);
     LIST_EACH (it, &r->streams) {
         struct stream *stream = LIST_ENTRY(it, struct stream, node);

@@ -489,6 +489,45 @@ static void test_full_store_resumes(void **state)
     assert_whole(l);
 }
 
+struct asker {
+    struct io_post post; /* To the replica's own loop. */
+    struct replica *replica;
+    uint64_t prepared; /* What the log wants to be durable. */
+};
+
+static void ask_for_flush(struct io_post *post)
+{
+    struct asker *asker = LIST_ENTRY(post, struct asker, post);
+    asker->prepared = asker->replica->repl.prepared;
+    asker->replica->hold.handler->on_flush_wanted(&asker->replica->hold);
+}
+
+/* The log asks for a flush for which there is no room, and then everything falls silent: with room again what
+ * it asked for is done, though it does not ask again. */
+static void test_full_store_is_flushed_when_it_has_room(void **state)
+{
+    struct linked *l = *state;
+    bool is_taken[FULL_PUTS_MAX];
+    store_sim_faults_set(l->clusters[0]->stores, &store_full);
+    int count = put_until_full(l, is_taken);
+    struct asker askers[4] = {0};
+    const struct invariant_side *side = &l->invariants->sides[0];
+    assert_int_equal(side->replica_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        askers[i] = (struct asker){.post.run = ask_for_flush, .replica = side->replicas[i]};
+        io_post(side->replicas[i]->worker->loop, &askers[i].post);
+    }
+    assert_true(linked_run(l, 3 * (uint64_t)S));
+    store_sim_faults_set(l->clusters[0]->stores, &store_well);
+    assert_true(linked_run(l, 10 * (uint64_t)S));
+    for (size_t i = 0; i < 4; i++)
+        assert_true(askers[i].prepared > 0 && side->replicas[i]->durable >= askers[i].prepared);
+    assert_true(linked_settle(l, MINUTE));
+    expect_taken(l, 1, is_taken, count);
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* Killed with a full disk, and started while it still is: what the log holds is applied when there is
  * room, and only then is it served. */
 static void test_started_on_a_full_disk(void **state)
@@ -746,6 +785,61 @@ static void test_paused_lag_is_told(void **state)
     assert_whole(l);
 }
 
+/* How many streams of 'side' there are, and the group does not know where they begin. */
+static int unsaved_starts(const struct linked *l, int side)
+{
+    const struct invariant_side *s = &l->invariants->sides[side];
+    int count = 0;
+    for (size_t i = 0; i < s->replica_count; i++) {
+        const struct stream *stream = stream_of(s->replicas[i]);
+        count += stream != NULL && !stream->is_closing && stream->machine.owes_start;
+    }
+    return count;
+}
+
+/* The group could not note where a new duplication begins, and it is paused and resumed before that was made
+ * good: what was written meanwhile is not confirmed by that, but arrives. */
+static void test_resumed_before_its_start_is_saved(void **state)
+{
+    struct linked *l = *state;
+    struct linked_lag lag;
+    assert_true(linked_remove_dup(l, 0));
+    assert_true(linked_run(l, S));
+    struct add_duplication_request args = {
+        .set = ADD_DUPLICATION_REQUEST_HAS_IS_DUPLICATING_CHECKPOINT,
+        .app_name = slice_str("temp"),
+        .remote_cluster_name = slice_str("two:34601"),
+    };
+    struct add_duplication_response response;
+    struct sim_call call = {.rpc = RPC_ADD_DUPLICATION, .args = &args, .timeout_ms = 5000};
+    struct group_sim_faults *group = &l->clusters[0]->group_faults;
+    group->delay_us_max = 4 * S;
+    sim_call_begin(l->clients[0], &call);
+    assert_true(linked_run(l, (ONE_WAY_MS + 5) * MS)); /* It has been proposed, and waits. */
+    *group = (struct group_sim_faults){.refused_percent = 100};
+    for (int i = 0; i < 4000 && unsaved_starts(l, 0) == 0; i++) assert_true(linked_run(l, MS));
+    assert_true(linked_run(l, 2 * ONE_WAY_MS * MS));
+    assert_int_equal(sim_call_read(&call, &response), 0);
+    l->dup_ids[0] = response.dupid;
+    sim_call_fini(&call);
+    assert_true(unsaved_starts(l, 0) > 0);
+
+    group->refused_percent = 0; /* They try again after a second. */
+    assert_true(linked_set_dup(l, 0, true));
+    for (char c = 'a'; c <= 'h'; c++) assert_true(linked_put(l, 0, (char[]){c, 0}, "1"));
+    assert_true(unsaved_starts(l, 0) > 0);
+    sim_cut(l->clusters[0]->machine, l->clusters[1]->machine);
+    assert_true(linked_set_dup(l, 0, false));
+    assert_true(linked_lag(l, 0, &lag));
+    assert_int_equal(lag.mutations, 8);
+    sim_heal_all(l->sim);
+    assert_true(linked_settle(l, MINUTE));
+    assert_int_equal(unsaved_starts(l, 0), 0);
+    for (char c = 'a'; c <= 'h'; c++) assert_string_equal(linked_get(l, 1, (char[]){c, 0}), "1");
+    invariants_check_end(l->invariants);
+    assert_whole(l);
+}
+
 /* Both stop when told to, whatever they are connected to, and leave no memory. */
 static void test_both_stop(void **state)
 {
@@ -776,6 +870,7 @@ int main(void)
         STORY(test_echo_confirms_nothing_else),
         STORY(test_stopped_replica_holds_the_log),
         STORY(test_full_store_resumes),
+        STORY(test_full_store_is_flushed_when_it_has_room),
         STORY(test_started_on_a_full_disk),
         STORY(test_news_of_a_snapshot_hold_the_log),
         STORY(test_much_at_once_after_a_cut),
@@ -784,6 +879,7 @@ int main(void)
         STORY(test_source_dies_after_ack),
         STORY(test_no_half_decree_survives),
         STORY(test_paused_lag_is_told),
+        STORY(test_resumed_before_its_start_is_saved),
         STORY(test_both_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,7 +247,9 @@ struct dup {
     uint32_t failures;                                       /* Of reading or scanning, in a row. */
     uint32_t route_failures;                                 /* Of routing, in a row. */
     uint64_t sent_ops, resent_ops, skipped_ops, refused_ops; /* Since the start, for metrics. */
-    char reason[DUP_REASON_SIZE]; /* Why it is behind; empty when nothing is wrong. */
+    char data_reason
+        [DUP_REASON_SIZE]; /* Why what is read and sent waits; empty: nothing is wrong. */
+    char route_reason[DUP_REASON_SIZE]; /* Why the last question was not answered with yes. */
 };
 
 /* The stream of a partition with this index. */
@@ -266,6 +268,11 @@ uint64_t dup_hold_decree(const struct dup *d);
 
 /* The exact lag at 'now_ms' (rule D9). */
 struct dup_lag_view dup_lag_now(const struct dup *d, uint64_t now_ms);
+
+/* Why it is behind, in one line; "" when nothing is wrong. Lives as long as 'd', until its next step. What
+ * becomes of its requests goes before what becomes of its questions: that a record was refused is told as long
+ * as it waits (D8). */
+const char *dup_reason(const struct dup *d);
 
 /* CHECK the rules. Called at the end of every step, in production too. */
 void dup_check(const struct dup *d);

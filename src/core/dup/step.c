@@ -44,13 +44,29 @@ static void push(struct dup *d, struct dup_effects *out, struct dup_effect effec
 
 /* ---- Why it is behind, in one line ---- */
 
-static void reason_set(struct dup *d, const char *what, int rc, const char *why)
+static void say(char to[DUP_REASON_SIZE], const char *what, int rc, const char *why)
 {
     struct err e = {0};
     (void)err_set(&e, rc, "%s: %s", what, why != NULL ? why : err_text(rc));
-    size_t size = strnlen(e.text, sizeof d->reason - 1); /* Cut is fine: it is for people. */
-    memcpy(d->reason, e.text, size);
-    d->reason[size] = '\0';
+    size_t size = strnlen(e.text, DUP_REASON_SIZE - 1); /* Cut is fine: it is for people. */
+    memcpy(to, e.text, size);
+    to[size] = '\0';
+}
+
+/* Of what is read and sent. */
+static void reason_set(struct dup *d, const char *what, int rc, const char *why)
+{
+    say(d->data_reason, what, rc, why);
+}
+
+static void route_reason_set(struct dup *d, int rc, const char *why)
+{
+    say(d->route_reason, "remote table", rc, why);
+}
+
+static void reasons_clear(struct dup *d)
+{
+    d->data_reason[0] = d->route_reason[0] = '\0';
 }
 
 static void wait_after_failure(struct dup *d, uint64_t now_ms)
@@ -102,7 +118,7 @@ static void on_started(struct dup *d, const struct dup_event *e, struct dup_effe
     d->snapshot_decree = 0;
     d->owes_snapshot = e->started.needs_snapshot;
     d->is_routed = false;
-    d->reason[0] = '\0';
+    reasons_clear(d);
     d->route_at_ms = d->route_failures = 0;
     on_asked(d, e->started.question);
     d->owes_start = e->started.owes_start;
@@ -124,7 +140,7 @@ static void on_stopped(struct dup *d, struct dup_effects *out)
     rewind_to_confirmed(d, out);
     d->state = DUP_PAUSED;
     d->is_routed = false;
-    d->reason[0] = '\0';
+    reasons_clear(d);
 }
 
 static void on_committed(struct dup *d, const struct dup_event *e)
@@ -140,7 +156,7 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
     d->is_routing = false;
     if (remote->partition_count == 0 || remote->partition_count > DUP_LANES_MAX ||
         remote->requests_per_lane == 0) {
-        reason_set(d, "remote table", E_PROTO, "it states an impossible number of partitions");
+        route_reason_set(d, E_PROTO, "it states an impossible number of partitions");
         route_after_failure(d, e->now_ms);
         return 0;
     }
@@ -148,18 +164,22 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
                          remote->cluster_id != d->remote.cluster_id)) {
         MARK("remote changed its partition count");
         rewind_to_confirmed(d, out);
+        d->is_routed =
+            false; /* The old lanes lead nowhere, also if there is no memory for new ones. */
+        d->data_reason[0] = '\0';
+        if (d->state == DUP_LIVE) d->state = DUP_CONNECTING;
         if (d->state == DUP_SNAPSHOT) d->state = DUP_RESYNC;
     }
     if (d->lane_count != remote->partition_count) CHECK(d->slot_count == 0);
     int rc = lanes_reset(d, remote->partition_count);
     if (rc != 0) {
+        route_reason_set(d, rc, NULL);
         route_after_failure(d, e->now_ms);
         return rc;
     }
     d->remote = *remote;
     d->vouched = d->asking;
-    /* Else the reason is a request's that had failed, and still waits. */
-    if (!d->is_routed || d->route_failures > 0) d->reason[0] = '\0';
+    d->route_reason[0] = '\0';
     d->route_failures = 0;
     d->is_routed = true;
     if (d->state == DUP_CONNECTING) d->state = DUP_LIVE;
@@ -169,7 +189,7 @@ static int on_routed(struct dup *d, const struct dup_event *e, struct dup_effect
 static void on_route_failed(struct dup *d, const struct dup_event *e)
 {
     d->is_routing = false;
-    reason_set(d, "remote table", e->failed.rc, e->failed.why);
+    route_reason_set(d, e->failed.rc, e->failed.why);
     route_after_failure(d, e->now_ms);
 }
 
@@ -179,6 +199,7 @@ static void on_replaced(struct dup *d, const struct dup_event *e, struct dup_eff
     MARK("another remote than before");
     rewind_to_confirmed(d, out);
     d->is_routed = false;
+    d->data_reason[0] = '\0'; /* Nothing waits for the one before any more. */
     if (d->state == DUP_LIVE) d->state = DUP_CONNECTING;
     if (d->state == DUP_SNAPSHOT) d->state = DUP_RESYNC;
     on_route_failed(d, e);
@@ -193,11 +214,16 @@ static void route(struct dup *d, struct dup_effects *out)
     push(d, out, (struct dup_effect){.type = DUP_DO_ROUTE});
 }
 
+/* A question is open. */
+static bool is_doubted(const struct dup *d)
+{
+    return d->vouched < d->asked;
+}
+
 /* A question is answered for a paused stream too: it sends nothing, but what it has sent may be gone. */
 static bool wants_route(const struct dup *d)
 {
-    bool is_doubted = d->vouched < d->asked;
-    return !d->is_routing && (is_doubted || (!d->is_routed && d->state != DUP_PAUSED));
+    return !d->is_routing && (is_doubted(d) || (!d->is_routed && d->state != DUP_PAUSED));
 }
 
 /* ---- Reading the log ---- */
@@ -315,7 +341,8 @@ static void on_answered(struct dup *d, const struct dup_event *e, struct dup_eff
     case 0:
         if (e->answered.refused >= 0) reason_set(d, "record refused", 0, e->answered.why);
         lane_on_applied(d, r, e->answered.refused, e->now_ms);
-        if (d->parked_count == 0) d->reason[0] = '\0';
+        if (d->parked_count == 0) d->data_reason[0] = '\0';
+        if (!is_doubted(d)) d->route_reason[0] = '\0'; /* The way leads there, whoever was asked. */
         break;
     case E_LIMIT:
     case E_REFUSED:
@@ -510,6 +537,11 @@ uint64_t dup_hold_decree(const struct dup *d)
 struct dup_lag_view dup_lag_now(const struct dup *d, uint64_t now_ms)
 {
     return dup_lag_view(&d->lag, now_ms);
+}
+
+const char *dup_reason(const struct dup *d)
+{
+    return d->data_reason[0] != '\0' ? d->data_reason : d->route_reason;
 }
 
 void dup_check(const struct dup *d)

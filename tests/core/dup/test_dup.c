@@ -91,13 +91,13 @@ static void test_lag_grows_while_cut(void **state)
     w->now_ms += 60000;
     assert_int_equal(dup_lag_now(&w->dup, w->now_ms).ms, 60000);
     world_step(w, (struct dup_event){.type = DUP_TICKED});
-    assert_true(w->dup.reason[0] != '\0');
+    assert_true(dup_reason(&w->dup)[0] != '\0');
 
     w->is_unreachable = false;
     world_settle(w);
     assert_int_equal(w->dup.confirmed, 1);
     assert_int_equal(dup_lag_now(&w->dup, w->now_ms).ms, 0);
-    assert_string_equal(w->dup.reason, "");
+    assert_string_equal(dup_reason(&w->dup), "");
 }
 
 /* Paused, until the log was given up and a snapshot is needed: resumed, nothing counts as confirmed, but the
@@ -156,14 +156,81 @@ static void test_refused_record_blocks_no_other(void **state)
     assert_int_equal(w->dup.confirmed, 2);
     assert_int_equal(w->dup.parked_count, 1);
     assert_true(w->remote[9] != 0);
-    assert_true(w->dup.reason[0] != '\0');
+    assert_true(dup_reason(&w->dup)[0] != '\0');
 
     w->refused_key = -1;
     w->now_ms += DUP_PARKED_RETRY_MS;
     world_step(w, (struct dup_event){.type = DUP_TICKED});
     world_settle(w);
     assert_int_equal(w->dup.confirmed, 9);
-    assert_string_equal(w->dup.reason, "");
+    assert_string_equal(dup_reason(&w->dup), "");
+}
+
+/* A record was refused, or a request failed, and still waits. A question that goes unanswered and is then
+ * answered is another matter: why the position stands still is told all the while. */
+static void test_answered_question_hides_no_failure(void **state)
+{
+    static const struct {
+        int rc;
+        const char *says;
+    } failures[] = {{E_REFUSED, "record refused"}, {E_BUSY, "sending"}};
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        struct world *w = *state;
+        world_start(w, w->committed, false);
+        (void)world_answer_route(w);
+        world_put(w, 1, 1);
+        assert_true(world_answer_read(w));
+        assert_true(world_answer_request(w, 0, failures[i].rc));
+        assert_non_null(strstr(dup_reason(&w->dup), failures[i].says));
+        w->is_unreachable = true;
+        world_ask(w, i + 1);
+        assert_true(world_answer_route(w));
+        assert_non_null(strstr(dup_reason(&w->dup), failures[i].says));
+        w->is_unreachable = false;
+        w->now_ms = w->dup.route_at_ms;
+        world_step(w, (struct dup_event){.type = DUP_TICKED});
+        assert_true(world_answer_route(w));
+        assert_int_equal(w->dup.vouched, i + 1);
+        assert_non_null(strstr(dup_reason(&w->dup), failures[i].says));
+        w->now_ms += DUP_PARKED_RETRY_MS;
+        world_settle(w);
+        assert_int_equal(w->dup.confirmed, w->committed);
+        assert_string_equal(dup_reason(&w->dup), "");
+    }
+}
+
+/* A request failed, and so did the search for the way that this began: when the request has arrived after all,
+ * nothing is wrong any more, and nobody asks. */
+static void test_arrived_needs_no_reason(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    assert_true(world_answer_route(w));
+    world_put(w, 1, 1);
+    assert_true(world_answer_read(w));
+    w->is_unreachable = true;
+    assert_true(world_answer_request(w, 0, E_UNREACHABLE));
+    assert_true(world_answer_route(w));
+    assert_true(dup_reason(&w->dup)[0] != '\0');
+    w->is_unreachable = false;
+    world_settle(w);
+    assert_int_equal(w->dup.confirmed, 1);
+    assert_string_equal(dup_reason(&w->dup), "");
+}
+
+/* Another remote answers: nothing that was sent to the one before waits any more. */
+static void test_another_remote_is_the_reason(void **state)
+{
+    struct world *w = *state;
+    w->refused_key = 1;
+    world_start(w, 0, false);
+    world_put(w, 1, 1);
+    world_settle(w);
+    assert_non_null(strstr(dup_reason(&w->dup), "refused"));
+    w->is_replaced = true;
+    world_ask(w, 1);
+    assert_true(world_answer_route(w));
+    assert_non_null(strstr(dup_reason(&w->dup), "another"));
 }
 
 /* Another remote answers: what is under way is forgotten, nothing more is sent, the lag shows what comes. With
@@ -180,7 +247,7 @@ static void test_another_remote_gets_nothing(void **state)
     event.failed.why = "another";
     world_step(w, event);
     assert_int_equal(w->dup.state, DUP_CONNECTING);
-    assert_non_null(strstr(w->dup.reason, "another"));
+    assert_non_null(strstr(dup_reason(&w->dup), "another"));
     uint64_t sends = w->sends;
     world_put(w, 2, 1);
     assert_int_equal(w->sends, sends);
@@ -227,7 +294,7 @@ static void test_question_finds_another_remote(void **state)
         assert_true(world_answer_route(w));
         assert_int_equal(w->dup.vouched, 0);
         assert_int_equal(w->dup.state, DUP_CONNECTING);
-        assert_non_null(strstr(w->dup.reason, "another"));
+        assert_non_null(strstr(dup_reason(&w->dup), "another"));
         uint64_t deadline = dup_deadline_ms(&w->dup);
         assert_true(deadline > w->now_ms && deadline <= w->now_ms + DUP_RETRY_MS_MAX);
         if (i == 19)
@@ -251,7 +318,7 @@ static void test_question_delays_no_write(void **state)
     w->is_unreachable = true;
     world_ask(w, 1);
     assert_true(world_answer_route(w));
-    assert_non_null(strstr(w->dup.reason, "cannot be reached"));
+    assert_non_null(strstr(dup_reason(&w->dup), "cannot be reached"));
     world_put(w, 1, 1);
     assert_true(world_answer_read(w));
     assert_true(world_answer_request(w, 0, 0));
@@ -260,7 +327,7 @@ static void test_question_delays_no_write(void **state)
     w->is_unreachable = false;
     world_settle(w);
     assert_int_equal(w->dup.vouched, 1);
-    assert_string_equal(w->dup.reason, "");
+    assert_string_equal(dup_reason(&w->dup), "");
 }
 
 /* A stream that begins while somebody waits owes the answer as well: the way that it finds is one. */
@@ -326,7 +393,7 @@ static void test_send_failed_begins_anew(void **state)
     world_step(w, (struct dup_event){.type = DUP_SEND_FAILED, .epoch = epoch});
     assert_int_equal(w->dup.epoch, epoch + 1);
     assert_int_equal(w->dup.window_size, 0);
-    assert_true(w->dup.reason[0] != '\0');
+    assert_true(dup_reason(&w->dup)[0] != '\0');
     world_settle(w);
     assert_int_equal(w->dup.confirmed, 5);
 }
@@ -402,6 +469,34 @@ static void test_remote_splits(void **state)
     assert_true(world_answer_request(w, 0, E_STATE));
     world_settle(w);
     assert_int_equal(w->dup.confirmed, 30);
+    assert_memory_equal(w->remote, w->source, sizeof w->remote);
+}
+
+/* The remote has split, and there is no memory for as many lanes: what is committed meanwhile goes nowhere, for
+ * the old partitions are none any more. It arrives when the way is found again. */
+static void test_remote_splits_without_memory(void **state)
+{
+    struct world *w = *state;
+    world_start(w, 0, false);
+    for (int key = 0; key < 10; key++) world_put(w, key, 1);
+    world_settle(w);
+    w->remote_partitions = 8;
+    world_ask(w, 1);
+    mem_fail_nth(1);
+    assert_true(world_answer_route(w));
+    assert_int_equal(mem_has_failed(), 1);
+    mem_fail_nth(0);
+    assert_false(w->dup.is_routed);
+    assert_int_equal(w->dup.state, DUP_CONNECTING);
+    assert_non_null(strstr(dup_reason(&w->dup), err_text(E_NOMEM)));
+    uint64_t sends = w->sends;
+    for (int key = 10; key < 30; key++) world_put(w, key, 1);
+    assert_false(world_answer_read(w));
+    assert_int_equal(w->sends, sends);
+    world_settle(w);
+    assert_int_equal(w->dup.lane_count, 8);
+    assert_int_equal(w->dup.confirmed, 30);
+    assert_string_equal(dup_reason(&w->dup), "");
     assert_memory_equal(w->remote, w->source, sizeof w->remote);
 }
 
@@ -538,6 +633,10 @@ int main(void)
         STORY(test_lost_log_is_repaired),
         STORY(test_remote_splits),
         STORY(test_many_lanes_take_several_steps),
+        STORY(test_remote_splits_without_memory),
+        STORY(test_answered_question_hides_no_failure),
+        STORY(test_another_remote_is_the_reason),
+        STORY(test_arrived_needs_no_reason),
         STORY(test_another_remote_gets_nothing),
         STORY(test_asked_who_is_there),
         STORY(test_question_finds_another_remote),
