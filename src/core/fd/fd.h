@@ -4,7 +4,7 @@
  *     node: struct fd_lease                          leader of the meta group: struct fd_watch
  *
  *       sent  *-------- beacon (sequence) ---------------->*  heard
- *             |                                            |  "do I still lead?", asked of the group
+ *             |                                            |  "do I still lead?", asked of the group (F4)
  *       acked |<------- acknowledged (sequence) ---------- *  yes
  *             |                                            |
  *             |== lease_ms ==> lost: it serves no more     |==== grace_ms ====> dead: others take over
@@ -88,7 +88,7 @@ void fd_lease_init(struct fd_lease *l, const struct fd_times *times, uint32_t me
 void fd_lease_step(struct fd_lease *l, const struct fd_lease_event *event,
                    struct fd_lease_effects *out);
 
-/* May an answer leave at 'now_ms'? Read the clock after the value was read (F4): a lease that ended in
+/* May an answer leave at 'now_ms'? Read the clock after the value was read (F3): a lease that ended in
  * between is over, whoever was told what. */
 bool fd_lease_holds(const struct fd_lease *l, uint64_t now_ms);
 

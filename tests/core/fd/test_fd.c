@@ -276,7 +276,7 @@ static void node_step(struct drama *d, uint32_t node, enum fd_lease_event_type t
         post(d, (struct letter){.node = node, .leader = out.meta, .sequence = out.sequence});
 }
 
-/* The leader acknowledges only if the group confirms, after it heard, that it still leads (F6). */
+/* The leader acknowledges only if the group confirms, after it heard, that it still leads (F4). */
 static void leader_hears(struct drama *d, const struct letter *l)
 {
     struct fd_watch *w = &d->watches[l->leader];
