@@ -59,10 +59,10 @@ struct fd_lease {
 };
 
 enum fd_lease_event_type {
-    FD_TICKED,   /* fd_lease_deadline_ms() has come. */
-    FD_ACKED,    /* The leader has acknowledged 'sequence'. */
-    FD_REFUSED,  /* Who was asked does not lead; 'meta' does, or FD_META_UNKNOWN. */
-    FD_FAILED,   /* No answer, and none will come. */
+    FD_TICKED,  /* fd_lease_deadline_ms() has come. */
+    FD_ACKED,   /* The leader has acknowledged 'sequence'. */
+    FD_REFUSED, /* Who was asked does not lead; 'meta' does, or FD_META_UNKNOWN. */
+    FD_FAILED,  /* No answer, and none will come. */
 };
 
 #define FD_META_UNKNOWN UINT32_MAX
@@ -125,7 +125,7 @@ void fd_watch_resign(struct fd_watch *w);
 int fd_watch_expect(struct fd_watch *w, uint64_t node_id, uint64_t incarnation) MUST_CHECK;
 
 enum fd_heard {
-    FD_HEARD,     /* As before: acknowledge, once leadership is confirmed. */
+    FD_HEARD, /* As before: acknowledge, once leadership is confirmed. */
     FD_HEARD_NEW, /* It was not alive, or is another process than before: the state must learn it first. */
     FD_HEARD_OLD, /* Of a process that another has followed: do not acknowledge. */
 };

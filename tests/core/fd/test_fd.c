@@ -283,10 +283,9 @@ static void leader_hears(struct drama *d, const struct letter *l)
     int rc = fd_watch_heard(w, l->node + 1, 1, at(d, d->leader_clocks[l->leader]));
     bool is_confirmed = rc >= 0 && d->terms[l->leader] == d->term;
     if (is_confirmed)
-        post(d, (struct letter){.is_answer = true,
-                                .node = l->node,
-                                .leader = l->leader,
-                                .sequence = l->sequence});
+        post(d,
+             (struct letter){
+                 .is_answer = true, .node = l->node, .leader = l->leader, .sequence = l->sequence});
 }
 
 static void deliver(struct drama *d)
