@@ -257,6 +257,14 @@ bool table_row(struct table *t, const char *hash_key, const char *sort_key, stru
     return true;
 }
 
+struct scan_response table_scan_next(struct table *t, int64_t context_id)
+{
+    struct scan_request request = {.context_id = context_id};
+    struct scan_response r;
+    assert_int_equal(table_read(t, RPC_SCAN, &request, &r), 0);
+    return r;
+}
+
 const char *table_pairs(struct table *t, const struct key_value_list *kvs)
 {
     struct buf text = {0};

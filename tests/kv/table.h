@@ -74,5 +74,8 @@ const char *table_get(struct table *t, const char *hash_key, const char *sort_ke
 /* The row as it is stored, tombstones included. False: none. */
 bool table_row(struct table *t, const char *hash_key, const char *sort_key, struct kv_row *row);
 
+/* The next batch of a scan that was opened. */
+struct scan_response table_scan_next(struct table *t, int64_t context_id);
+
 /* "a=1 b=2", the pairs in the order of the list. */
 const char *table_pairs(struct table *t, const struct key_value_list *kvs);

@@ -21,14 +21,6 @@ static struct scan_response open_scan(struct table *t, struct slice start, struc
     return r;
 }
 
-static struct scan_response next(struct table *t, int64_t context_id)
-{
-    struct scan_request request = {.context_id = context_id};
-    struct scan_response r;
-    assert_int_equal(table_read(t, RPC_SCAN, &request, &r), 0);
-    return r;
-}
-
 /* All clients: a scanner whose context is lost begins again behind its last batch that was not empty; from its
  * start key, when there was none, so that rows come twice. Python's cannot begin again at all. So a context
  * waits its full time also when its batch was empty. */
@@ -46,7 +38,7 @@ static void test_scan_is_kept_after_an_empty_batch(void **state)
         assert_true(r.context_id >= 0);
         assert_true(kv_scans_expire(&t->scans, t->clock_ms + KV_SCANS_LIFE_MS - 1) != UINT64_MAX);
         assert_int_equal(t->scans.count, 1);
-        r = next(t, r.context_id);
+        r = table_scan_next(t, r.context_id);
     }
     assert_int_equal(r.error, RRDB_OK);
     assert_int_equal(r.kvs.count, 1);

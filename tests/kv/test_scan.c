@@ -35,14 +35,6 @@ static struct scan_response open_scan(struct table *t, const struct get_scanner_
     return r;
 }
 
-static struct scan_response next(struct table *t, int64_t context_id)
-{
-    struct scan_request request = {.context_id = context_id};
-    struct scan_response r;
-    assert_int_equal(table_read(t, RPC_SCAN, &request, &r), 0);
-    return r;
-}
-
 /* Sort keys and values; hash keys are left out. */
 static const char *rows(struct table *t, const struct scan_response *r)
 {
@@ -83,10 +75,10 @@ static void test_scan_goes_on_from_batch_to_batch(void **state)
     assert_true(slice_is(first.server, "10.1.2.3:34801"));
     EXPECT(first, RRDB_OK, false, "0=short a=1");
     assert_true(first.context_id > UINT32_MAX);
-    struct scan_response second = next(t, first.context_id);
+    struct scan_response second = table_scan_next(t, first.context_id);
     EXPECT(second, RRDB_OK, false, "b=2 c=3");
     assert_true(second.context_id > first.context_id);
-    struct scan_response third = next(t, second.context_id);
+    struct scan_response third = table_scan_next(t, second.context_id);
     EXPECT(third, RRDB_OK, true, "d=4");
     assert_int_equal(t->scans.count, 0);
 }
@@ -99,13 +91,13 @@ static void test_each_id_serves_one_scan(void **state)
     struct get_scanner_request request = full_scan(1);
     struct scan_response r = open_scan(t, &request);
     int64_t id = r.context_id;
-    next(t, id);
-    struct scan_response again = next(t, id);
+    table_scan_next(t, id);
+    struct scan_response again = table_scan_next(t, id);
     assert_int_equal(again.error, RRDB_NOT_FOUND);
     assert_int_equal(again.kvs.count, 0);
-    assert_int_equal(next(t, 0).error, RRDB_NOT_FOUND);
-    assert_int_equal(next(t, -1).error, RRDB_NOT_FOUND);
-    assert_int_equal(next(t, INT64_MAX).error, RRDB_NOT_FOUND);
+    assert_int_equal(table_scan_next(t, 0).error, RRDB_NOT_FOUND);
+    assert_int_equal(table_scan_next(t, -1).error, RRDB_NOT_FOUND);
+    assert_int_equal(table_scan_next(t, INT64_MAX).error, RRDB_NOT_FOUND);
 }
 
 /* What is written after the scan was opened does not show, however it is read. */
@@ -118,7 +110,7 @@ static void test_scan_sees_its_snapshot(void **state)
     table_put(t, "hk", "b", "changed");
     table_put(t, "hk", "bb", "new");
     table_del(t, "hk", "c");
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, false, "b=2 c=3");
 }
 
@@ -132,9 +124,9 @@ static void test_scan_judges_expiry_when_it_reads(void **state)
     struct get_scanner_request request = full_scan(1);
     struct scan_response r = open_scan(t, &request);
     t->now_s += 5;
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, false, ""); /* One visit, and it was for nothing. */
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, true, "c=3");
 }
 
@@ -149,11 +141,11 @@ static void test_visits_of_a_call_are_limited(void **state)
     struct get_scanner_request request = full_scan(2);
     struct scan_response r = open_scan(t, &request);
     EXPECT(r, RRDB_OK, false, ""); /* a b c d */
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, false, ""); /* e f */
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, false, ""); /* g h */
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, true, "z=last");
 
     request = full_scan(100); /* The table's limit is smaller. */
@@ -261,7 +253,7 @@ static void test_options_outlive_their_request(void **state)
     memset(pattern, 'x', 2);
     memset(t->body.data, 'x', t->body.capacity);
     EXPECT(r, RRDB_OK, false, "a=");
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     EXPECT(r, RRDB_OK, false, "b=");
 }
 
@@ -288,7 +280,7 @@ static void test_expiry_and_counts_are_returned_when_asked(void **state)
     assert_int_equal(r.set, SCAN_RESPONSE_HAS_KV_COUNT);
     assert_int_equal(r.kv_count, 3);
     assert_int_equal(r.kvs.count, 0);
-    r = next(t, r.context_id);
+    r = table_scan_next(t, r.context_id);
     assert_int_equal(r.set, SCAN_RESPONSE_HAS_KV_COUNT);
     assert_int_equal(r.kv_count, 2);
     assert_int_equal(r.context_id, SCAN_CONTEXT_DONE);
@@ -359,7 +351,7 @@ static void test_later_batches_may_read_from_disk(void **state)
 
     uint32_t count = 2;
     while (r.context_id != SCAN_CONTEXT_DONE) {
-        r = next(t, r.context_id);
+        r = table_scan_next(t, r.context_id);
         assert_int_equal(r.error, RRDB_OK);
         count += r.kvs.count;
     }
@@ -400,11 +392,11 @@ static void test_waiting_scans_end_after_five_minutes(void **state)
     assert_int_equal(kv_scans_expire(&t->scans, 299999), 300000);
     assert_int_equal(t->scans.count, 2);
     assert_int_equal(kv_scans_expire(&t->scans, 300000), 301000);
-    assert_int_equal(next(t, first).error, RRDB_NOT_FOUND);
-    second = next(t, second).context_id; /* Using it begins its time anew. */
+    assert_int_equal(table_scan_next(t, first).error, RRDB_NOT_FOUND);
+    second = table_scan_next(t, second).context_id; /* Using it begins its time anew. */
     t->clock_ms += 1000;
     assert_int_equal(kv_scans_expire(&t->scans, 300999), 301000);
-    assert_int_equal(next(t, second).error, RRDB_OK);
+    assert_int_equal(table_scan_next(t, second).error, RRDB_OK);
 }
 
 static void test_clear_scanner_ends_a_scan_without_an_answer(void **state)
@@ -435,17 +427,17 @@ static void test_room_is_made_by_closing_the_oldest(void **state)
     assert_int_equal(t->scans.count, 64);
     ids[64] = open_scan(t, &request).context_id;
     assert_int_equal(t->scans.count, 64);
-    assert_int_equal(next(t, ids[0]).error, RRDB_NOT_FOUND);
-    assert_int_equal(next(t, ids[1]).error, RRDB_OK);
+    assert_int_equal(table_scan_next(t, ids[0]).error, RRDB_NOT_FOUND);
+    assert_int_equal(table_scan_next(t, ids[1]).error, RRDB_OK);
 
     kv_scans_drop(&t->scans);
     assert_int_equal(t->scans.count, 0);
     int64_t slow = open_scan(t, &request).context_id;
     for (int i = 0; i < 200; i++) {
         struct scan_response r = open_scan(t, &request);
-        while (r.context_id != SCAN_CONTEXT_DONE) r = next(t, r.context_id);
+        while (r.context_id != SCAN_CONTEXT_DONE) r = table_scan_next(t, r.context_id);
     }
-    assert_int_equal(next(t, slow).error, RRDB_OK);
+    assert_int_equal(table_scan_next(t, slow).error, RRDB_OK);
 }
 
 /* Bytes are limited too: filters are the client's, and may be large. */
@@ -460,7 +452,7 @@ static void test_bytes_of_waiting_scans_are_limited(void **state)
     for (int i = 0; i < 10; i++) r = open_scan(t, &request);
     assert_int_equal(t->scans.count, 3);
     assert_true(t->scans.size <= 1 << 20);
-    assert_int_equal(next(t, r.context_id).error, RRDB_OK);
+    assert_int_equal(table_scan_next(t, r.context_id).error, RRDB_OK);
     kv_scans_drop(&t->scans);
     assert_int_equal(t->scans.size, 0);
 }
