@@ -71,7 +71,7 @@ static void on_set(struct io_post *post)
         log_hold_notify(hold, LOG_NOTICE_FAILED);
         return;
     }
-    bool is_newcomer = owner->hold == NULL;
+    bool is_newcomer = owner->hold == NULL, was_kept = mlog_partition_is_kept(p);
     if (is_newcomer && l->is_failed) log_hold_notify(hold, LOG_NOTICE_FAILED);
     owner->hold = hold;
     owner->is_over_asked = false;
@@ -83,7 +83,7 @@ static void on_set(struct io_post *post)
     if (is_newcomer) ask_newcomer(l, p);
     l->tidy_changes++;
     log_backlog_release(l, p);
-    log_backlog_count(l);
+    if (was_kept || mlog_partition_is_kept(p)) log_backlog_count(l); /* It walks all of them. */
     if (is_newcomer && log_backlog_is_unflushed(p)) log_hold_notify(hold, LOG_NOTICE_FLUSH);
     log_tidy(l);
 }
