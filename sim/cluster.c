@@ -87,8 +87,9 @@ void sim_cluster_free(struct sim_cluster *c)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-static void on_ready(void *context)
+static void on_ready(void *context, struct node *node)
 {
+    (void)node;
     struct sim_cluster *c = context;
     c->is_ready = true;
 }

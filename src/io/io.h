@@ -52,7 +52,7 @@ void io_loop_close(struct io_loop *loop);
 
 struct io *io_of(struct io_loop *loop); /* Any thread. */
 
-/* True on the thread of 'loop'. */
+/* True on the thread that runs 'loop' now. */
 bool io_is_on(struct io_loop *loop);
 
 /* A message. It lives inside the sender's object and must stay alive until run() is called. */
@@ -65,6 +65,16 @@ struct io_post {
  * Never fails. Any thread, the loop's own included (then it runs in a later turn or later in this
  * one, never inside this call). */
 void io_post(struct io_loop *loop, struct io_post *post);
+
+/* As io_post(), for a message whose run() is short and never waits for anything. If the loop sleeps
+ * and nothing else comes for it by the end of the sender's turn, the sender's thread may run it, with
+ * the hooks behind it, in the loop's place: that is still "on the loop", and spares waking a thread. */
+void io_post_quick(struct io_loop *loop, struct io_post *post);
+
+/* True while another thread runs the loop. What may block is put off then: io_call_home() has the loop
+ * begin a turn on its own thread once the visitor has left. On the loop. */
+bool io_is_visited(const struct io_loop *loop);
+void io_call_home(struct io_loop *loop);
 
 /* A turn of a loop: everything that was ready is run, then each hook once, then it waits. Hooks are
  * where batches are closed: one log submission, one write per connection. */

@@ -1,7 +1,8 @@
 /* src/io/uv_impl.h: what the files of the libuv adapter share; nobody else includes it.
  *
  *     uv.c         the world: clocks, chance, opening and closing
- *     uv_loop.c    a loop: its thread, its posts, its turns
+ *     uv_loop.c    a loop: its thread, its turns
+ *     uv_post.c    messages to a loop, and who runs them: its own thread, or a visitor's
  *     uv_timer.c   a loop's timers: one heap, one alarm
  *     uv_work.c    the pool for blocking calls
  *     uv_listen.c  listeners, and arrivals until their first bytes
@@ -16,6 +17,9 @@
  *       ^                                                1 posts and finished work are run
  *       |                                                2 hooks
  *       +------- sleep, unless something came up ------- 3 sockets: what was left, sent or closed
+ *
+ * While a loop sleeps, another thread may run its end of turn (uv_post.c). libuv is touched by the
+ * loop's own thread only: what a visit would have asked of it is put off until that comes home.
  *
  * A socket is closed in two steps: libuv forgets it in the end of a turn, and its owner is told
  * from libuv's close callback, where no call of the owner's can be under way. */
@@ -43,6 +47,14 @@ struct io {
     size_t lock_count;
 };
 
+enum loop_state {
+    LOOP_AWAKE,   /* Its own thread runs it, or was told to. */
+    LOOP_ASLEEP,  /* Nothing is left to do: a message must wake it, or its sender visits it. */
+    LOOP_VISITED, /* Another thread runs it. */
+};
+
+struct debts;
+
 struct io_loop {
     struct io *io;
     char name[16];
@@ -54,12 +66,18 @@ struct io_loop {
     uv_idle_t busy;    /* While it runs libuv polls without waiting. */
     uv_timer_t alarm;  /* Rings for the first of 'timers'. */
 
-    pthread_mutex_t mutex;     /* Over the two lists that other threads append to. */
+    pthread_mutex_t mutex;     /* Over what follows, up to 'left'. */
     struct list_node posts;    /* Of struct io_post. */
     struct list_node finished; /* Of struct io_work. */
-    atomic_bool is_asleep; /* Nothing is left to do: a post must wake it. Set under the mutex. */
+    enum loop_state state;
+    const struct debts *owed_to; /* Asleep: who is going to visit or wake it; NULL: nobody. */
+    pthread_cond_t left;         /* A visit is over. */
 
-    /* All below is the loop's thread's. */
+    bool is_home; /* Its thread knows that it is awake. That thread's own. */
+
+    /* All below belongs to whoever runs the loop: its own thread while awake, or the visitor's. */
+    bool is_visited;
+    bool is_called_home; /* Something was put off that only its own thread may do. */
     struct heap timers;
     uint64_t timer_order;   /* Of the next to be started. */
     uint64_t alarm_ms;      /* When the alarm rings; UINT64_MAX: not set. */
@@ -82,11 +100,33 @@ int io_uv_thread_start(pthread_t *thread, void *(*run)(void *context), void *con
 
 /* ---- uv_loop.c ---- */
 
-/* libuv has called us: until the end of the turn nobody needs to wake this loop. */
+/* Everything that an end of turn does, once. */
+void io_uv_round(struct io_loop *loop);
+
+/* ---- uv_post.c ---- */
+
+/* This thread is the loop's own. */
+void io_uv_settle_in(struct io_loop *loop);
+
+/* libuv has called us: the loop is its own thread's again, once a visit has ended. */
+void io_uv_come_home(struct io_loop *loop);
+
 static inline void io_uv_awake(struct io_loop *loop)
 {
-    atomic_store_explicit(&loop->is_asleep, false, memory_order_relaxed);
+    if (!loop->is_home) io_uv_come_home(loop);
 }
+
+/* Visit or wake the loops that this thread owes a message. On the thread of 'loop', at home. */
+void io_uv_pay(struct io_loop *loop);
+
+/* Nothing is left to do in this turn. */
+bool io_uv_is_idle(struct io_loop *loop);
+
+/* From here on messages wake the loop, or their senders visit it. False: something came up. */
+bool io_uv_fall_asleep(struct io_loop *loop);
+
+/* Take what was delivered. */
+void io_uv_messages_take(struct io_loop *loop, struct list_node *posts, struct list_node *finished);
 
 /* Have work->done called on its loop. From the pool. */
 void io_uv_finished(struct io_work *work);
@@ -95,8 +135,11 @@ void io_uv_finished(struct io_work *work);
 
 void io_uv_alarm_init(struct io_loop *loop);
 
-/* Set the alarm for the first timer. At the end of every turn. */
+/* Set the alarm for the first timer. At the end of every turn, at home. */
 void io_uv_alarm_set(struct io_loop *loop);
+
+/* The alarm would ring too late for the first timer. */
+bool io_uv_alarm_is_late(const struct io_loop *loop);
 
 /* ---- uv_work.c ---- */
 

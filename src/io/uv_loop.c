@@ -9,9 +9,6 @@ enum {
     ROUNDS_MAX = 16, /* Ends of turn in a row before sockets are looked at again. */
 };
 
-/* The loop whose thread this is. */
-static _Thread_local struct io_loop *here;
-
 static void handles_open(struct io_loop *loop);
 static void handles_close(struct io_loop *loop);
 static void loop_free(struct io_loop *loop);
@@ -35,6 +32,7 @@ int io_loop_open(struct io *io, enum io_loop_kind kind, const char *name, struct
     list_init(&loop->hooks);
     list_init(&loop->sockets);
     CHECK(pthread_mutex_init(&loop->mutex, NULL) == 0);
+    CHECK(pthread_cond_init(&loop->left, NULL) == 0);
 
     if (uv_loop_init(&loop->uv) != 0) goto free_loop;
     if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) goto close_uv;
@@ -77,6 +75,7 @@ static void loop_free(struct io_loop *loop)
 {
     io_uv_tcp_fini(loop);
     heap_fini(&loop->timers);
+    (void)pthread_cond_destroy(&loop->left);
     (void)pthread_mutex_destroy(&loop->mutex);
     mem_free(loop);
 }
@@ -84,7 +83,7 @@ static void loop_free(struct io_loop *loop)
 static void *loop_main(void *context)
 {
     struct io_loop *loop = context;
-    here = loop;
+    io_uv_settle_in(loop);
     (void)pthread_setname_np(pthread_self(), loop->name); /* For people only. */
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);              /* Until its last handle is closed. */
     return NULL;
@@ -118,50 +117,18 @@ struct io *io_of(struct io_loop *loop)
     return loop->io;
 }
 
-bool io_is_on(struct io_loop *loop)
-{
-    return here == loop;
-}
-
 uv_loop_t *io_uv_loop(struct io_loop *loop)
 {
     return &loop->uv;
 }
 
-/* ---- Messages -------------------------------------------------------------------------------- */
-
-/* Append to one of the two lists, and wake the loop if it sleeps: once, whatever follows. */
-static void deliver(struct io_loop *loop, struct list_node *list, struct list_node *node)
-{
-    (void)pthread_mutex_lock(&loop->mutex);
-    list_push_back(list, node);
-    bool is_asleep = atomic_load_explicit(&loop->is_asleep, memory_order_relaxed);
-    if (is_asleep) io_uv_awake(loop);
-    (void)pthread_mutex_unlock(&loop->mutex);
-    if (is_asleep) CHECK(uv_async_send(&loop->wake) == 0);
-}
-
-void io_post(struct io_loop *loop, struct io_post *post)
-{
-    deliver(loop, &loop->posts, &post->node);
-}
-
-void io_uv_finished(struct io_work *work)
-{
-    deliver(work->loop, &work->loop->finished, &work->node);
-}
+/* ---- Turns ----------------------------------------------------------------------------------- */
 
 /* Run what had been delivered when this began. */
 static void run_messages(struct io_loop *loop)
 {
     struct list_node posts, finished, *node;
-    list_init(&posts);
-    list_init(&finished);
-    (void)pthread_mutex_lock(&loop->mutex);
-    list_splice_back(&posts, &loop->posts);
-    list_splice_back(&finished, &loop->finished);
-    (void)pthread_mutex_unlock(&loop->mutex);
-
+    io_uv_messages_take(loop, &posts, &finished);
     while ((node = list_pop_front(&posts)) != NULL) {
         struct io_post *post = LIST_ENTRY(node, struct io_post, node);
         post->run(post);
@@ -172,8 +139,6 @@ static void run_messages(struct io_loop *loop)
         work->done(work);
     }
 }
-
-/* ---- Turns ----------------------------------------------------------------------------------- */
 
 void io_turn_hook_add(struct io_loop *loop, struct io_turn_hook *hook)
 {
@@ -199,36 +164,32 @@ static void run_hooks(struct io_loop *loop)
     list_splice_back(&loop->hooks, &ran);
 }
 
-/* True when nothing is left to do; from then on a message wakes the loop. */
-static bool fall_asleep(struct io_loop *loop)
+void io_uv_round(struct io_loop *loop)
 {
-    if (!list_is_empty(&loop->sockets)) return false;
-    (void)pthread_mutex_lock(&loop->mutex);
-    bool is_idle = list_is_empty(&loop->posts) && list_is_empty(&loop->finished);
-    if (is_idle) atomic_store_explicit(&loop->is_asleep, true, memory_order_relaxed);
-    (void)pthread_mutex_unlock(&loop->mutex);
-    return is_idle;
+    run_messages(loop);
+    run_hooks(loop);
+    io_uv_tcp_turn(loop);
 }
 
 static void on_turn_end(uv_prepare_t *turn)
 {
     struct io_loop *loop = turn->data;
-    bool is_asleep = false;
-    for (int round = 0; round < ROUNDS_MAX && !is_asleep; round++) {
-        run_messages(loop);
-        run_hooks(loop);
-        io_uv_tcp_turn(loop);
-        is_asleep = fall_asleep(loop);
+    io_uv_awake(loop);
+    bool is_idle = false;
+    for (int round = 0; round < ROUNDS_MAX && !is_idle; round++) {
+        io_uv_pay(loop);
+        io_uv_round(loop);
+        is_idle = io_uv_is_idle(loop);
     }
-    if (is_asleep) (void)uv_idle_stop(&loop->busy);
-    else (void)uv_idle_start(&loop->busy, on_busy);
     io_uv_alarm_set(loop);
-    if (loop->is_closing && is_asleep && loop->open_count == 0) handles_close(loop);
+    if (is_idle && loop->is_closing && loop->open_count == 0) handles_close(loop);
+    else if (is_idle && io_uv_fall_asleep(loop)) (void)uv_idle_stop(&loop->busy);
+    else (void)uv_idle_start(&loop->busy, on_busy);
 }
 
 static void on_wake(uv_async_t *wake)
 {
-    (void)wake; /* Messages are run at the end of the turn. */
+    (void)wake; /* Messages are run at the end of the turn, which takes the loop home. */
 }
 
 static void on_busy(uv_idle_t *busy)

@@ -11,6 +11,9 @@
  *                            IS_SHUT
  *                               | on_shut(): on_closed, freed
  *
+ * libuv is asked at the end of the turn only, and at home only (uv_post.c): to know a socket at all
+ * (attach()), to watch for something else (watch()), to forget it.
+ *
  * Input. A socket reads into the loop's chunk, behind what others have read there; most take all
  * their bytes at once and leave the chunk to the next, so a thousand idle connections hold no
  * memory. One that has half a message left keeps the chunk for itself until the message is whole.
@@ -45,6 +48,7 @@ struct io_tcp {
     void *context;
     struct io_address peer;
     int fd;
+    bool is_attached; /* libuv knows it. */
 
     enum tcp_state state;
     int why;               /* For on_closed. */
@@ -68,7 +72,6 @@ struct io_tcp {
 static struct io_tcp *tcp_new(struct io_loop *loop, int fd, struct io_address peer,
                               const struct io_tcp_handler *handler, void *context);
 static void options_set(int fd);
-static void watch(struct io_tcp *tcp);
 static void enlist(struct io_tcp *tcp);
 static void on_ready(uv_poll_t *poll, int status, int events);
 static void on_connect_ready(struct io_tcp *tcp);
@@ -82,7 +85,6 @@ static void out_send(struct io_tcp *tcp);
 static void out_give_back(struct io_tcp *tcp);
 static void fail(struct io_tcp *tcp, int why);
 static void shut(struct io_tcp *tcp);
-static void on_shut(uv_handle_t *handle);
 
 /* ---- The owner's calls ----------------------------------------------------------------------- */
 
@@ -96,7 +98,6 @@ int io_tcp_accept(struct io_loop *loop, struct io_arrival *arrival,
     }
     mem_free(arrival);
     tcp->state = IS_OPEN;
-    watch(tcp);
     *out = tcp;
     return 0;
 }
@@ -113,29 +114,23 @@ int io_tcp_connect(struct io_loop *loop, struct io_address to, const struct io_t
     }
     struct sockaddr_in at = io_uv_sockaddr(to);
     if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0 && errno != EINPROGRESS) {
-        tcp->connect_error = errno;
-        enlist(tcp); /* The owner is told at the end of the turn, not inside this call. */
+        tcp->connect_error =
+            errno; /* The owner is told at the end of the turn, not inside this call. */
     } else {
         tcp->timer.run = on_connect_timeout;
         io_timer_start(loop, &tcp->timer, io_now(loop->io).boot_ms + IO_TCP_CONNECT_MS);
-        watch(tcp);
     }
     *out = tcp;
     return 0;
 }
 
-/* A socket that connects and is not watched yet; NULL when there is no memory. */
+/* A socket that connects and that libuv will know of by the end of the turn; NULL: no memory. */
 static struct io_tcp *tcp_new(struct io_loop *loop, int fd, struct io_address peer,
                               const struct io_tcp_handler *handler, void *context)
 {
     struct io_tcp *tcp = mem_zalloc(sizeof *tcp);
     if (tcp == NULL) return NULL;
-    if (uv_poll_init(&loop->uv, &tcp->poll, fd) != 0) {
-        mem_free(tcp);
-        return NULL;
-    }
     options_set(fd);
-    tcp->poll.data = tcp;
     tcp->loop = loop;
     list_init(&tcp->node);
     tcp->handler = handler;
@@ -144,6 +139,7 @@ static struct io_tcp *tcp_new(struct io_loop *loop, int fd, struct io_address pe
     tcp->fd = fd;
     tcp->state = IS_CONNECTING;
     loop->open_count++;
+    enlist(tcp);
     return tcp;
 }
 
@@ -178,9 +174,7 @@ void io_tcp_pause(struct io_tcp *tcp, bool is_paused)
     if (tcp->is_paused == is_paused) return;
     tcp->is_paused = is_paused;
     if (tcp->state != IS_OPEN) return;
-    watch(tcp);
-    if (is_paused || tcp->in == NULL) return;
-    tcp->is_resumed = true;
+    tcp->is_resumed = !is_paused && tcp->in != NULL;
     enlist(tcp);
 }
 
@@ -198,20 +192,48 @@ struct io_address io_tcp_peer(const struct io_tcp *tcp)
 
 /* ---- What libuv watches, and what waits for the end of the turn ------------------------------ */
 
+static void enlist(struct io_tcp *tcp)
+{
+    if (list_is_empty(&tcp->node) && tcp->state != IS_SHUT)
+        list_push_back(&tcp->loop->sockets, &tcp->node);
+}
+
+/* A change costs system calls. */
 static void watch(struct io_tcp *tcp)
 {
     int events = 0;
     if (tcp->state == IS_CONNECTING || tcp->is_blocked) events |= UV_WRITABLE;
     if (tcp->state == IS_OPEN && !tcp->is_paused) events |= UV_READABLE;
-    if (events == tcp->events) return; /* A change costs system calls. */
+    if (events == tcp->events) return;
+    if (tcp->loop->is_visited) {
+        enlist(tcp);
+        return;
+    }
     tcp->events = events;
     CHECK(uv_poll_start(&tcp->poll, events, on_ready) == 0);
 }
 
-static void enlist(struct io_tcp *tcp)
+/* Make it known to libuv, unless it is about to go. False: its end comes in the next round. */
+static bool attach(struct io_tcp *tcp)
 {
-    if (list_is_empty(&tcp->node) && tcp->state != IS_SHUT)
-        list_push_back(&tcp->loop->sockets, &tcp->node);
+    if (tcp->is_attached || tcp->state >= IS_CLOSING) return true;
+    tcp->poll.data = tcp;
+    tcp->is_attached = uv_poll_init(&tcp->loop->uv, &tcp->poll, tcp->fd) == 0;
+    if (tcp->is_attached) return true;
+    if (tcp->state == IS_CONNECTING) connect_failed(tcp, ENOMEM);
+    else fail(tcp, E_NOMEM);
+    return false;
+}
+
+/* What one socket has to do at the end of a turn. */
+static void turn(struct io_tcp *tcp)
+{
+    if (tcp->is_resumed && tcp->state == IS_OPEN) present(tcp);
+    if (tcp->state == IS_CONNECTING && tcp->connect_error != 0)
+        connect_failed(tcp, tcp->connect_error);
+    else if (tcp->state == IS_OPEN) out_send(tcp);
+    else if (tcp->state == IS_CLOSING) shut(tcp);
+    else watch(tcp);
 }
 
 /* Those that are enlisted meanwhile, by on_drained or on_bytes, come in the next round. */
@@ -222,11 +244,9 @@ void io_uv_tcp_turn(struct io_loop *loop)
     list_splice_back(&sockets, &loop->sockets);
     while ((node = list_pop_front(&sockets)) != NULL) {
         struct io_tcp *tcp = LIST_ENTRY(node, struct io_tcp, node);
-        if (tcp->is_resumed && tcp->state == IS_OPEN) present(tcp);
-        if (tcp->state == IS_CONNECTING && tcp->connect_error != 0)
-            connect_failed(tcp, tcp->connect_error);
-        else if (tcp->state == IS_OPEN) out_send(tcp);
-        else if (tcp->state == IS_CLOSING) shut(tcp);
+        bool is_for_home = !tcp->is_attached || tcp->state != IS_OPEN;
+        if (loop->is_visited && is_for_home) enlist(tcp);
+        else if (attach(tcp)) turn(tcp);
     }
 }
 
@@ -247,7 +267,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         tcp->is_blocked = false;
         enlist(tcp);
     }
-    if ((events & UV_READABLE) != 0) on_readable(tcp);
+    if ((events & UV_READABLE) != 0 && !tcp->is_paused) on_readable(tcp);
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -275,7 +295,6 @@ static void on_connect_ready(struct io_tcp *tcp)
     }
     io_timer_stop(&tcp->timer);
     tcp->state = IS_OPEN;
-    watch(tcp);
     enlist(tcp); /* What was appended meanwhile. */
     tcp->handler->on_connected(tcp->context, 0);
 }
@@ -446,22 +465,28 @@ static void fail(struct io_tcp *tcp, int why)
     enlist(tcp);
 }
 
-static void shut(struct io_tcp *tcp)
+/* No call of the owner's is under way. */
+static void gone(struct io_tcp *tcp)
 {
-    if (tcp->is_last_try) (void)out_offer(tcp); /* Tried, as promised; no more. */
-    tcp->state = IS_SHUT;
-    uv_close((uv_handle_t *)&tcp->poll, on_shut);
-    (void)close(tcp->fd);
-}
-
-/* From libuv's own list: no call of the owner's is under way. */
-static void on_shut(uv_handle_t *handle)
-{
-    struct io_tcp *tcp = handle->data;
-    io_uv_awake(tcp->loop);
     tcp->handler->on_closed(tcp->context, tcp->why);
     tcp->loop->open_count--;
     chunk_unref(tcp->in);
     buf_fini(&tcp->out);
     mem_free(tcp);
+}
+
+static void on_shut(uv_handle_t *handle)
+{
+    struct io_tcp *tcp = handle->data;
+    io_uv_awake(tcp->loop);
+    gone(tcp);
+}
+
+static void shut(struct io_tcp *tcp)
+{
+    if (tcp->is_last_try) (void)out_offer(tcp); /* Tried, as promised; no more. */
+    tcp->state = IS_SHUT;
+    if (tcp->is_attached) uv_close((uv_handle_t *)&tcp->poll, on_shut);
+    (void)close(tcp->fd);
+    if (!tcp->is_attached) gone(tcp);
 }

@@ -46,6 +46,12 @@ void io_uv_alarm_set(struct io_loop *loop)
           0);
 }
 
+bool io_uv_alarm_is_late(const struct io_loop *loop)
+{
+    const struct heap_node *first = heap_top(&loop->timers);
+    return first != NULL && first->key < loop->alarm_ms;
+}
+
 /* Run what is due. What is started meanwhile waits for the next turn, due or not. The alarm may
  * ring a little early, by another clock and another rounding: then it is set again. */
 static void on_alarm(uv_timer_t *alarm)

@@ -22,10 +22,11 @@
 #include "log/log.h"
 
 enum {
-    LOG_PATH_SIZE = 4096,        /* Bytes of a path, its NUL included. */
-    LOG_GROUP_SIZE = 8 << 20,    /* Bytes of mutations after which a group is closed. */
-    LOG_ZERO_SIZE = 1 << 20,     /* Bytes that are made ready at once behind the end (write.c). */
-    LOG_WINDOW_SIZE = 256 << 10, /* Bytes read at once. */
+    LOG_PATH_SIZE = 4096,          /* Bytes of a path, its NUL included. */
+    LOG_GROUP_SIZE = 8 << 20,      /* Bytes of mutations after which a group is closed. */
+    LOG_ZERO_SIZE = 1 << 20,       /* Bytes that are made ready at once behind the end (write.c). */
+    LOG_QUICK_SIZE_MAX = 16 << 10, /* Bytes of a mutation that a visitor writes (L26). */
+    LOG_WINDOW_SIZE = 256 << 10,   /* Bytes read at once. */
     LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
 };
 
@@ -189,6 +190,7 @@ struct log_writer {
     uint64_t block_serial;  /* Counts blocks since the start... */
     uint64_t group_serial;  /* ...and groups. */
     struct mlog_pos synced; /* Everything before it is durable. */
+    atomic_bool is_prompt;  /* The last group was written without waiting (L26). */
 };
 
 /* A group commit under way. */

@@ -9,15 +9,24 @@
  * Source: docs/mutation-log.md, rules L21 to L24. */
 #include "log/log_impl.h"
 
+enum { PROMPT_US = 1000 }; /* A group that took longer: the next is no visitor's. */
+
 void log_writer_init(struct log *l)
 {
     list_init(&l->writer.pending);
+    atomic_init(&l->writer.is_prompt, true);
 }
 
 void log_writer_fini(struct log *l)
 {
     buf_fini(&l->writer.out);
     mem_free(l->writer.staged);
+}
+
+/* One small record, alone: what comes of it takes less time than waking a thread. */
+static bool batch_is_quick(const struct log_batch *batch)
+{
+    return batch->count == 1 && batch->entries[0].mutation.size <= LOG_QUICK_SIZE_MAX;
 }
 
 /* ---- Finishing: each batch hears of its end on its own loop ---- */
@@ -32,7 +41,8 @@ static void batch_finish(struct log_batch *batch, int rc)
 {
     batch->rc = rc;
     batch->post.run = on_done_loop;
-    io_post(batch->loop, &batch->post);
+    if (batch_is_quick(batch)) io_post_quick(batch->loop, &batch->post);
+    else io_post(batch->loop, &batch->post);
 }
 
 /* A batch that leaves no trace: higher decrees of its replicas wait until it comes again. */
@@ -285,6 +295,7 @@ static int group_commit(struct log *l, struct log_group *g)
     if (l->writer.out.capacity > 2 * LOG_GROUP_SIZE) buf_fini(&l->writer.out);
 
     uint64_t ended_us = io_now(l->io).wall_us;
+    atomic_store(&l->writer.is_prompt, ended_us - began_us < PROMPT_US);
     atomic_fetch_add(&l->figures.group_records[bucket_of(l->writer.staged_count)], 1);
     if (ended_us >= began_us)
         atomic_fetch_add(&l->figures.group_us[bucket_of(ended_us - began_us)], 1);
@@ -327,9 +338,24 @@ static bool is_behind(const struct log *l)
     return l->is_syncing && mlog_segment_newest(&l->space)->end / 2 >= l->options.segment_size;
 }
 
+/* A visitor writes one small record into a segment that has room for it: anything else would keep its own
+ * loop waiting for the disk (L26). */
+static bool must_go_home(struct log *l)
+{
+    struct log_group one = {.size = MLOG_RECORD_HEAD_SIZE + LOG_QUICK_SIZE_MAX};
+    if (!io_is_visited(l->loop)) return false;
+    const struct list_node *first = l->writer.pending.next;
+    bool is_one = first->next == &l->writer.pending;
+    if (is_one && batch_is_quick(LIST_ENTRY(first, struct log_batch, node)) &&
+        !must_rotate(l, &one))
+        return false;
+    io_call_home(l->loop);
+    return true;
+}
+
 void log_write_pending(struct log *l)
 {
-    while (!list_is_empty(&l->writer.pending) && !is_behind(l)) group_write(l);
+    while (!list_is_empty(&l->writer.pending) && !is_behind(l) && !must_go_home(l)) group_write(l);
 }
 
 void log_write_end(struct log *l)
@@ -359,5 +385,7 @@ void log_submit(struct log *l, struct log_batch *batch)
     CHECK(batch->count > 0);
     batch->log = l;
     batch->post.run = on_submitted;
-    io_post(l->loop, &batch->post);
+    bool is_prompt = l->options.sync == LOG_SYNC_OS && atomic_load(&l->writer.is_prompt);
+    if (is_prompt && batch_is_quick(batch)) io_post_quick(l->loop, &batch->post);
+    else io_post(l->loop, &batch->post);
 }

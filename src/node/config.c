@@ -79,6 +79,14 @@ static bool read_cluster_id(const char *text, void *member)
     return true;
 }
 
+static bool read_workers(const char *text, void *member)
+{
+    uint64_t value;
+    if (!read_size(text, NODE_WORKERS_MAX, &value) || value == 0) return false;
+    *(uint32_t *)member = (uint32_t)value;
+    return true;
+}
+
 static bool read_bool(const char *text, void *member)
 {
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) return false;
@@ -113,7 +121,7 @@ static const struct config_key keys[] = {
     KEY("server", "data_dir", read_text, data_dir, "a directory"),
     KEY("server", "listen", read_text, listen, "host:port"),
     KEY("server", "advertise", read_text, advertise, "host:port"),
-    KEY("server", "workers", read_u32, workers, "a number"),
+    KEY("server", "workers", read_workers, workers, "1 to 64"),
     KEY("cluster", "name", read_text, cluster_name, "a name"),
     KEY("cluster", "id", read_cluster_id, cluster_id, "1 to 127"),
     KEY("log", "sync", read_sync, sync, "group or os"),

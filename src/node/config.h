@@ -11,6 +11,7 @@ enum {
     CONFIG_TEXT_SIZE = 256, /* Bytes of a path, name or address, the NUL included. */
     CONFIG_REMOTES_MAX = 64,
     CONFIG_METAS_SIZE = 1024,
+    NODE_WORKERS_MAX = 64,
 };
 
 struct config_remote { /* [pegasus.clusters] and [duplication-group]: clusters known by name. */
@@ -25,7 +26,7 @@ struct node_config {
     char advertise[CONFIG_TEXT_SIZE]; /* What others are told; empty: as listen. */
     char cluster_name[CONFIG_TEXT_SIZE];
     uint8_t cluster_id;      /* 1 to 127; 0: drawn when the cluster is made (docs/decisions/). */
-    uint32_t workers;        /* 0: one per core. */
+    uint32_t workers;        /* 1 to NODE_WORKERS_MAX. */
     enum log_sync sync;      /* When an acknowledged write is in the log. */
     uint32_t segment_size;   /* Bytes of a log segment. */
     uint64_t log_flush_size; /* Bytes of log above which stores are flushed. */

@@ -140,7 +140,7 @@ static void ready(struct node *n)
     LOG_INFO(&logger, "serving", field_str("address", n->advertised),
              field_str("cluster", n->meta->cluster_name),
              field_u64("cluster_id", n->meta->cluster_id));
-    if (n->handler != NULL && n->handler->on_ready != NULL) n->handler->on_ready(n->context);
+    if (n->handler != NULL && n->handler->on_ready != NULL) n->handler->on_ready(n->context, n);
 }
 
 static void on_joined(void *context, int rc, const struct meta_result *result)

@@ -2,7 +2,6 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,10 @@
 #include "http/http.h"
 #include "io/uv.h"
 #include "node/node.h"
+#include "obs/logger.h"
 #include "obs/logger_file.h"
+
+static const struct logger logger = {.room = "server"};
 
 static const char usage[] =
     "pirened: a Pirene server\n"
@@ -28,6 +30,7 @@ static const char usage[] =
     "  -i, --cluster-id N     1 to 127: tells clusters that duplicate to each other apart\n"
     "  -s, --sync group|os    when a write is acknowledged: synced (default), or taken by the "
     "system\n"
+    "  -w, --workers N        loops that serve, 1 to 64 (default: the cores less one)\n"
     "  -v, --verbose          log everything\n"
     "  -h, --help             this\n"
     "\n"
@@ -39,7 +42,8 @@ struct server {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     enum server_state state;
-    _Atomic(struct http *) http; /* NULL until the node serves: who comes earlier is sent away. */
+    struct io *io;
+    struct http *http; /* NULL: it could not be opened, and who comes is sent away. */
 };
 
 static void server_set(struct server *s, enum server_state state)
@@ -59,9 +63,14 @@ static enum server_state server_wait_change(struct server *s, enum server_state 
     return state;
 }
 
-static void on_ready(void *context)
+/* Before the first peer can have been accepted: that comes in a later turn of the same loop. */
+static void on_ready(void *context, struct node *node)
 {
-    server_set(context, SERVING);
+    struct server *s = context;
+    if (http_open(s->io, node_metrics(node), &s->http) != 0)
+        LOG_ERROR(&logger,
+                  "no HTTP: it could not be opened; restart the server to have its figures");
+    server_set(s, SERVING);
 }
 
 static void on_failed(void *context, const struct err *e)
@@ -78,10 +87,9 @@ static void on_closed(void *context)
 static void on_http(void *context, struct io_arrival *arrival)
 {
     struct server *s = context;
-    struct http *http = atomic_load(&s->http);
     int fd;
-    if (http == NULL || io_arrival_detach(arrival, &fd) != 0) io_arrival_close(arrival);
-    else http_serve(http, fd);
+    if (s->http == NULL || io_arrival_detach(arrival, &fd) != 0) io_arrival_close(arrival);
+    else http_serve(s->http, fd);
 }
 
 static const struct node_handler handler = {
@@ -123,6 +131,9 @@ static const char *set_option(struct options *o, int option, const char *text)
     case 's':
         c->sync = strcmp(text, "os") == 0 ? LOG_SYNC_OS : LOG_SYNC_GROUP;
         return c->sync == LOG_SYNC_OS || strcmp(text, "group") == 0 ? NULL : "--sync: group or os";
+    case 'w':
+        c->workers = (uint32_t)strtoul(text, NULL, 10);
+        return c->workers >= 1 && c->workers <= NODE_WORKERS_MAX ? NULL : "--workers: 1 to 64";
     case 'v': o->level = LOG_LEVEL_DEBUG; return NULL;
     default: return "unknown option";
     }
@@ -139,11 +150,12 @@ static int parse_options(struct options *o, int argc, char **argv)
         {"cluster-name", required_argument, NULL, 'n'},
         {"cluster-id", required_argument, NULL, 'i'},
         {"sync", required_argument, NULL, 's'},
+        {"workers", required_argument, NULL, 'w'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static const char letters[] = "c:d:l:a:n:i:s:vh";
+    static const char letters[] = "c:d:l:a:n:i:s:w:vh";
     struct err e = {0};
     int option;
     /* The file first, whatever the order, so that options win over it. */
@@ -164,16 +176,15 @@ static int parse_options(struct options *o, int argc, char **argv)
 /* Serve until a signal comes. Returns the exit code. */
 static int serve(struct io *io, const struct node_config *config, const sigset_t *signals)
 {
-    struct server s = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct server s = {
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .io = io};
     struct node *node;
-    struct http *http = NULL;
     struct err e = {0};
     if (node_open(io, config, &handler, &s, &node, &e) != 0) {
         (void)fprintf(stderr, "pirened: %s\n", e.text);
         return 1;
     }
     bool has_started = server_wait_change(&s, STARTING) == SERVING;
-    if (has_started && http_open(io, node_metrics(node), &http) == 0) atomic_store(&s.http, http);
     if (has_started) {
         int signal_number;
         (void)sigwait(signals, &signal_number);
@@ -181,17 +192,24 @@ static int serve(struct io *io, const struct node_config *config, const sigset_t
     enum server_state before = has_started ? SERVING : FAILED;
     node_close(node, on_closed, &s);
     (void)server_wait_change(&s, before);
-    http_close(http); /* Nothing is handed over any more, and it reads the node's figures. */
+    http_close(s.http); /* Nothing is handed over any more, and it reads the node's figures. */
     node_free(node);
     return has_started ? 0 : 1;
+}
+
+/* One core is left to the log's writer, the store's background work and the network:
+ * docs/decisions/one-core-is-left.md. */
+static uint32_t workers_default(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 1 ? (uint32_t)cores - 1 : 1;
 }
 
 int main(int argc, char **argv)
 {
     struct options o = {.level = LOG_LEVEL_INFO};
     config_default(&o.config);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (cores > 0) o.config.workers = (uint32_t)cores;
+    o.config.workers = workers_default();
     int rc = parse_options(&o, argc, argv);
     if (rc != 0) return rc - 1;
 

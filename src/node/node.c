@@ -231,10 +231,10 @@ static void note_sources(struct node *n)
 
 static void node_init(struct node *n, struct io *io, const struct node_config *config)
 {
+    CHECK(config->workers >= 1 && config->workers <= NODE_WORKERS_MAX);
     n->io = io;
     n->config = *config;
-    n->worker_count = config->workers < NODE_WORKERS_MAX ? config->workers : NODE_WORKERS_MAX;
-    if (n->worker_count == 0) n->worker_count = 1;
+    n->worker_count = config->workers;
     n->start_post.run = control_start;
     n->stop_post.run = control_stop;
     list_init(&n->recovered);

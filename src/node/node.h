@@ -18,7 +18,7 @@ struct metric_registry;
 
 struct node_handler {
     /* It serves: the group has its state, requests are answered. */
-    void (*on_ready)(void *context);
+    void (*on_ready)(void *context, struct node *node);
 
     /* It cannot start: the port is taken, the group's log is damaged. node_close() it. */
     void (*on_failed)(void *context, const struct err *e);

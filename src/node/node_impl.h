@@ -20,7 +20,6 @@
 #include "obs/metric.h"
 #include "rpc/cluster.h"
 
-enum { NODE_WORKERS_MAX = 64 };
 
 /* A partition with a directory on this node, as the control loop knows it. */
 struct placement {

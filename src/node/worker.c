@@ -18,6 +18,7 @@ enum {
     BATCH_CAPACITY_MIN = 64,
     BATCH_SIZE_MAX = 64 << 20, /* Bytes that wait for the log: above, writes are refused. */
     FLUSH_SIZE_MIN = 1 << 20,  /* Bytes that even an empty store's flush may take. */
+    QUICK_SIZE_MAX = 4 << 10,  /* Bytes of a request that its sender's thread may serve. */
     DISK_RETRY_MS = 500,       /* A full disk is tried again this often. */
     SCAN_EXPIRE_MS =
         60 * 1000, /* Forgotten scans are looked for this often, while there are any. */
@@ -232,13 +233,30 @@ static void on_carried_to_control(struct io_post *post)
     control_on_request(n, request);
 }
 
+/* What it takes to serve it is known, and less than waking a thread. */
+static bool is_quick(const struct rpc_request *request)
+{
+    if (request->size > QUICK_SIZE_MAX) return false;
+    switch (request->frame.code) {
+    case RPC_PUT:
+    case RPC_REMOVE:
+    case RPC_INCR:
+    case RPC_CHECK_AND_SET:
+    case RPC_DUPLICATE:
+    case RPC_GET:
+    case RPC_TTL: return true;
+    default: return false;
+    }
+}
+
 /* Carry it to another loop; 'to' is what its handler finds in the owner's bytes. */
 static void carry(struct rpc_request *request, struct io_loop *loop, void *to,
                   void (*run)(struct io_post *post))
 {
     memcpy(request->owner, &to, sizeof to);
     request->post.run = run;
-    io_post(loop, &request->post);
+    if (is_quick(request)) io_post_quick(loop, &request->post);
+    else io_post(loop, &request->post);
 }
 
 static bool is_for_partition(enum rpc_code code)

@@ -132,7 +132,7 @@ static void run_finished(struct io_post *post)
 static void go_home(struct rpc_request *r)
 {
     r->finished.run = run_finished;
-    io_post(r->connection->server->loop, &r->finished);
+    io_post_quick(r->connection->server->loop, &r->finished);
 }
 
 /* The owner gives the request back: it may do so once. */

@@ -47,6 +47,7 @@ class Server:
         self.cluster_id = cluster_id
         self.address = "127.0.0.1:%d" % free_port()
         self.process = None
+        self.workers = 1 + (SEED + cluster_id) % 3
         os.makedirs(directory, exist_ok=True)
 
     @property
@@ -55,7 +56,7 @@ class Server:
 
     def command(self):
         return [sys.argv[1], "-l", self.address, "-d", self.data, "-i", str(self.cluster_id), "-n",
-                "cluster%d" % self.cluster_id] + self.options
+                "cluster%d" % self.cluster_id, "-w", str(self.workers)] + self.options
 
     def start(self, timeout=30):
         with open(self.log_path, "ab") as log:

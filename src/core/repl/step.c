@@ -62,7 +62,9 @@ static void send_commit_point(const struct repl *r, uint64_t to, struct repl_eff
 }
 
 /* "A mutation is committed when all members of the configuration have prepared it" (PacificA, 2.1).
- * The commit point goes to the secondaries on its own, at once: it never waits for a next write. */
+ * The commit point goes to the secondaries on its own, at once: it never waits for a next write. It is
+ * told before it is applied: the news is on its way to others while we write, and before the client's
+ * answer (R17). */
 static void commit_held_by_all(struct repl *r, struct repl_effects *out)
 {
     uint64_t held = r->prepared;
@@ -71,12 +73,12 @@ static void commit_held_by_all(struct repl *r, struct repl_effects *out)
     if (held <= r->committed) return;
 
     r->committed = held;
-    apply_committed(r, out);
     push(out, (struct repl_effect){.type = REPL_DO_COMMIT, .last = held});
 #ifndef MUT_commit_waits_for_next_write
     for (uint32_t i = 0; i < r->config.member_count; i++)
         if (r->members[i].id != r->self) send_commit_point(r, r->members[i].id, out);
 #endif
+    apply_committed(r, out);
 }
 
 /* ---- Acknowledging ---- */

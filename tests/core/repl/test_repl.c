@@ -172,7 +172,7 @@ static void test_alone(void **state)
     assert_true(repl_is_serving(r));
     submit(r, "append 1-1");
     submit(r, "append 2-2");
-    expect(r, logged(2), "apply 1-2, commit 2");
+    expect(r, logged(2), "commit 2, apply 1-2");
     expect(r, applied(1), "reply 1");
     expect(r, applied(2), "reply 2");
 }
@@ -187,7 +187,7 @@ static void test_restart_alone_keeps_its_ballot(void **state)
     recover(r, 3, 1, 0);
     recover(r, 4, 1, 0);
     recover(r, 5, 1, 0);
-    expect(r, configured(1, US, 1), "apply 4-5, commit 5");
+    expect(r, configured(1, US, 1), "commit 5, apply 4-5");
     assert_false(repl_is_serving(r));
     expect(r, applied(5), "reply 5");
     assert_true(repl_is_serving(r));
@@ -230,7 +230,7 @@ static void test_ballot_is_durable_first(void **state)
     struct repl *r = *state;
     become_primary(r, 2, 1);
     submit(r, "append 1-1");
-    expect(r, logged(1), "apply 1-1, commit 1");
+    expect(r, logged(1), "commit 1, apply 1-1");
     expect(r, configured(1, OTHER, 3), ""); /* Old news. */
     expect(r, configured(3, US, 2), "fail, save 3");
     assert_false(repl_is_serving(r));
@@ -301,7 +301,7 @@ static void test_commit_is_held_by_all(void **state)
     submit(r, "append 1-1, prepare 1-1 to 2, prepare 1-1 to 3");
     expect(r, acked(1, OTHER, 1), "");
     expect(r, acked(1, THIRD, 1), "");
-    expect(r, logged(1), "apply 1-1, commit 1, commit_point 1 to 2, commit_point 1 to 3");
+    expect(r, logged(1), "commit 1, commit_point 1 to 2, commit_point 1 to 3, apply 1-1");
     expect(r, applied(1), "reply 1");
 }
 
@@ -318,7 +318,7 @@ static void test_wrong_acks(void **state)
     expect_rc(r, acked(2, US, 1), E_PROTO, "");
     expect_rc(r, acked(2, OTHER, 2), E_PROTO, "");
     expect(r, acked(2, OTHER, 0), "");
-    expect(r, acked(2, OTHER, 1), "apply 1-1, commit 1, commit_point 1 to 2");
+    expect(r, acked(2, OTHER, 1), "commit 1, commit_point 1 to 2, apply 1-1");
     expect(r, acked(2, OTHER, 1), "");
 }
 
@@ -334,7 +334,7 @@ static void test_late_secondary_gets_it_again(void **state)
     hello.acked.asks_for_more = true;
     expect(r, hello, "prepare 1-2 to 2");
     expect(r, logged(2), "");
-    expect(r, acked(2, OTHER, 2), "apply 1-2, commit 2, commit_point 2 to 2");
+    expect(r, acked(2, OTHER, 2), "commit 2, commit_point 2 to 2, apply 1-2");
     expect(r, hello, "commit_point 2 to 2");
 }
 
@@ -351,7 +351,7 @@ static void test_new_primary_reconciles(void **state)
     expect(r, saved(3), "prepare 1-2 to 2");
     expect_mutation(r, (struct repl_event){.type = REPL_SUBMITTED}, group_mutation(3, 3, 999, 1, 1),
                     E_STATE, "");
-    expect(r, acked(3, OTHER, 2), "apply 1-2, commit 2, commit_point 2 to 2");
+    expect(r, acked(3, OTHER, 2), "commit 2, commit_point 2 to 2, apply 1-2");
     assert_false(repl_is_serving(r));
     expect(r, applied(2), "reply 2");
     assert_true(repl_is_serving(r));
