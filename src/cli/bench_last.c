@@ -41,8 +41,7 @@ static int measure(struct probes *p, const struct plan *plan, struct err *e)
     struct progress progress = {0};
     int rc = 0;
     for (uint64_t i = 0; rc == 0 && i < plan->writes && !cli_is_interrupted(); i++) {
-        cli_sleep_ms(prng_between(&p->prng, plan->gap_min_ms, plan->gap_max_ms));
-        rc = probes_write(p, e);
+        rc = probes_write(p, prng_between(&p->prng, plan->gap_min_ms, plan->gap_max_ms), e);
         progress_show(&progress, (double)(i + 1) / (double)plan->writes,
                       "%llu of %llu isolated writes", (unsigned long long)i + 1,
                       (unsigned long long)plan->writes);

@@ -122,9 +122,8 @@ static int show_isolated_writes(struct demo *d, struct err *e)
         uint64_t gap_ms = choose_gap_ms(d, i);
         progress_show(&progress, (double)i / (double)d->writes, "%llu of %llu, idle for %.2f s",
                       (unsigned long long)i, (unsigned long long)d->writes, (double)gap_ms / 1e3);
-        cli_sleep_ms(gap_ms);
-        rc = stopped(e);
-        if (rc == 0) rc = probes_write(&d->probes, e);
+        rc = probes_write(&d->probes, gap_ms, e);
+        if (rc == 0) rc = stopped(e);
     }
     progress_end(&progress);
     if (rc != 0) return rc;

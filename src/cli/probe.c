@@ -2,17 +2,24 @@
 #include "cli/probe.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "wire/key.h"
 
-enum { VALUE_SIZE = 100 };
+enum {
+    VALUE_SIZE = 100,
+    PAUSE_NS_MAX = 50 * 1000000,
+    SETTLE_MS = 20, /* The end of a gap, in which only the loop's timer is left to come. */
+};
 
 /* One write under way. */
 struct probe {
     struct probes *probes;
     struct gate *gate;
     struct io_post post;
+    struct io_timer timer;
+    uint64_t settle_ms;
     struct client_call put, get;
     struct update_request put_args;
     struct bare_blob get_args;
@@ -60,9 +67,18 @@ static void end(struct probe *probe, int rc)
     gate_pass(probe->gate);
 }
 
+/* The loop is the probe's alone: nobody else waits while it sleeps. */
+static void pause_reading(const struct probe *probe)
+{
+    uint64_t passed_ns = cli_now_ns() - probe->acked_ns, pause_ns = passed_ns / 10;
+    if (passed_ns < (uint64_t)READ_HARD_US * 1000) return;
+    struct timespec pause = {.tv_nsec = pause_ns < PAUSE_NS_MAX ? (long)pause_ns : PAUSE_NS_MAX};
+    (void)nanosleep(&pause, NULL);
+}
+
 static void read_again(struct probe *probe)
 {
-    probe->reads++;
+    if (probe->reads++ > 0) pause_reading(probe);
     client_call(probe->probes->pair->remote_client, &probe->get);
 }
 
@@ -100,16 +116,29 @@ static void on_written(struct client_call *call, const struct rpc_answer *answer
     else read_again(probe);
 }
 
-static void begin(struct io_post *post)
+static void begin(struct io_timer *timer)
 {
-    struct probe *probe = LIST_ENTRY(post, struct probe, post);
+    struct probe *probe = LIST_ENTRY(timer, struct probe, timer);
     probe->begin_ns = cli_now_ns();
     client_call(probe->probes->pair->source_client, &probe->put);
 }
 
-int probes_write(struct probes *p, struct err *e)
+static void settle(struct io_post *post)
 {
-    struct probe probe = {.probes = p, .post.run = begin};
+    struct probe *probe = LIST_ENTRY(post, struct probe, post);
+    const struct cli *cli = probe->probes->pair->cli;
+    io_timer_start(cli->loop, &probe->timer, io_now(cli->io).boot_ms + probe->settle_ms);
+}
+
+int probes_write(struct probes *p, uint64_t gap_ms, struct err *e)
+{
+    struct probe probe = {
+        .probes = p,
+        .post.run = settle,
+        .timer.run = begin,
+        .settle_ms = gap_ms < SETTLE_MS ? gap_ms : SETTLE_MS,
+    };
+    cli_sleep_ms(gap_ms - probe.settle_ms);
     choose_key(p, &probe);
     probe.put_args = (struct update_request){.key = buf_slice(&probe.key),
                                              .value = slice_of(probe.value, sizeof probe.value)};

@@ -1,10 +1,14 @@
 /* src/cli/probe.h: one isolated write, and how soon it is visible on the other cluster.
  *
- *     put at the source ---- acknowledged: the clock starts
- *     get at the remote, again and again without a pause ---- found: the clock stops
+ *     silence ---- put at the source ---- acknowledged: the clock starts
+ *     get at the remote, again and again ---- found: the clock stops
  *
- * All of it happens on the loop, so that no change of threads is measured. What is reported
- * includes the last read's own way. */
+ * All of it happens on the loop, which its own timer wakes, so that no change of threads is measured.
+ * What is reported includes the last read's own way.
+ *
+ * Reads follow each other at once for READ_HARD_US, then each after a tenth of the time that has passed:
+ * on a small machine a reader that never pauses takes the processor that the servers need, and measures
+ * itself. So what is reported may be a tenth too long, and is never too short. */
 #pragma once
 #include "base/prng.h"
 #include "cli/samples.h"
@@ -23,7 +27,11 @@ struct probes {
 int probes_init(struct probes *p, struct pair *pair, struct err *e) MUST_CHECK;
 void probes_fini(struct probes *p);
 
-/* Write once, to the next partition, and wait until the remote has it. Returns 0; E_TIMEOUT after
- * PROBE_MS, or what either call failed with. */
-enum { PROBE_MS = 30000 };
-int probes_write(struct probes *p, struct err *e) MUST_CHECK;
+enum {
+    PROBE_MS = 30000,   /* After so long without the write, it is given up. */
+    READ_HARD_US = 500, /* Reads without a pause. */
+};
+
+/* Be silent for 'gap_ms' (less after Ctrl-C), write once, to the next partition, and wait until the
+ * remote has it. Returns 0; E_TIMEOUT after PROBE_MS, or what either call failed with. */
+int probes_write(struct probes *p, uint64_t gap_ms, struct err *e) MUST_CHECK;

@@ -19,9 +19,9 @@
 #include "io/uv_impl.h"
 
 enum {
-    DEBTS_MAX = 4,   /* Loops that a thread owes at a time; more are woken. */
-    VISITS_MAX = 8,  /* In a row, before the thread's own loop goes on. */
-    ROUNDS_MAX = 4,  /* Of one visit. */
+    DEBTS_MAX = 4,  /* Loops that a thread owes at a time; more are woken. */
+    VISITS_MAX = 8, /* In a row, before the thread's own loop goes on. */
+    ROUNDS_MAX = 4, /* Of one visit. */
 };
 
 struct debts {

@@ -20,7 +20,6 @@
 #include "obs/metric.h"
 #include "rpc/cluster.h"
 
-
 /* A partition with a directory on this node, as the control loop knows it. */
 struct placement {
     struct list_node node;

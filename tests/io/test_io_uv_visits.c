@@ -330,12 +330,9 @@ static void test_many_visits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PAIR(test_lone_message_is_a_visit),
-        PAIR(test_more_wakes_the_loop),
-        PAIR(test_outsiders_wake_the_loop),
-        PAIR(test_called_home),
-        PAIR(test_timer_of_a_visit),
-        PAIR(test_connection_of_a_visit),
+        PAIR(test_lone_message_is_a_visit), PAIR(test_more_wakes_the_loop),
+        PAIR(test_outsiders_wake_the_loop), PAIR(test_called_home),
+        PAIR(test_timer_of_a_visit),        PAIR(test_connection_of_a_visit),
         cmocka_unit_test(test_many_visits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
