@@ -83,6 +83,7 @@ static void on_turn(struct io_turn_hook *hook)
 {
     struct log *l = LIST_ENTRY(hook, struct log, turn);
     log_write_pending(l);
+    log_stop_try(l);
 }
 
 static void on_start(struct io_post *post)
@@ -127,6 +128,10 @@ void log_stop_try(struct log *l)
 {
     if (l->stop == NULL || l->is_stopped) return;
     if (l->is_tidying || l->is_syncing || l->reads > 0) return;
+    if (io_is_visited(l->loop)) { /* The last sync is for the log's own thread. */
+        io_call_home(l->loop);
+        return;
+    }
     CHECK(list_is_empty(&l->writer.pending));
     log_write_end(l);
     io_turn_hook_remove(&l->turn);
@@ -138,10 +143,7 @@ void log_stop_try(struct log *l)
 static void on_stop(struct io_post *post)
 {
     struct log_stop *stop = LIST_ENTRY(post, struct log_stop, post);
-    struct log *l = stop->log;
-    log_write_pending(l);
-    l->stop = stop;
-    log_stop_try(l);
+    stop->log->stop = stop; /* At the end of this turn, when what came before it is written. */
 }
 
 void log_stop(struct log *l, struct log_stop *stop)

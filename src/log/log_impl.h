@@ -191,6 +191,7 @@ struct log_writer {
     uint64_t group_serial;  /* ...and groups. */
     struct mlog_pos synced; /* Everything before it is durable. */
     atomic_bool is_prompt;  /* The last group was written without waiting (L26). */
+    bool is_put_off;        /* What is pending is for the log's own thread. */
 };
 
 /* A group commit under way. */

@@ -237,13 +237,21 @@ static int group_make_room(struct log *l, size_t size)
     return rc;
 }
 
-/* Write and sync. Returns 0; E_NOSPACE and nothing remains; E_IO and the disk is lost. */
+/* True while a worker's thread writes in our place: it must not wait for the disk (L26). */
+static bool is_visited(const struct log *l)
+{
+    return l->loop != NULL && io_is_visited(l->loop);
+}
+
+/* Write and sync. Returns 0; E_NOSPACE and nothing remains; E_AGAIN: it is full, and a visitor can't
+ * clean up; E_IO and the disk is lost. */
 int log_group_save(struct log *l, bool is_sync)
 {
     struct log_segment *newest = log_segment_of(mlog_segment_newest(&l->space));
     struct slice bytes = buf_slice(&l->writer.out);
     int rc = is_sync ? group_make_room(l, bytes.size) : 0;
     if (rc == 0) rc = io_file_write(newest->file, newest->core.end, &bytes, 1);
+    if (rc == E_NOSPACE && is_visited(l)) return E_AGAIN;
     if (rc == E_NOSPACE && group_undo(l) == 0) return E_NOSPACE;
 #ifdef MUT_ack_before_sync
     is_sync = is_sync && l->writer.staged_count == 0;
@@ -313,6 +321,14 @@ void log_group_begin(struct log *l, struct log_group *g)
     l->writer.staged_count = 0;
 }
 
+/* The group was not to be written now: its batches wait again, in front of what came since. */
+static void group_put_off(struct log *l, struct log_group *g)
+{
+    list_splice_back(&g->batches, &l->writer.pending);
+    list_splice_back(&l->writer.pending, &g->batches);
+    l->writer.is_put_off = true;
+}
+
 static void group_write(struct log *l)
 {
     struct log_group g;
@@ -323,7 +339,8 @@ static void group_write(struct log *l)
     if (is_new) rc = rotate(l);
     if (rc == 0) group_admit(l, &g);
     if (rc == 0 && !list_is_empty(&g.batches)) rc = group_commit(l, &g);
-    group_end(l, &g, rc);
+    if (rc == E_AGAIN) group_put_off(l, &g);
+    else group_end(l, &g, rc);
     log_sync_rotated(l);
     if (is_new) {
         l->tidy_changes++;
@@ -338,17 +355,23 @@ static bool is_behind(const struct log *l)
     return l->is_syncing && mlog_segment_newest(&l->space)->end / 2 >= l->options.segment_size;
 }
 
+static bool has_one_quick(const struct log *l)
+{
+    const struct list_node *first = l->writer.pending.next;
+    return first->next == &l->writer.pending &&
+           batch_is_quick(LIST_ENTRY(first, struct log_batch, node));
+}
+
 /* A visitor writes one small record into a segment that has room for it: anything else would keep its own
  * loop waiting for the disk (L26). */
 static bool must_go_home(struct log *l)
 {
     struct log_group one = {.size = MLOG_RECORD_HEAD_SIZE + LOG_QUICK_SIZE_MAX};
-    if (!io_is_visited(l->loop)) return false;
-    const struct list_node *first = l->writer.pending.next;
-    bool is_one = first->next == &l->writer.pending;
-    if (is_one && batch_is_quick(LIST_ENTRY(first, struct log_batch, node)) &&
-        !must_rotate(l, &one))
+    if (!is_visited(l)) {
+        l->writer.is_put_off = false;
         return false;
+    }
+    if (!l->writer.is_put_off && has_one_quick(l) && !must_rotate(l, &one)) return false;
     io_call_home(l->loop);
     return true;
 }

@@ -82,13 +82,13 @@ static void on_notice(struct log_hold *hold)
     CHECK(false);
 }
 
-static void log_ready(struct fixture *f)
+static void log_ready(struct fixture *f, enum log_sync sync)
 {
     static const struct log_replay_handler handler = {on_record, on_damaged};
     struct log_replica replicas[REPLICAS];
     struct log_options options = {
         .dir = f->dir,
-        .sync = LOG_SYNC_GROUP,
+        .sync = sync,
         .segment_size = 32 << 10,
         .flush_size = 128 << 10,
         .ship_size = 64 << 10,
@@ -173,14 +173,14 @@ static void on_start(struct io_post *post)
     write_next(r);
 }
 
-static void test_everything_at_once(void **state)
+static void everything_at_once(enum log_sync sync)
 {
-    (void)state;
     static struct fixture f;
+    memset(&f, 0, sizeof f);
     (void)snprintf(f.dir, sizeof f.dir, "/tmp/pirene-log-XXXXXX");
     assert_non_null(mkdtemp(f.dir));
     assert_int_equal(io_uv_open(&f.io), 0);
-    log_ready(&f);
+    log_ready(&f, sync);
     f.stop = (struct log_stop){.on_stopped = on_stopped};
     atomic_store(&f.running, REPLICAS);
     for (int i = 0; i < LOOPS; i++)
@@ -199,7 +199,7 @@ static void test_everything_at_once(void **state)
     for (int i = 0; i < LOOPS; i++) io_loop_close(f.loops[i]);
     log_close(f.log);
 
-    log_ready(&f);
+    log_ready(&f, sync);
     for (int i = 0; i < REPLICAS; i++) assert_int_equal(f.replicas[i].replayed, DECREES);
     f.stop = (struct log_stop){.on_stopped = on_stopped};
     atomic_store(&f.is_stopped, false);
@@ -212,8 +212,24 @@ static void test_everything_at_once(void **state)
     io_uv_close(f.io);
 }
 
+static void test_everything_at_once(void **state)
+{
+    (void)state;
+    everything_at_once(LOG_SYNC_GROUP);
+}
+
+/* The log is visited and woken in turn (L26). */
+static void test_everything_unsynced(void **state)
+{
+    (void)state;
+    everything_at_once(LOG_SYNC_OS);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_at_once)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_at_once),
+        cmocka_unit_test(test_everything_unsynced),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
