@@ -317,9 +317,11 @@ void io_work(struct io_loop *loop, struct io_work *work)
 
 static void hooks_run(void)
 {
+    struct list_node *next;
     for (struct io_loop *loop = loops; loop != NULL; loop = loop->next)
-        LIST_EACH (it, &loop->hooks) {
+        for (struct list_node *it = loop->hooks.next; it != &loop->hooks; it = next) {
             struct io_turn_hook *hook = LIST_ENTRY(it, struct io_turn_hook, node);
+            next = it->next; /* It may remove itself. */
             hook->run(hook);
         }
 }
