@@ -71,7 +71,9 @@ struct io_loop {
     struct list_node finished; /* Of struct io_work. */
     enum loop_state state;
     const struct debts *owed_to; /* Asleep: who is going to visit or wake it; NULL: nobody. */
-    pthread_cond_t left;         /* A visit is over. */
+    bool is_wanted;              /* Visited: something came that is for its own thread. */
+    uint32_t debtors;            /* Threads that have it among their debts, owed still or not. */
+    pthread_cond_t left;         /* A visit is over, or a debtor is done with it. */
 
     bool is_home; /* Its thread knows that it is awake. That thread's own. */
 
@@ -118,6 +120,9 @@ static inline void io_uv_awake(struct io_loop *loop)
 
 /* Visit or wake the loops that this thread owes a message. On the thread of 'loop', at home. */
 void io_uv_pay(struct io_loop *loop);
+
+/* Nobody else will touch the loop any more. Blocking; its thread has ended. */
+void io_uv_debtors_wait(struct io_loop *loop);
 
 /* Nothing is left to do in this turn. */
 bool io_uv_is_idle(struct io_loop *loop);

@@ -53,6 +53,7 @@ static void on_silent_ready(uv_poll_t *poll, int status, int events);
 int io_listen(struct io_loop *loop, struct io_address *address,
               const struct io_listen_handler *handler, void *context, struct io_listener **out)
 {
+    CHECK(!loop->is_visited);
     int fd;
     struct io_address bound = *address;
     int rc = listen_at(&bound, &fd);
@@ -105,6 +106,7 @@ static int listen_at(struct io_address *address, int *out)
 void io_listener_close(struct io_listener *listener)
 {
     if (listener == NULL) return;
+    CHECK(!listener->loop->is_visited);
     io_timer_stop(&listener->retry);
     while (!list_is_empty(&listener->silent))
         silent_close(LIST_ENTRY(listener->silent.next, struct silent, node));

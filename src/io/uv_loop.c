@@ -108,6 +108,7 @@ void io_loop_close(struct io_loop *loop)
     struct farewell farewell = {.post = {.run = on_farewell}, .loop = loop};
     io_post(loop, &farewell.post);
     CHECK(pthread_join(loop->thread, NULL) == 0);
+    io_uv_debtors_wait(loop);
     CHECK(uv_loop_close(&loop->uv) == 0); /* Handles that others opened on it are closed. */
     loop_free(loop);
 }
@@ -119,6 +120,7 @@ struct io *io_of(struct io_loop *loop)
 
 uv_loop_t *io_uv_loop(struct io_loop *loop)
 {
+    CHECK(!loop->is_visited);
     return &loop->uv;
 }
 
@@ -177,8 +179,8 @@ static void on_turn_end(uv_prepare_t *turn)
     io_uv_awake(loop);
     bool is_idle = false;
     for (int round = 0; round < ROUNDS_MAX && !is_idle; round++) {
-        io_uv_pay(loop);
         io_uv_round(loop);
+        io_uv_pay(loop);
         is_idle = io_uv_is_idle(loop);
     }
     io_uv_alarm_set(loop);

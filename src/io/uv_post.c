@@ -12,8 +12,9 @@
  * milliseconds on a virtual one, and an isolated write crosses four loops. So a quick message
  * (io_post_quick()) that finds its loop asleep is a debt, which the sender pays at the end of its
  * own turn: if it has nothing else to do, and nothing else has come for that loop, it runs the
- * loop's end of turn itself, in its place; else it wakes it. A loop is run by one thread at a time,
- * so what belongs to it needs no lock. Source: docs/decisions/visits-to-sleeping-loops.md. */
+ * loop's end of turn itself, in its place; else it wakes it. What else comes during a visit is for
+ * the loop's own thread. A loop is run by one thread at a time, so what belongs to it needs no
+ * lock. Source: docs/decisions/visits-to-sleeping-loops.md. */
 #include "base/check.h"
 #include "base/mark.h"
 #include "io/uv_impl.h"
@@ -29,7 +30,7 @@ struct debts {
     size_t count;
 };
 
-static void pay_all(bool may_visit);
+static void wake_all(void);
 
 /* The loop that this thread runs, its own or a visited one; and what it owes. */
 static _Thread_local struct io_loop *here;
@@ -53,6 +54,7 @@ static bool owe(struct io_loop *loop)
 {
     if (here == NULL || loop->owed_to != NULL || debts.count == DEBTS_MAX) return false;
     loop->owed_to = &debts;
+    loop->debtors++;
     debts.loops[debts.count++] = loop;
     return true;
 }
@@ -72,14 +74,15 @@ static void deliver(struct io_loop *loop, struct list_node *list, struct list_no
 {
     (void)pthread_mutex_lock(&loop->mutex);
     list_push_back(list, node);
+    loop->is_wanted = loop->is_wanted || (loop->state == LOOP_VISITED && !is_quick);
     if (loop->state == LOOP_ASLEEP && !(is_quick && owe(loop))) wake(loop);
     (void)pthread_mutex_unlock(&loop->mutex);
 }
 
-/* What may have somebody close a loop is told by a plain message: no debt may outlast it. */
+/* There is more to do than to wait for one answer: whom we owe something is woken. */
 void io_post(struct io_loop *loop, struct io_post *post)
 {
-    pay_all(false);
+    wake_all();
     deliver(loop, &loop->posts, &post->node, false);
 }
 
@@ -98,8 +101,10 @@ void io_uv_messages_take(struct io_loop *loop, struct list_node *posts, struct l
     list_init(posts);
     list_init(finished);
     (void)pthread_mutex_lock(&loop->mutex);
-    list_splice_back(posts, &loop->posts);
-    list_splice_back(finished, &loop->finished);
+    if (!loop->is_wanted) {
+        list_splice_back(posts, &loop->posts);
+        list_splice_back(finished, &loop->finished);
+    }
     (void)pthread_mutex_unlock(&loop->mutex);
 }
 
@@ -118,9 +123,14 @@ static bool has_messages_now(struct io_loop *loop)
 
 /* ---- Sleeping -------------------------------------------------------------------------------- */
 
+static bool is_free(struct io_loop *loop)
+{
+    return list_is_empty(&loop->sockets) && !has_messages_now(loop);
+}
+
 bool io_uv_is_idle(struct io_loop *loop)
 {
-    return list_is_empty(&loop->sockets) && debts.count == 0 && !has_messages_now(loop);
+    return debts.count == 0 && is_free(loop);
 }
 
 bool io_uv_fall_asleep(struct io_loop *loop)
@@ -136,7 +146,10 @@ bool io_uv_fall_asleep(struct io_loop *loop)
 void io_uv_come_home(struct io_loop *loop)
 {
     (void)pthread_mutex_lock(&loop->mutex);
-    while (loop->state == LOOP_VISITED) (void)pthread_cond_wait(&loop->left, &loop->mutex);
+    while (loop->state == LOOP_VISITED) {
+        loop->is_wanted = true;
+        (void)pthread_cond_wait(&loop->left, &loop->mutex);
+    }
     loop->state = LOOP_AWAKE;
     loop->owed_to = NULL; /* Whoever owed it a message: it is found now. */
     (void)pthread_mutex_unlock(&loop->mutex);
@@ -145,17 +158,23 @@ void io_uv_come_home(struct io_loop *loop)
 
 /* ---- Visiting -------------------------------------------------------------------------------- */
 
-/* Begin a visit, unless the loop has been woken since. */
+/* What is left of a debt: true if it is still owed, and nobody has woken the loop since. Under its mutex. */
+static bool settle(struct io_loop *loop)
+{
+    bool is_owed = loop->owed_to == &debts;
+    if (is_owed) loop->owed_to = NULL;
+    loop->debtors--;
+    (void)pthread_cond_broadcast(&loop->left);
+    return is_owed;
+}
+
 static bool enter(struct io_loop *loop)
 {
     (void)pthread_mutex_lock(&loop->mutex);
-    bool is_ours = loop->owed_to == &debts;
-    if (is_ours) {
-        loop->state = LOOP_VISITED;
-        loop->owed_to = NULL;
-    }
+    bool is_owed = settle(loop);
+    if (is_owed) loop->state = LOOP_VISITED;
     (void)pthread_mutex_unlock(&loop->mutex);
-    return is_ours;
+    return is_owed;
 }
 
 /* Let it sleep on; or wake it, when there is something that only its own thread may do. */
@@ -165,9 +184,19 @@ static void leave(struct io_loop *loop)
                     io_uv_alarm_is_late(loop);
     (void)pthread_mutex_lock(&loop->mutex);
     loop->state = LOOP_ASLEEP;
-    if (has_work || has_messages(loop)) wake(loop);
-    (void)pthread_cond_signal(&loop->left);
+    if (has_work || loop->is_wanted || has_messages(loop)) wake(loop);
+    loop->is_wanted = false;
+    (void)pthread_cond_broadcast(&loop->left);
     (void)pthread_mutex_unlock(&loop->mutex);
+}
+
+/* Only quick messages have come meanwhile. */
+static bool may_stay(struct io_loop *loop)
+{
+    (void)pthread_mutex_lock(&loop->mutex);
+    bool may = has_messages(loop) && !loop->is_wanted;
+    (void)pthread_mutex_unlock(&loop->mutex);
+    return may;
 }
 
 static void visit(struct io_loop *loop)
@@ -179,7 +208,7 @@ static void visit(struct io_loop *loop)
     loop->is_visited = true;
     int rounds = 0;
     do io_uv_round(loop);
-    while (++rounds < ROUNDS_MAX && has_messages_now(loop));
+    while (++rounds < ROUNDS_MAX && may_stay(loop));
     loop->is_visited = false;
     here = home;
     leave(loop);
@@ -188,23 +217,29 @@ static void visit(struct io_loop *loop)
 static void wake_instead(struct io_loop *loop)
 {
     (void)pthread_mutex_lock(&loop->mutex);
-    if (loop->owed_to == &debts) wake(loop);
+    if (settle(loop)) wake(loop);
     (void)pthread_mutex_unlock(&loop->mutex);
 }
 
-/* The latest first: a visit's own debts go on with what it did. */
-static void pay_all(bool may_visit)
+static void wake_all(void)
 {
-    for (int visits = 0; debts.count > 0; visits++) {
-        struct io_loop *loop = debts.loops[--debts.count];
-        if (!may_visit || visits >= VISITS_MAX) wake_instead(loop);
-        else visit(loop);
-    }
+    while (debts.count > 0) wake_instead(debts.loops[--debts.count]);
 }
 
+/* The latest first: a visit's own debts go on with what it did. As soon as the own loop has something to
+ * do, the others are woken. */
 void io_uv_pay(struct io_loop *loop)
 {
-    if (debts.count > 0) pay_all(!has_messages_now(loop));
+    for (int visits = 0; debts.count > 0 && visits < VISITS_MAX && is_free(loop); visits++)
+        visit(debts.loops[--debts.count]);
+    wake_all();
+}
+
+void io_uv_debtors_wait(struct io_loop *loop)
+{
+    (void)pthread_mutex_lock(&loop->mutex);
+    while (loop->debtors > 0) (void)pthread_cond_wait(&loop->left, &loop->mutex);
+    (void)pthread_mutex_unlock(&loop->mutex);
 }
 
 bool io_is_visited(const struct io_loop *loop)

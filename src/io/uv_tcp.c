@@ -217,6 +217,7 @@ static void watch(struct io_tcp *tcp)
 static bool attach(struct io_tcp *tcp)
 {
     if (tcp->is_attached || tcp->state >= IS_CLOSING) return true;
+    CHECK(!tcp->loop->is_visited);
     tcp->poll.data = tcp;
     tcp->is_attached = uv_poll_init(&tcp->loop->uv, &tcp->poll, tcp->fd) == 0;
     if (tcp->is_attached) return true;
@@ -228,12 +229,18 @@ static bool attach(struct io_tcp *tcp)
 /* What one socket has to do at the end of a turn. */
 static void turn(struct io_tcp *tcp)
 {
+    enum tcp_state before = tcp->state;
     if (tcp->is_resumed && tcp->state == IS_OPEN) present(tcp);
-    if (tcp->state == IS_CONNECTING && tcp->connect_error != 0)
-        connect_failed(tcp, tcp->connect_error);
-    else if (tcp->state == IS_OPEN) out_send(tcp);
-    else if (tcp->state == IS_CLOSING) shut(tcp);
-    else watch(tcp);
+    if (tcp->state != before) return; /* Its end comes in the next round. */
+    switch (tcp->state) {
+    case IS_CONNECTING:
+        if (tcp->connect_error != 0) connect_failed(tcp, tcp->connect_error);
+        else watch(tcp);
+        break;
+    case IS_OPEN: out_send(tcp); break;
+    case IS_CLOSING: shut(tcp); break;
+    case IS_SHUT: break;
+    }
 }
 
 /* Those that are enlisted meanwhile, by on_drained or on_bytes, come in the next round. */
@@ -484,6 +491,7 @@ static void on_shut(uv_handle_t *handle)
 
 static void shut(struct io_tcp *tcp)
 {
+    CHECK(!tcp->loop->is_visited);
     if (tcp->is_last_try) (void)out_offer(tcp); /* Tried, as promised; no more. */
     tcp->state = IS_SHUT;
     if (tcp->is_attached) uv_close((uv_handle_t *)&tcp->poll, on_shut);

@@ -127,12 +127,12 @@ static void on_stopped_loop(struct io_post *post)
 void log_stop_try(struct log *l)
 {
     if (l->stop == NULL || l->is_stopped) return;
+    if (!list_is_empty(&l->writer.pending)) return; /* Written at the end of the turn. */
     if (l->is_tidying || l->is_syncing || l->reads > 0) return;
     if (io_is_visited(l->loop)) { /* The last sync is for the log's own thread. */
         io_call_home(l->loop);
         return;
     }
-    CHECK(list_is_empty(&l->writer.pending));
     log_write_end(l);
     io_turn_hook_remove(&l->turn);
     l->is_stopped = true;

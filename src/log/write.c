@@ -6,7 +6,7 @@
  * Nothing that the log knows changes before the group is saved, so a group that failed was never
  * there: what was written of it is cut off again, durably, before anybody is told (E_NOSPACE). When
  * that is not possible, or a write or a sync failed otherwise, the disk is lost: log_fail().
- * Source: docs/mutation-log.md, rules L21 to L24. */
+ * Source: docs/mutation-log.md, rules L21 to L24 and L26. */
 #include "log/log_impl.h"
 
 enum { PROMPT_US = 1000 }; /* A group that took longer: the next is no visitor's. */
@@ -37,11 +37,13 @@ static void on_done_loop(struct io_post *post)
     batch->on_done(batch, batch->rc);
 }
 
+/* While more is to be written, whoever waits is woken: we have no time for visits. */
 static void batch_finish(struct log_batch *batch, int rc)
 {
     batch->rc = rc;
     batch->post.run = on_done_loop;
-    if (batch_is_quick(batch)) io_post_quick(batch->loop, &batch->post);
+    if (batch_is_quick(batch) && list_is_empty(&batch->log->writer.pending))
+        io_post_quick(batch->loop, &batch->post);
     else io_post(batch->loop, &batch->post);
 }
 
@@ -371,7 +373,8 @@ static bool must_go_home(struct log *l)
         l->writer.is_put_off = false;
         return false;
     }
-    if (!l->writer.is_put_off && has_one_quick(l) && !must_rotate(l, &one)) return false;
+    bool is_calm = !l->writer.is_put_off && !l->is_syncing && !must_rotate(l, &one);
+    if (is_calm && has_one_quick(l)) return false;
     io_call_home(l->loop);
     return true;
 }

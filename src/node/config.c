@@ -162,11 +162,10 @@ static const char *set_remote(struct node_config *c, const char *name, const cha
     return NULL;
 }
 
-/* ---- The file -------------------------------------------------------------------------------------------------- */
+/* ---- Keys, and the file -------------------------------------------------------------------------------------------------- */
 
-/* NULL: fine; otherwise what was expected. */
-static const char *set_key(struct node_config *c, const char *section, const char *key,
-                           const char *value)
+const char *config_set(struct node_config *c, const char *section, const char *key,
+                       const char *value)
 {
     if (strcmp(section, "pegasus.clusters") == 0) return set_remote(c, key, value, false);
     if (strcmp(section, "duplication-group") == 0) return set_remote(c, key, value, true);
@@ -187,7 +186,7 @@ struct loading {
 static int on_pair(void *context, const char *section, const char *key, const char *value)
 {
     struct loading *l = context;
-    const char *expected = set_key(l->config, section, key, value);
+    const char *expected = config_set(l->config, section, key, value);
     if (expected == NULL || l->has_failed) return 1;
     l->has_failed = true;
     (void)err_set(l->e, E_INVALID, "%s: [%s] %s = %s: expected %s", l->path, section, key, value,

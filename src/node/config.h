@@ -47,6 +47,10 @@ struct node_config {
 /* What holds without a file. */
 void config_default(struct node_config *c);
 
+/* Set one key. Returns NULL, or what was expected instead; then 'c' is as before. */
+const char *config_set(struct node_config *c, const char *section, const char *key,
+                       const char *value) MUST_CHECK;
+
 /* Read 'path' over what is in 'c'. Blocking. Returns 0; E_NOTFOUND, E_INVALID: 'e' names the line, the key
  * and what would be right. */
 int config_load(struct node_config *c, const char *path, struct err *e) MUST_CHECK;

@@ -109,34 +109,29 @@ static int complain(const char *what)
     return 2;
 }
 
-static bool set_text(char *to, const char *text)
-{
-    if (strlen(text) >= CONFIG_TEXT_SIZE) return false;
-    memcpy(to, text, strlen(text) + 1);
-    return true;
-}
+/* Options that stand for a key of the file. */
+static const struct key_option {
+    int option;
+    const char *name, *section, *key;
+} key_options[] = {
+    {'d', "--data-dir", "server", "data_dir"},   {'l', "--listen", "server", "listen"},
+    {'a', "--advertise", "server", "advertise"}, {'n', "--cluster-name", "cluster", "name"},
+    {'i', "--cluster-id", "cluster", "id"},      {'s', "--sync", "log", "sync"},
+    {'w', "--workers", "server", "workers"},
+};
 
-/* One option over the configuration. NULL: fine; otherwise what is wrong. */
-static const char *set_option(struct options *o, int option, const char *text)
+/* One option over the configuration. Returns 0; or 'e' says what is wrong. */
+static int set_option(struct options *o, int option, const char *text, struct err *e)
 {
-    struct node_config *c = &o->config;
-    switch (option) {
-    case 'd': return set_text(c->data_dir, text) ? NULL : "--data-dir: too long";
-    case 'l': return set_text(c->listen, text) ? NULL : "--listen: too long";
-    case 'a': return set_text(c->advertise, text) ? NULL : "--advertise: too long";
-    case 'n': return set_text(c->cluster_name, text) ? NULL : "--cluster-name: too long";
-    case 'i':
-        c->cluster_id = (uint8_t)strtoul(text, NULL, 10);
-        return c->cluster_id >= 1 && c->cluster_id <= 127 ? NULL : "--cluster-id: 1 to 127";
-    case 's':
-        c->sync = strcmp(text, "os") == 0 ? LOG_SYNC_OS : LOG_SYNC_GROUP;
-        return c->sync == LOG_SYNC_OS || strcmp(text, "group") == 0 ? NULL : "--sync: group or os";
-    case 'w':
-        c->workers = (uint32_t)strtoul(text, NULL, 10);
-        return c->workers >= 1 && c->workers <= NODE_WORKERS_MAX ? NULL : "--workers: 1 to 64";
-    case 'v': o->level = LOG_LEVEL_DEBUG; return NULL;
-    default: return "unknown option";
+    if (option == 'v') o->level = LOG_LEVEL_DEBUG;
+    for (size_t i = 0; i < sizeof key_options / sizeof key_options[0]; i++) {
+        const struct key_option *k = &key_options[i];
+        if (k->option != option) continue;
+        const char *expected = config_set(&o->config, k->section, k->key, text);
+        if (expected == NULL) return 0;
+        return err_set(e, E_INVALID, "%s %s: expected %s", k->name, text, expected);
     }
+    return 0;
 }
 
 /* Returns 0: go on; otherwise the exit code plus one. */
@@ -167,8 +162,7 @@ static int parse_options(struct options *o, int argc, char **argv)
     if (optind != argc) return 1 + complain("no arguments are taken besides options");
     optind = 1;
     while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1) {
-        const char *wrong = option == 'c' ? NULL : set_option(o, option, optarg);
-        if (wrong != NULL) return 1 + complain(wrong);
+        if (option != 'c' && set_option(o, option, optarg, &e) != 0) return 1 + complain(e.text);
     }
     return 0;
 }
@@ -202,7 +196,8 @@ static int serve(struct io *io, const struct node_config *config, const sigset_t
 static uint32_t workers_default(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 1 ? (uint32_t)cores - 1 : 1;
+    if (cores <= 2) return 1;
+    return cores <= NODE_WORKERS_MAX ? (uint32_t)cores - 1 : NODE_WORKERS_MAX;
 }
 
 int main(int argc, char **argv)

@@ -6,8 +6,12 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "io/uv.h"
@@ -46,10 +50,11 @@ struct pair {
     struct io_turn_hook hook;
     struct io_timer timer;
     struct io_tcp *tcp;
-    struct io_address address; /* Where nobody listens. */
+    struct io_address address; /* Where it connects to. */
+    bool pauses;               /* After its first bytes. */
     pthread_t told_on;
     int told;
-    atomic_int hooked, rang, ended;
+    atomic_int hooked, rang, ended, fed;
 };
 
 static void on_message(struct pair *p, int which)
@@ -211,12 +216,18 @@ static void test_timer_of_a_visit(void **state)
     assert_false(is_guest(p, p->told_on));
 }
 
+/* Takes half a message; then, when it is shown the rest, it has enough. */
 static size_t on_bytes(void *context, struct chunk *chunk, struct slice bytes, size_t *need)
 {
-    (void)context;
+    struct pair *p = context;
     (void)chunk;
     (void)need;
-    return bytes.size;
+    if (atomic_fetch_add(&p->fed, 1) > 0) {
+        io_tcp_close(p->tcp);
+        return bytes.size;
+    }
+    if (p->pauses) io_tcp_pause(p->tcp, true);
+    return bytes.size / 2;
 }
 
 static void on_connected(void *context, int rc)
@@ -264,6 +275,67 @@ static void test_connection_of_a_visit(void **state)
     p->work = connect_and_close;
     pair_send(p, send_quick, 1);
     await(&p->ended, 1);
+}
+
+/* A socket that listens on this machine, and where. */
+static int listen_bare(struct io_address *address)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    *address = (struct io_address){.ipv4 = 0x7f000001, .port = ntohs(at.sin_port)};
+    return fd;
+}
+
+static void resume(struct pair *p)
+{
+    io_tcp_pause(p->tcp, false);
+}
+
+static void pause_and_resume(struct pair *p)
+{
+    io_tcp_pause(p->tcp, true);
+    io_tcp_pause(p->tcp, false);
+}
+
+/* A connection with half a message left, that 'work' has shown again, upon which its owner closes it. */
+static void close_at_the_rest(struct pair *p, bool pauses, void (*work)(struct pair *p),
+                              void (*send_it)(struct pair *p))
+{
+    int listener = listen_bare(&p->address);
+    atomic_store(&p->ran, 0);
+    atomic_store(&p->fed, 0);
+    atomic_store(&p->ended, 0);
+    p->pauses = pauses;
+    p->work = connect_tcp;
+    pair_send(p, send_plain, 1);
+    int peer = accept(listener, NULL, NULL);
+    assert_true(peer >= 0);
+    assert_int_equal(send(peer, "half&half", 8, MSG_NOSIGNAL), 8);
+    await(&p->fed, 1);
+
+    atomic_store(&p->ran, 0);
+    p->work = work;
+    pair_send(p, send_it, 1);
+    assert_int_equal(p->was_visited, send_it == send_quick);
+    await(&p->ended, 1);
+    assert_int_equal(atomic_load(&p->fed), 2);
+    (void)close(peer);
+    (void)close(listener);
+}
+
+/* What a visit shows to an owner, who then closes, is closed at home, once. */
+static void test_closed_in_a_visit(void **state)
+{
+    struct pair *p = *state;
+    close_at_the_rest(p, true, resume, send_quick);
+    close_at_the_rest(p, false, pause_and_resume, send_quick);
+    close_at_the_rest(p, true, resume, send_plain);
+    close_at_the_rest(p, false, pause_and_resume, send_plain);
 }
 
 /* ---- Many -------------------------------------------------------------------------------------- */
@@ -372,7 +444,7 @@ int main(void)
         PAIR(test_lone_message_is_a_visit), PAIR(test_more_wakes_the_loop),
         PAIR(test_outsiders_wake_the_loop), PAIR(test_called_home),
         PAIR(test_timer_of_a_visit),        PAIR(test_connection_of_a_visit),
-        cmocka_unit_test(test_many_visits),
+        PAIR(test_closed_in_a_visit),       cmocka_unit_test(test_many_visits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,8 +110,8 @@ static int write_one(struct life *l, uint64_t decree, size_t size)
     (void)nanosleep(&(struct timespec){0, ASLEEP_MS * 1000000}, NULL);
     write_count = 0;
     l->entry = (struct log_entry){gpid, decree, 1, slice_of(l->bytes, size)};
-    l->batch = (struct log_batch){
-        .loop = l->worker, .entries = &l->entry, .count = 1, .on_done = on_done};
+    l->batch =
+        (struct log_batch){.loop = l->worker, .entries = &l->entry, .count = 1, .on_done = on_done};
     l->go.run = on_go;
     io_post(l->worker, &l->go);
     await(l, 1);
@@ -211,7 +211,9 @@ static void test_small_ones_are_visits(void **state)
         if (was_visited(l)) visits++;
         else others++;
     }
-    assert_true(visits > 20); /* Not all: a group that took long sends the next one home, and so does the end of a segment. */
+    assert_true(
+        visits >
+        20); /* Not all: a group that took long sends the next one home, and so does the end of a segment. */
     assert_true(others > 2);
     life_end(l);
     life_begin(l, LOG_SYNC_OS);

@@ -530,7 +530,8 @@ uint64_t dup_deadline_ms(const struct dup *d)
 uint64_t dup_hold_decree(const struct dup *d)
 {
     if (d->state == DUP_SNAPSHOT) return d->snapshot_decree;
-    if (d->state == DUP_RESYNC) return d->committed; /* The snapshot will begin no earlier. */
+    /* The snapshot will begin at what the store has, and what it lacks of this it holds itself. */
+    if (d->state == DUP_RESYNC) return d->committed;
     return d->saved < d->snapshot_decree ? d->snapshot_decree : d->saved;
 }
 

@@ -1,7 +1,7 @@
 /* src/core/repl/repl.h: one partition's replica as a state machine: PacificA (Lin et al., 2008).
  *
  * Events say what happened, effects say what to do; the shell performs effects in the order given.
- * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R9 are in
+ * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R10 are in
  * docs/replication.md.
  *
  *     decree    1 ........ applied .... committed .... logged .... prepared

@@ -1,4 +1,4 @@
-/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R9).
+/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R10).
  *
  *                 on_state_saved                        on_state_saved
  *     INACTIVE ---------------------> PRIMARY <----------------------------> SECONDARY
@@ -64,7 +64,7 @@ static void send_commit_point(const struct repl *r, uint64_t to, struct repl_eff
 /* "A mutation is committed when all members of the configuration have prepared it" (PacificA, 2.1).
  * The commit point goes to the secondaries on its own, at once: it never waits for a next write. It is
  * told before it is applied: the news is on its way to others while we write, and before the client's
- * answer (R17). */
+ * answer (R10). */
 static void commit_held_by_all(struct repl *r, struct repl_effects *out)
 {
     uint64_t held = r->prepared;
