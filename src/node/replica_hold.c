@@ -119,7 +119,7 @@ static void on_log_failed(struct log_hold *hold)
 {
     struct replica *r = of_hold(hold);
     struct repl_event event = {.type = REPL_LOG_FAILED, .failed.rc = E_IO};
-    replica_step(r, &event);
+    if (!r->is_closing) replica_step(r, &event); /* Else its store may be closed already. */
 }
 
 void replica_hold_begin(struct replica *r)
