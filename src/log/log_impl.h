@@ -25,7 +25,7 @@ enum {
     LOG_PATH_SIZE = 4096,          /* Bytes of a path, its NUL included. */
     LOG_GROUP_SIZE = 8 << 20,      /* Bytes of mutations after which a group is closed. */
     LOG_ZERO_SIZE = 1 << 20,       /* Bytes that are made ready at once behind the end (write.c). */
-    LOG_QUICK_SIZE_MAX = 16 << 10, /* Bytes of a mutation that a visitor writes (L26). */
+    LOG_QUICK_SIZE_MAX = 16 << 10, /* Bytes of a batch that a visitor writes (L26). */
     LOG_WINDOW_SIZE = 256 << 10,   /* Bytes read at once. */
     LOG_BACKLOG_BODY_SIZE = 64 << 10 /* Bytes of a block of a backlog file. */
 };

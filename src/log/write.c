@@ -23,10 +23,18 @@ void log_writer_fini(struct log *l)
     mem_free(l->writer.staged);
 }
 
-/* One small record, alone: what comes of it takes less time than waking a thread. */
+static size_t batch_size(const struct log_batch *batch)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < batch->count && size <= LOG_BATCH_SIZE_MAX; i++)
+        size += MLOG_RECORD_HEAD_SIZE + batch->entries[i].mutation.size;
+    return size;
+}
+
+/* A few pages: writing them takes less time than waking a thread. */
 static bool batch_is_quick(const struct log_batch *batch)
 {
-    return batch->count == 1 && batch->entries[0].mutation.size <= LOG_QUICK_SIZE_MAX;
+    return batch_size(batch) <= LOG_QUICK_SIZE_MAX;
 }
 
 /* ---- Finishing: each batch hears of its end on its own loop ---- */
@@ -37,12 +45,13 @@ static void on_done_loop(struct io_post *post)
     batch->on_done(batch, batch->rc);
 }
 
-/* While more is to be written, whoever waits is woken: we have no time for visits. */
+/* What comes of one record is quick too, of many it is not. While more is to be written, whoever waits is
+ * woken: we have no time for visits. */
 static void batch_finish(struct log_batch *batch, int rc)
 {
     batch->rc = rc;
     batch->post.run = on_done_loop;
-    if (batch_is_quick(batch) && list_is_empty(&batch->log->writer.pending))
+    if (batch->count == 1 && list_is_empty(&batch->log->writer.pending))
         io_post_quick(batch->loop, &batch->post);
     else io_post(batch->loop, &batch->post);
 }
@@ -74,14 +83,6 @@ static void group_end(struct log *l, struct log_group *g, int rc)
 }
 
 /* ---- Gathering ---- */
-
-static size_t batch_size(const struct log_batch *batch)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < batch->count && size <= LOG_BATCH_SIZE_MAX; i++)
-        size += MLOG_RECORD_HEAD_SIZE + batch->entries[i].mutation.size;
-    return size;
-}
 
 /* Take batches from those that wait until the group is large enough. */
 static void group_gather(struct log *l, struct log_group *g)
@@ -364,11 +365,11 @@ static bool has_one_quick(const struct log *l)
            batch_is_quick(LIST_ENTRY(first, struct log_batch, node));
 }
 
-/* A visitor writes one small record into a segment that has room for it: anything else would keep its own
+/* A visitor writes one small batch into a segment that has room for it: anything else would keep its own
  * loop waiting for the disk (L26). */
 static bool must_go_home(struct log *l)
 {
-    struct log_group one = {.size = MLOG_RECORD_HEAD_SIZE + LOG_QUICK_SIZE_MAX};
+    struct log_group one = {.size = LOG_QUICK_SIZE_MAX};
     if (!is_visited(l)) {
         l->writer.is_put_off = false;
         return false;
