@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         partition.cluster_id = 1;
         partition.sources.are_all_accepted = true;
         partition.default_ttl_s = data[0] >> 3;
-        struct kv_context c = {&partition, KV_ROWS_NOW_S, 1700000000000000, NULL, NULL};
+        struct kv_context c = {&partition, KV_ROWS_NOW_S, 1700000000000000, 0, NULL, NULL};
         struct kv_rows_view rows = {.view.lookup = kv_rows_lookup};
         struct mutation m;
         (void)kv_rows_decide(&rows, &w, &c, &first, &m);

@@ -63,6 +63,7 @@ struct kv_context {
     const struct kv_partition *partition;
     uint32_t now_s;        /* Seconds of the epoch in wire/value.h: expiry is judged by it. */
     uint64_t timestamp_us; /* Writes: hybrid time of this write, above that of every one before. */
+    uint64_t newest_us; /* No row's timetag has a later time, nor any on its way. 0: not known. */
 
     /* Reads of ranges: the time now, in ms of any steady clock, for the iteration limit. NULL: no
      * limit. Called on the thread that reads. */

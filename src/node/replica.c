@@ -341,6 +341,8 @@ void replica_step(struct replica *r, const struct repl_event *event)
     struct repl_effects effects;
     enum repl_role before = r->repl.role;
     int rc = repl_step(&r->repl, event, &effects);
+    if (r->repl.role != before)
+        r->newest_us = r->repl.timestamp_us; /* Rows are never later (R3). */
     if (rc != 0)
         LOG_ERROR(&logger, "replica step refused", field_str("dir", r->dir), field_code(rc));
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);

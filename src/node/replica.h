@@ -75,7 +75,9 @@ struct replica {
     bool is_disk_full; /* There was no room for the store or the state file: writes are refused. */
     struct io_timer room_timer; /* Tries again what had no room. */
 
-    uint64_t started_ms;          /* CLOCK_BOOTTIME at replica_start(). */
+    uint64_t started_ms; /* CLOCK_BOOTTIME at replica_start(). */
+    uint64_t
+        newest_us; /* The latest time of a row's timetag, applied or on its way; 0: not known. */
     struct dup_incoming incoming; /* How far other clusters' partitions are in here. */
     struct list_node streams;
     struct list_node dup_waits; /* DUP_WAIT requests. */

@@ -92,7 +92,11 @@ static int submit(struct replica *r, struct rpc_request *request)
 {
     struct worker *w = r->worker;
     struct slice ops = slice_skip(buf_slice(&w->scratch), MUTATION_HEAD_SIZE);
-    repl_saw_timestamp(&r->repl, newest_timestamp(ops) - 1); /* R3: a mutation is never older. */
+    uint64_t newest_us = newest_timestamp(ops);
+    repl_saw_timestamp(&r->repl, newest_us - 1); /* R3: a mutation is never older. */
+#ifndef MUT_newest_is_forgotten
+    if (newest_us > r->newest_us) r->newest_us = newest_us;
+#endif
     struct repl_next next = repl_next(&r->repl, replica_now(r).wall_us);
     int rc = mutation_finish(&w->scratch, 0, next.decree, next.ballot, next.timestamp_us);
     if (rc != 0) return rc;
@@ -153,6 +157,7 @@ static int evaluate(struct replica *r, struct rpc_request *request)
         .partition = &r->partition,
         .now_s = value_epoch_s(now.wall_us),
         .timestamp_us = repl_next(&r->repl, now.wall_us).timestamp_us,
+        .newest_us = r->newest_us,
     };
     struct replica_view view = {.view.lookup = view_lookup, .replica = r};
     buf_clear(&w->scratch);

@@ -86,6 +86,7 @@ struct kv_context table_context(struct table *t)
         .partition = &t->partition,
         .now_s = t->now_s,
         .timestamp_us = t->timestamp_us,
+        .newest_us = t->newest_us,
         .clock_ms = clock_ms,
         .clock_context = t,
     };
@@ -112,6 +113,11 @@ static void apply(struct table *t, size_t offset)
 {
     assert_int_equal(mutation_finish(&t->ops, offset, ++t->decree, 1, t->timestamp_us), 0);
     assert_int_equal(mutation_read(buf_slice(&t->ops), &t->mutation), 0);
+    struct slice ops = t->mutation.ops;
+    struct mutation_op op;
+    while (mutation_op_next(&ops, &op))
+        if (timetag_timestamp_us(op.timetag) > t->newest_us)
+            t->newest_us = timetag_timestamp_us(op.timetag);
     store_batch_clear(t->batch);
     kv_apply(t->batch, &t->mutation);
     assert_int_equal(store_write(t->store, t->batch, t->decree), 0);

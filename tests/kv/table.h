@@ -27,6 +27,7 @@ struct table {
     uint64_t decree;
     uint32_t now_s;
     uint64_t timestamp_us;  /* Of the last write; the next one is 1000 later. */
+    uint64_t newest_us;     /* The latest time of any row's timetag. */
     uint64_t clock_ms;      /* What the iteration clock says... */
     uint64_t clock_step_ms; /* ...and how far it goes with each look. */
     uint64_t clock_looks;

@@ -125,6 +125,31 @@ static void test_equal_and_older_entries_change_nothing(void **state)
     assert_null(table_get(t, "hk", "a"));
 }
 
+/* An entry that is later than everything the partition has seen wins without a look at what it replaces.
+ * An equal or earlier one is compared, on whatever key, and so is each after a local write. */
+static void test_newest_wins_unread(void **state)
+{
+    struct table *t = *state;
+    send_put(t, T1, 2, "a", "first");
+    send_put(t, T1 + 5, 2, "b", "v");
+    assert_int_equal(t->lookups, 0);
+    send_put(t, T1 + 5, 3, "b", "as late, and a larger id");
+    assert_int_equal(t->lookups, 1);
+    assert_true(t->write.has_effects);
+    send_put(t, T1 + 2, 2, "b", "earlier");
+    assert_int_equal(t->lookups, 1);
+    assert_false(t->write.has_effects);
+    send_put(t, T1 + 2, 2, "a", "earlier, but later than what is there");
+    assert_int_equal(t->lookups, 1);
+    assert_true(t->write.has_effects);
+
+    table_put(t, "hk", "c", "local");
+    send_put(t, (int64_t)t->timestamp_us - 1, 2, "d", "v");
+    assert_int_equal(t->lookups, 1);
+    send_put(t, (int64_t)t->timestamp_us + 500, 2, "d", "v");
+    assert_int_equal(t->lookups, 0);
+}
+
 /* A delete is remembered: an older put that arrives late does not bring the record back. */
 static void test_delete_beats_an_older_put_that_comes_late(void **state)
 {
@@ -633,6 +658,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(test_entries_keep_the_timetag_of_their_origin),
         STORY(test_equal_and_older_entries_change_nothing),
+        STORY(test_newest_wins_unread),
         STORY(test_delete_beats_an_older_put_that_comes_late),
         STORY(test_expired_row_beats_an_older_put),
         STORY(test_local_writes_and_entries_compare_by_time),
