@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf first = {0}, second = {0};
     if (kv_write_read(&w, RPC_DUPLICATE, slice_of(data, size), &arena) == 0) {
         struct kv_partition here = partition_of(1), there = partition_of(127);
-        struct kv_context c = {&here, KV_ROWS_NOW_S, 1700000000000000, NULL, NULL};
+        struct kv_context c = {&here, KV_ROWS_NOW_S, 1700000000000000, 0, NULL, NULL};
         struct kv_rows_view rows = {.view.lookup = kv_rows_lookup};
         struct mutation m, none;
         int rc = kv_rows_decide(&rows, &w, &c, &first, &m);
