@@ -94,9 +94,12 @@ static int submit(struct replica *r, struct rpc_request *request)
     struct slice ops = slice_skip(buf_slice(&w->scratch), MUTATION_HEAD_SIZE);
     uint64_t newest_us = newest_timestamp(ops);
     repl_saw_timestamp(&r->repl, newest_us - 1); /* R3: a mutation is never older. */
-#ifndef MUT_newest_is_forgotten
-    if (newest_us > r->newest_us) r->newest_us = newest_us;
+    /* Of a store that never said how late its rows are, it stays unknown. */
+    bool is_known = r->newest_us != 0 || r->repl.prepared == 0;
+#ifdef MUT_newest_is_forgotten
+    is_known = false;
 #endif
+    if (is_known && newest_us > r->newest_us) r->newest_us = newest_us;
     struct repl_next next = repl_next(&r->repl, replica_now(r).wall_us);
     int rc = mutation_finish(&w->scratch, 0, next.decree, next.ballot, next.timestamp_us);
     if (rc != 0) return rc;

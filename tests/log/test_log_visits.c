@@ -1,5 +1,5 @@
 /* tests/log/test_log_visits.c: a log that sleeps is written by the worker's own thread (L26): one small
- * record, and nothing that may wait for the disk. The system's pwritev() is wrapped, to see who calls it
+ * batch, and nothing that may wait for the disk. The system's pwritev() is wrapped, to see who calls it
  * and to have the disk full. */
 #include <setjmp.h>
 #include <stdarg.h>
