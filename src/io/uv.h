@@ -14,6 +14,6 @@ int io_uv_open(struct io **out) MUST_CHECK;
 /* All its loops have been closed. Lets go of what io_lock() held. Accepts NULL. */
 void io_uv_close(struct io *io);
 
-/* libuv's loop, to be used on the thread of 'loop' only, which therefore gets no quick messages. Handles opened on it must be closed, and
- * their close callbacks seen, before io_loop_close(). */
+/* libuv's loop, to be used on the thread of 'loop' only, which therefore gets no quick messages.
+ * Handles opened on it must be closed, and their close callbacks seen, before io_loop_close(). */
 uv_loop_t *io_uv_loop(struct io_loop *loop);

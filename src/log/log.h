@@ -19,7 +19,7 @@
  * The life of a log: log_open(), blocking, recovers; log_start() opens the writer loop; log_stop()
  * ends what is under way; log_close(). Threads: each function and callback says its own. One
  * directory belongs to one process: the caller sees to it.
- * Source: docs/mutation-log.md, rules L1 to L25. */
+ * Source: docs/mutation-log.md, rules L1 to L26. */
 #pragma once
 #include <stdatomic.h>
 

@@ -23,10 +23,11 @@ void log_writer_fini(struct log *l)
     mem_free(l->writer.staged);
 }
 
-static size_t batch_size(const struct log_batch *batch)
+/* Counted no further than just above 'limit'. */
+static size_t batch_size(const struct log_batch *batch, size_t limit)
 {
     size_t size = 0;
-    for (size_t i = 0; i < batch->count && size <= LOG_BATCH_SIZE_MAX; i++)
+    for (size_t i = 0; i < batch->count && size <= limit; i++)
         size += MLOG_RECORD_HEAD_SIZE + batch->entries[i].mutation.size;
     return size;
 }
@@ -34,7 +35,7 @@ static size_t batch_size(const struct log_batch *batch)
 /* A few pages: writing them takes less time than waking a thread. */
 static bool batch_is_quick(const struct log_batch *batch)
 {
-    return batch_size(batch) <= LOG_QUICK_SIZE_MAX;
+    return batch_size(batch, LOG_QUICK_SIZE_MAX) <= LOG_QUICK_SIZE_MAX;
 }
 
 /* ---- Finishing: each batch hears of its end on its own loop ---- */
@@ -90,7 +91,7 @@ static void group_gather(struct log *l, struct log_group *g)
     while (g->size < LOG_GROUP_SIZE && !list_is_empty(&l->writer.pending)) {
         struct list_node *node = list_pop_front(&l->writer.pending);
         struct log_batch *batch = LIST_ENTRY(node, struct log_batch, node);
-        size_t size = batch_size(batch);
+        size_t size = batch_size(batch, LOG_BATCH_SIZE_MAX);
         if (size > LOG_BATCH_SIZE_MAX) {
             batch_refuse(l, batch, E_LIMIT);
             continue;

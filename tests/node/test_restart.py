@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 from servers import LONG, World, eventually, note, tell
@@ -250,10 +251,48 @@ def told_where_to_come():
         assert "advertise" in server.log_end()
 
 
+def answers_its_first_peers():
+    """Whoever finds the port open is answered, over HTTP too: nobody is let in and sent away again."""
+    with World() as world:
+        server = world.server()
+        for _ in range(20 if LONG else 6):
+            first = FirstAsker("http://%s/metrics" % server.address)
+            server.start()
+            first.join()
+            assert first.failure is None, repr(first.failure)
+            server.stop()
+
+
+class FirstAsker(threading.Thread):
+    """Asks until the port is open; what then became of it."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.url, self.failure = url, None
+        self.start()
+
+    def run(self):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(self.url, timeout=5) as answer:
+                    assert b"pirene" in answer.read()
+                return
+            except urllib.error.URLError as e:
+                if not isinstance(e.reason, ConnectionRefusedError):
+                    self.failure = e
+                    return
+            except Exception as e:
+                self.failure = e
+                return
+        self.failure = "nobody came"
+
+
 def bad_arguments():
     """What can't be understood is said before anything is touched."""
     with World() as world:
         for arguments in (["--no-such"], ["-i", "0"], ["-i", "128"], ["-s", "never"], ["-l", "nowhere"],
+                          ["-w", "0"], ["-w", "65"], ["-w", "3x"],
                           ["-c", "/no/such/file"], ["more"]):
             directory = os.path.join(world.directory, "d")
             done = subprocess.run([sys.argv[1], "-d", directory] + arguments, capture_output=True, text=True,
@@ -262,4 +301,4 @@ def bad_arguments():
             assert not os.path.exists(os.path.join(directory, "meta")), arguments
 
 
-tell(set_aside_and_repaired, set_aside_lets_the_log_go, stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, bad_arguments)
+tell(set_aside_and_repaired, set_aside_lets_the_log_go, stopped_and_killed, stopped_under_load, one_directory_one_server, one_port_one_server, told_where_to_come, answers_its_first_peers, bad_arguments)
