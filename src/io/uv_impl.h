@@ -18,6 +18,9 @@
  *       |                                                2 hooks
  *       +------- sleep, unless something came up ------- 3 sockets: what was left, sent or closed
  *
+ * Something has come up, too, when 3 told an owner anything: what that leaves to the end of the turn
+ * is done by another round of the three.
+ *
  * While a loop sleeps, another thread may run its end of turn (uv_post.c). libuv is touched by the
  * loop's own thread only: what a visit would have asked of it is put off until that comes home.
  *
@@ -84,6 +87,7 @@ struct io_loop {
     uint64_t timer_order;   /* Of the next to be started. */
     uint64_t alarm_ms;      /* When the alarm rings; UINT64_MAX: not set. */
     struct list_node hooks; /* Of struct io_turn_hook. */
+    bool are_hooks_due;     /* An owner has been called since they ran. */
     struct list_node
         sockets;       /* Of struct io_tcp: those with something to do at the end of the turn. */
     size_t open_count; /* Sockets and works whose owner has not been told of their end. */

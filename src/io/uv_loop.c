@@ -158,6 +158,7 @@ static void run_hooks(struct io_loop *loop)
 {
     struct list_node ran, *node;
     list_init(&ran);
+    loop->are_hooks_due = false;
     while ((node = list_pop_front(&loop->hooks)) != NULL) {
         list_push_back(&ran, node);
         struct io_turn_hook *hook = LIST_ENTRY(node, struct io_turn_hook, node);

@@ -125,7 +125,7 @@ static bool has_messages_now(struct io_loop *loop)
 
 static bool is_free(struct io_loop *loop)
 {
-    return list_is_empty(&loop->sockets) && !has_messages_now(loop);
+    return list_is_empty(&loop->sockets) && !loop->are_hooks_due && !has_messages_now(loop);
 }
 
 bool io_uv_is_idle(struct io_loop *loop)
@@ -180,8 +180,8 @@ static bool enter(struct io_loop *loop)
 /* Let it sleep on; or wake it, when there is something that only its own thread may do. */
 static void leave(struct io_loop *loop)
 {
-    bool has_work = !list_is_empty(&loop->sockets) || loop->is_called_home || loop->is_closing ||
-                    io_uv_alarm_is_late(loop);
+    bool has_work = !list_is_empty(&loop->sockets) || loop->are_hooks_due || loop->is_called_home ||
+                    loop->is_closing || io_uv_alarm_is_late(loop);
     (void)pthread_mutex_lock(&loop->mutex);
     loop->state = LOOP_ASLEEP;
     if (has_work || loop->is_wanted || has_messages(loop)) wake(loop);

@@ -372,6 +372,9 @@ static void present(struct io_tcp *tcp)
     if (tcp->in == NULL) return; /* It took all in the same call in which it paused and resumed. */
     size_t size = tcp->in_end - tcp->in_begin, need = 0;
     if (tcp->is_paused || size < tcp->need) return;
+#ifndef MUT_hooks_before_the_last
+    tcp->loop->are_hooks_due = true;
+#endif
     size_t consumed = tcp->handler->on_bytes(tcp->context, tcp->in,
                                              slice_of(tcp->in->data + tcp->in_begin, size), &need);
     if (consumed > size) {
@@ -437,6 +440,7 @@ static void out_send(struct io_tcp *tcp)
     }
     if (tcp->is_high && io_tcp_unsent(tcp) < IO_TCP_LOW_WATER) {
         tcp->is_high = false;
+        tcp->loop->are_hooks_due = true;
         if (tcp->handler->on_drained != NULL) tcp->handler->on_drained(tcp->context);
     }
 }
@@ -475,6 +479,7 @@ static void fail(struct io_tcp *tcp, int why)
 /* No call of the owner's is under way. */
 static void gone(struct io_tcp *tcp)
 {
+    tcp->loop->are_hooks_due = true;
     tcp->handler->on_closed(tcp->context, tcp->why);
     tcp->loop->open_count--;
     chunk_unref(tcp->in);

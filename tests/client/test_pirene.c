@@ -327,6 +327,7 @@ struct tally {
     pthread_cond_t changed;
     size_t ended, good;
     int nested; /* What a waiting call said inside a callback. */
+    int bad;    /* The last error that was told, if one was. */
     struct world *world;
 };
 
@@ -339,6 +340,7 @@ static void on_done(void *context, const struct pirene_result *result)
     t->nested = nested;
     t->ended++;
     t->good += result->error == PIRENE_OK;
+    if (result->error != PIRENE_OK) t->bad = result->error;
     (void)pthread_cond_signal(&t->changed);
     (void)pthread_mutex_unlock(&t->mutex);
 }
@@ -366,6 +368,7 @@ static void test_many_at_once(void **state)
         memset(text, '?', sizeof text);
     }
     wait_until(&t, STARTED);
+    assert_string_equal(pirene_error_text(t.bad), pirene_error_text(PIRENE_OK));
     assert_int_equal(t.good, STARTED);
     assert_int_equal(t.nested, PIRENE_INVALID);
     assert_int_equal(pirene_get(w->table, key("1234", ""), &r), PIRENE_OK);

@@ -23,7 +23,10 @@ struct end {
     atomic_bool has_all; /* They are there. */
     size_t needed;       /* What the last call of a habit said. */
     int calls;           /* Of on_bytes. */
-    bool is_inside;      /* A call of ours is under way. */
+    atomic_int told;     /* Calls of the handler, all kinds. */
+    atomic_int followed; /* What 'told' was when the hook ran last. */
+    struct io_turn_hook hook;
+    bool is_inside; /* A call of ours is under way. */
     int connected_count;
     int connect_rc;
     atomic_bool is_connected, is_drained, is_closed;
@@ -50,6 +53,7 @@ static void on_connected(void *context, int rc)
     struct end *end = context;
     EXPECT(!end->is_inside);
     EXPECT(io_is_on(end->loop));
+    atomic_fetch_add(&end->told, 1);
     end->connect_rc = rc;
     end->connected_count++;
     atomic_store(&end->is_connected, true);
@@ -66,6 +70,7 @@ static size_t on_bytes(void *context, struct chunk *chunk, struct slice bytes, s
     EXPECT(*need == 0);
     EXPECT(bytes.data >= chunk->data && bytes.data + bytes.size <= chunk->data + chunk->capacity);
     end->calls++;
+    atomic_fetch_add(&end->told, 1);
     if (end->habit != NULL) {
         size_t consumed = end->habit(end, chunk, bytes, need);
         end->needed = *need;
@@ -80,6 +85,7 @@ static void on_drained(void *context)
 {
     struct end *end = context;
     EXPECT(io_tcp_unsent(end->tcp) < IO_TCP_LOW_WATER);
+    atomic_fetch_add(&end->told, 1);
     atomic_store(&end->is_drained, true);
 }
 
@@ -88,6 +94,7 @@ static void on_closed(void *context, int why)
     struct end *end = context;
     EXPECT(!end->is_inside);
     EXPECT(io_is_on(end->loop));
+    atomic_fetch_add(&end->told, 1);
     end->why = why;
     end->closed_count++;
     atomic_store(&end->is_closed, true);
@@ -496,6 +503,68 @@ static void test_resume_presents_what_was_left(void **state)
     pair_close(&pair);
 }
 
+static void on_follow(struct io_turn_hook *hook)
+{
+    struct end *end = LIST_ENTRY(hook, struct end, hook);
+    atomic_store(&end->followed, atomic_load(&end->told));
+}
+
+static void follow_there(void *context)
+{
+    struct end *end = context;
+    end->hook.run = on_follow;
+    io_turn_hook_add(end->loop, &end->hook);
+}
+
+static void unfollow_there(void *context)
+{
+    struct end *end = context;
+    io_turn_hook_remove(&end->hook);
+}
+
+/* Whatever an owner is told, hooks run after it before the loop sleeps: nothing here wakes the loops
+ * between that and the last look. What a resumed connection presents at the end of a turn used to
+ * wait for the next event: a batch that nobody closed. */
+static void test_hooks_follow_what_owners_are_told(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    on_loop(pair.server.loop, follow_there, &pair.server);
+    on_loop(pair.client.loop, follow_there, &pair.client);
+    end_want(&pair.server, 8 + BIG_SIZE);
+    pair.server.habit = take_one_and_pause;
+    on_loop(pair.client.loop, one_two_send, &pair.client);
+    on_loop(pair.client.loop, pattern_send, &pair.client);
+    let_pass(pair.front, 50);
+    on_loop(pair.server.loop, resume_there, &pair.server);
+    await(pair.io, &pair.server.has_all);
+    await(pair.io, &pair.client.is_drained);
+    let_pass(pair.front, 50);
+    assert_int_equal(atomic_load(&pair.server.followed), atomic_load(&pair.server.told));
+    assert_int_equal(atomic_load(&pair.client.followed), atomic_load(&pair.client.told));
+    on_loop(pair.server.loop, unfollow_there, &pair.server);
+    on_loop(pair.client.loop, unfollow_there, &pair.client);
+    pair_close(&pair);
+}
+
+/* The same where what was left is all there is: no byte follows that would wake the loop. */
+static void test_hooks_follow_the_last_message(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    on_loop(pair.server.loop, follow_there, &pair.server);
+    end_want(&pair.server, 8);
+    pair.server.habit = take_one_and_pause;
+    on_loop(pair.client.loop, one_two_send, &pair.client);
+    let_pass(pair.server.loop, 50);
+    on_loop(pair.server.loop, resume_there, &pair.server);
+    await(pair.io, &pair.server.has_all);
+    let_pass(pair.front, 50);
+    assert_int_equal(atomic_load(&pair.server.followed), atomic_load(&pair.server.told));
+    on_loop(pair.server.loop, unfollow_there, &pair.server);
+    pair_close(&pair);
+}
+
 /* Changes its mind within one call, and takes everything. */
 static size_t pause_and_resume(struct end *end, struct chunk *chunk, struct slice bytes,
                                size_t *need)
@@ -716,15 +785,19 @@ static void connect_and_close_there(void *context)
     close_there(&pair->client);
 }
 
-/* The owner closes before the connection stands: it hears of the end only. */
+/* The owner closes before the connection stands: it hears of the end only, and hooks follow. */
 static void test_close_while_connecting(void **state)
 {
     struct pair pair;
     loops_open(&pair, *state);
     on_loop(pair.front, listen_there, &pair);
+    on_loop(pair.client.loop, follow_there, &pair.client);
     on_loop(pair.client.loop, connect_and_close_there, &pair);
     await(pair.io, &pair.client.is_closed);
+    let_pass(pair.front, 20);
+    assert_int_equal(atomic_load(&pair.client.followed), 1);
     let_pass(pair.client.loop, 20);
+    on_loop(pair.client.loop, unfollow_there, &pair.client);
     on_loop(pair.front, unlisten_there, &pair);
     loops_close(&pair);
     assert_int_equal(pair.client.connected_count, 0);
@@ -859,6 +932,8 @@ int tcp_stories_run(void)
         STORY(test_kept_bytes_never_change),
         STORY(test_pause_holds_the_peer),
         STORY(test_resume_presents_what_was_left),
+        STORY(test_hooks_follow_what_owners_are_told),
+        STORY(test_hooks_follow_the_last_message),
         STORY(test_resume_with_nothing_left),
         STORY(test_output_is_limited),
         STORY(test_close_sends_the_last_words),
