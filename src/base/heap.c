@@ -1,6 +1,7 @@
 /* src/base/heap.c: sift up, sift down. */
 #include "base/heap.h"
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -48,13 +49,8 @@ void heap_fini(struct heap *h)
 int heap_push(struct heap *h, struct heap_node *node)
 {
     CHECK(node->index == 0);
-    if (h->count == h->capacity) {
-        size_t capacity = h->capacity == 0 ? 16 : h->capacity * 2;
-        struct heap_node **nodes = mem_realloc(h->nodes, capacity * sizeof(struct heap_node *));
-        if (nodes == NULL) return E_NOMEM;
-        h->nodes = nodes;
-        h->capacity = capacity;
-    }
+    int rc = array_reserve(&h->nodes, &h->capacity, h->count + 1, sizeof(struct heap_node *));
+    if (rc != 0) return rc;
     h->nodes[h->count++] = node;
     sift_up(h, h->count - 1);
     return 0;

@@ -6,6 +6,7 @@
  *     worker <--on_done------
  *
  * One read answers from one source: spans of the log, or one backlog file. */
+#include "base/array.h"
 #include "log/log_impl.h"
 
 enum { SPANS_MAX = 64 }; /* Of one read: 4 MiB of log when one partition has it alone. */
@@ -31,17 +32,6 @@ enum { READ_ENOUGH = 1 }; /* What an 'each' returns to stop without an error. */
 
 /* ---- On the pool ---- */
 
-static int entries_grow(struct log_read_state *s)
-{
-    if (s->count < s->capacity) return 0;
-    size_t capacity = s->capacity == 0 ? 16 : s->capacity * 2;
-    struct log_entry *entries = mem_realloc(s->entries, capacity * sizeof *entries);
-    if (entries == NULL) return E_NOMEM;
-    s->entries = entries;
-    s->capacity = capacity;
-    return 0;
-}
-
 static int on_record(void *context, const struct mlog_record *record)
 {
     struct log_read_state *s = context;
@@ -57,7 +47,7 @@ static int on_record(void *context, const struct mlog_record *record)
         if (s->chunk == NULL) return E_NOMEM;
     }
     if (size > s->chunk->capacity - s->used) return READ_ENOUGH;
-    int rc = entries_grow(s);
+    int rc = array_reserve(&s->entries, &s->capacity, s->count + 1, sizeof *s->entries);
     if (rc != 0) return rc;
     uint8_t *to = s->chunk->data + s->used;
     memcpy(to, record->body.data, size);

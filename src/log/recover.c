@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/array.h"
 #include "log/log_impl.h"
 
 struct recovery {
@@ -60,16 +61,8 @@ static void on_file(void *context, const char *name)
     if (r->rc != 0 || sscanf(name, "log.%16" SCNx64 "%n", &number, &used) != 1) return;
     if (used != 20 || name[used] != '\0') return;
     if (number == 0 || number >= MLOG_SEGMENT_MAX) return;
-    if (r->file_count == r->file_capacity) {
-        size_t capacity = r->file_capacity == 0 ? 16 : r->file_capacity * 2;
-        struct mlog_live *files = mem_realloc(r->files, capacity * sizeof *files);
-        if (files == NULL) {
-            r->rc = E_NOMEM;
-            return;
-        }
-        r->files = files;
-        r->file_capacity = capacity;
-    }
+    r->rc = array_reserve(&r->files, &r->file_capacity, r->file_count + 1, sizeof *r->files);
+    if (r->rc != 0) return;
     r->files[r->file_count++] = (struct mlog_live){.number = number};
     if (number >= r->log->next_segment) r->log->next_segment = number + 1;
 }

@@ -9,6 +9,7 @@
  * The head comes last: until it is durable the new segment does not count, and the old ones are as
  * they were.
  * Source: docs/mutation-log.md, rule L12. */
+#include "base/array.h"
 #include "log/log_impl.h"
 
 int log_tail_begin(struct log_tail *t, struct log *l)
@@ -28,19 +29,14 @@ int log_tail_begin(struct log_tail *t, struct log *l)
 static int tail_grow(struct log_tail *t)
 {
     if (t->count < t->capacity) return 0;
-    size_t capacity = t->capacity == 0 ? 64 : t->capacity * 2;
-    struct log_entry *entries = mem_realloc(t->entries, capacity * sizeof *entries);
-    if (entries == NULL) return E_NOMEM;
-    t->entries = entries;
-    struct mlog_partition **partitions =
-        mem_realloc(t->partitions, capacity * sizeof(struct mlog_partition *));
-    if (partitions == NULL) return E_NOMEM;
-    t->partitions = partitions;
-    uint64_t *serials = mem_realloc(t->serials, capacity * sizeof *serials);
-    if (serials == NULL) return E_NOMEM;
-    t->serials = serials;
-    t->capacity = capacity;
-    return 0;
+    const size_t wanted = t->count + 1;
+    size_t entries = t->capacity, partitions = t->capacity, serials = t->capacity;
+    int rc = array_reserve(&t->entries, &entries, wanted, sizeof *t->entries);
+    if (rc == 0)
+        rc = array_reserve(&t->partitions, &partitions, wanted, sizeof(struct mlog_partition *));
+    if (rc == 0) rc = array_reserve(&t->serials, &serials, wanted, sizeof *t->serials);
+    if (rc == 0) t->capacity = entries;
+    return rc;
 }
 
 int log_tail_push(struct log_tail *t, struct mlog_partition *p, const struct mlog_record *record)

@@ -7,6 +7,7 @@
  * there: what was written of it is cut off again, durably, before anybody is told (E_NOSPACE). When
  * that is not possible, or a write or a sync failed otherwise, the disk is lost: log_fail().
  * Source: docs/mutation-log.md, rules L21 to L24 and L26. */
+#include "base/array.h"
 #include "log/log_impl.h"
 
 enum { PROMPT_US = 1000 }; /* A group that took longer: the next is no visitor's. */
@@ -125,13 +126,8 @@ static int rotate(struct log *l)
 static int staged_push(struct log_writer *w, struct mlog_partition *p,
                        const struct log_entry *entry)
 {
-    if (w->staged_count == w->staged_capacity) {
-        size_t capacity = w->staged_capacity == 0 ? 64 : w->staged_capacity * 2;
-        struct log_staged *staged = mem_realloc(w->staged, capacity * sizeof *staged);
-        if (staged == NULL) return E_NOMEM;
-        w->staged = staged;
-        w->staged_capacity = capacity;
-    }
+    int rc = array_reserve(&w->staged, &w->staged_capacity, w->staged_count + 1, sizeof *w->staged);
+    if (rc != 0) return rc;
     w->staged[w->staged_count++] = (struct log_staged){.partition = p, .entry = entry};
     return 0;
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/node_dir.h"
@@ -64,13 +65,8 @@ static bool parse_gpid(const char *name, struct gpid *out)
 /* The log keeps everything of this replica above 'durable'. */
 static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable)
 {
-    if (rec->count == rec->capacity) {
-        size_t capacity = rec->capacity == 0 ? 64 : rec->capacity * 2;
-        struct log_replica *grown = mem_realloc(rec->replicas, capacity * sizeof *grown);
-        if (grown == NULL) return E_NOMEM;
-        rec->replicas = grown;
-        rec->capacity = capacity;
-    }
+    int rc = array_reserve(&rec->replicas, &rec->capacity, rec->count + 1, sizeof *rec->replicas);
+    if (rc != 0) return rc;
     rec->replicas[rec->count++] = (struct log_replica){gpid, durable};
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mark.h"
 #include "base/mem.h"
@@ -15,7 +16,6 @@
 static const struct logger logger = {.room = "worker"};
 
 enum {
-    BATCH_CAPACITY_MIN = 64,
     BATCH_SIZE_MAX = 64 << 20, /* Bytes that wait for the log: above, writes are refused. */
     FLUSH_SIZE_MIN = 1 << 20,  /* Bytes that even an empty store's flush may take. */
     QUICK_SIZE_MAX = 4 << 10,  /* Bytes of a request that its sender's thread may serve. */
@@ -59,16 +59,13 @@ int worker_append_reserve(struct worker *w)
 {
     struct worker_batch *b = w->filling;
     if (b->count < b->capacity) return 0;
-    size_t capacity = b->capacity == 0 ? BATCH_CAPACITY_MIN : b->capacity * 2;
-    struct log_entry *entries = mem_realloc(b->entries, capacity * sizeof *entries);
-    if (entries != NULL) b->entries = entries;
-    struct chunk **chunks = mem_realloc(b->chunks, capacity * sizeof(struct chunk *));
-    if (chunks != NULL) b->chunks = chunks;
-    struct replica **replicas = mem_realloc(b->replicas, capacity * sizeof(struct replica *));
-    if (replicas != NULL) b->replicas = replicas;
-    if (entries == NULL || chunks == NULL || replicas == NULL) return E_NOMEM;
-    b->capacity = capacity;
-    return 0;
+    size_t entries = b->capacity, chunks = b->capacity, replicas = b->capacity;
+    int rc = array_reserve(&b->entries, &entries, b->count + 1, sizeof *b->entries);
+    if (rc == 0) rc = array_reserve(&b->chunks, &chunks, b->count + 1, sizeof(struct chunk *));
+    if (rc == 0)
+        rc = array_reserve(&b->replicas, &replicas, b->count + 1, sizeof(struct replica *));
+    if (rc == 0) b->capacity = entries;
+    return rc;
 }
 
 bool worker_is_behind(const struct worker *w)

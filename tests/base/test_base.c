@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/crc.h"
 #include "base/err.h"
@@ -124,6 +125,33 @@ static void test_arena_keeps_its_limit(void **state)
     arena_fini(&a);
 }
 
+/* An array grows by doubling and keeps its items; without memory, or for more than there can be, it
+ * stays as it was. */
+static void test_array_grows(void **state)
+{
+    (void)state;
+    uint32_t *items = NULL;
+    size_t capacity = 0, moves = 0;
+    for (uint32_t i = 0; i < 10000; i++) {
+        const uint32_t *before = items;
+        assert_int_equal(array_reserve(&items, &capacity, i + 1, sizeof *items), 0);
+        moves += items != before;
+        items[i] = i;
+    }
+    assert_true(moves <= 11);
+    for (uint32_t i = 0; i < 10000; i++) assert_int_equal(items[i], i);
+
+    const uint32_t *before = items;
+    const size_t capacity_before = capacity;
+    mem_fail_nth(1);
+    assert_int_equal(array_reserve(&items, &capacity, capacity + 1, sizeof *items), E_NOMEM);
+    mem_fail_nth(0);
+    assert_int_equal(array_reserve(&items, &capacity, SIZE_MAX / 4, sizeof *items), E_NOMEM);
+    assert_ptr_equal(items, before);
+    assert_int_equal(capacity, capacity_before);
+    mem_free(items);
+}
+
 static void test_err_wraps(void **state)
 {
     (void)state;
@@ -142,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_heap_orders),
         cmocka_unit_test(test_list_splices),
         cmocka_unit_test(test_arena_keeps_its_limit),
+        cmocka_unit_test(test_array_grows),
         cmocka_unit_test(test_err_wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,8 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/mem.h"
-
-enum { CAPACITY_MIN = 8 };
 
 void dup_incoming_fini(struct dup_incoming *in)
 {
@@ -46,13 +45,7 @@ static void forget_oldest(struct dup_incoming *in)
 static int make_room(struct dup_incoming *in)
 {
     if (in->count == DUP_INCOMING_MAX) forget_oldest(in);
-    if (in->count < in->capacity) return 0;
-    uint32_t capacity = in->capacity == 0 ? CAPACITY_MIN : 2 * in->capacity;
-    struct dup_incoming_row *rows = mem_realloc(in->rows, capacity * sizeof *rows);
-    if (rows == NULL) return E_NOMEM;
-    in->rows = rows;
-    in->capacity = capacity;
-    return 0;
+    return array_reserve(&in->rows, &in->capacity, in->count + 1, sizeof *in->rows);
 }
 
 static uint64_t later(uint64_t a, uint64_t b)

@@ -9,6 +9,7 @@
  * before tombstones go (D12). Pure. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -38,7 +39,8 @@ struct dup_incoming_row {
 /* All zero: nothing heard. Rows are in the order of their sources. */
 struct dup_incoming {
     struct dup_incoming_row *rows;
-    uint32_t count, capacity;
+    uint32_t count;
+    size_t capacity;
 };
 
 void dup_incoming_fini(struct dup_incoming *in);

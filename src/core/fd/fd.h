@@ -17,6 +17,7 @@
  * section 2.3. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -110,7 +111,8 @@ struct fd_watch {
     bool is_leading;
     uint64_t led_since_ms;
     struct fd_peer *peers;
-    uint32_t count, capacity;
+    uint32_t count;
+    size_t capacity;
 };
 
 void fd_watch_init(struct fd_watch *w, const struct fd_times *times);

@@ -1,11 +1,10 @@
 /* src/core/fd/watch.c: the leader's side: beacons in, deaths out. */
 #include <string.h>
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "core/fd/fd.h"
-
-enum { CAPACITY_MIN = 8 };
 
 void fd_watch_init(struct fd_watch *w, const struct fd_times *times)
 {
@@ -45,23 +44,12 @@ static uint32_t place_of(const struct fd_watch *w, uint64_t node_id)
     return low;
 }
 
-static int make_room(struct fd_watch *w)
-{
-    if (w->count < w->capacity) return 0;
-    uint32_t capacity = w->capacity == 0 ? CAPACITY_MIN : 2 * w->capacity;
-    struct fd_peer *peers = mem_realloc(w->peers, capacity * sizeof *peers);
-    if (peers == NULL) return E_NOMEM;
-    w->peers = peers;
-    w->capacity = capacity;
-    return 0;
-}
-
 /* The peer, made if it is not there: not alive, never heard. NULL: no memory. */
 static struct fd_peer *peer_get(struct fd_watch *w, uint64_t node_id)
 {
     uint32_t at = place_of(w, node_id);
     if (at < w->count && w->peers[at].node_id == node_id) return &w->peers[at];
-    if (make_room(w) != 0) return NULL;
+    if (array_reserve(&w->peers, &w->capacity, w->count + 1, sizeof *w->peers) != 0) return NULL;
     memmove(&w->peers[at + 1], &w->peers[at], (w->count - at) * sizeof w->peers[0]);
     w->peers[at] = (struct fd_peer){.node_id = node_id};
     w->count++;

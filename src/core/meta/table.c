@@ -6,6 +6,7 @@
  *
  * AVAILABLE  has a name of its own; every partition has the members that placement chose
  * DROPPED    has no claim on its name and no duplications; its data stays where it is */
+#include "base/array.h"
 #include "core/meta/meta_impl.h"
 
 enum { RESERVE_S_MAX = 50 * 365 * 24 * 3600 }; /* Fifty years: what "for ever" may mean. */
@@ -78,16 +79,10 @@ static int envs_at_birth(const struct string_map *asked, struct env_list *out)
     return 0;
 }
 
-/* Room in the table of tables, doubled so that many tables cost little each. */
-static int reserve_slot(struct meta *m)
+static int tables_reserve(struct meta *m)
 {
-    if (m->table_count < m->table_capacity) return 0;
-    size_t capacity = m->table_capacity == 0 ? 8 : m->table_capacity * 2;
-    struct meta_table **tables = mem_realloc(m->tables, capacity * sizeof(struct meta_table *));
-    if (tables == NULL) return E_NOMEM;
-    m->tables = tables;
-    m->table_capacity = capacity;
-    return 0;
+    return array_reserve(&m->tables, &m->table_capacity, m->table_count + 1,
+                         sizeof(struct meta_table *));
 }
 
 /* The whole table, not yet in the state. Returns 0, E_INVALID (its environment) or E_NOMEM. */
@@ -145,7 +140,7 @@ int meta_on_table_create(struct meta *m, const struct meta_command *c, struct ou
     struct meta_table *t = NULL;
     int rc = table_new(m, c, replicas, &t);
     if (rc == E_INVALID) return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
-    if (rc != 0 || reserve_slot(m) != 0 || outcome_ready(out) != 0) {
+    if (rc != 0 || tables_reserve(m) != 0 || outcome_ready(out) != 0) {
         meta_table_free(t);
         return E_NOMEM;
     }

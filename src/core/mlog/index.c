@@ -1,6 +1,7 @@
 /* src/core/mlog/index.c: spans in an array that loses its front and grows at its end. */
 #include "core/mlog/index.h"
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -18,14 +19,8 @@ int mlog_index_reserve(struct mlog_index *index, size_t more)
         index->first = 0;
         return 0;
     }
-    size_t capacity = index->capacity == 0 ? 4 : index->capacity * 2;
-    if (capacity < index->first + index->count + more)
-        capacity = index->first + index->count + more;
-    struct mlog_span *spans = mem_realloc(index->spans, capacity * sizeof *spans);
-    if (spans == NULL) return E_NOMEM;
-    index->spans = spans;
-    index->capacity = capacity;
-    return 0;
+    return array_reserve(&index->spans, &index->capacity, index->first + index->count + more,
+                         sizeof *index->spans);
 }
 
 /* 'decree' is written again: what is known of it and above is the past. */

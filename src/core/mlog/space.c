@@ -1,6 +1,7 @@
 /* src/core/mlog/space.c: a table of partitions, a row of segments, and the sums over both. */
 #include "core/mlog/space.h"
 
+#include "base/array.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -25,7 +26,7 @@ void mlog_space_fini(struct mlog_space *s)
         struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);
         mem_free(segment->shares);
         segment->shares = NULL;
-        segment->share_count = segment->share_capacity = 0;
+        segment->share_capacity = segment->share_count = 0;
     }
     while (!list_is_empty(&s->partitions))
         partition_free(LIST_ENTRY(s->partitions.next, struct mlog_partition, node));
@@ -148,7 +149,7 @@ void mlog_segment_remove(struct mlog_space *s, struct mlog_segment *segment)
     }
     mem_free(segment->shares);
     segment->shares = NULL;
-    segment->share_count = segment->share_capacity = 0;
+    segment->share_capacity = segment->share_count = 0;
     struct mlog_segment **link = segment_bucket(s, segment->number);
     while (*link != segment) link = &(*link)->next;
     *link = segment->next;
@@ -181,15 +182,8 @@ int mlog_space_reserve(struct mlog_space *s, struct mlog_partition *p, uint32_t 
 {
     struct mlog_segment *segment = mlog_segment_newest(s);
     if (mlog_index_reserve(&p->index, spans) != 0) return E_NOMEM;
-    uint32_t wanted = segment->share_count + shares;
-    if (wanted <= segment->share_capacity) return 0;
-    uint32_t capacity = segment->share_capacity == 0 ? 8 : segment->share_capacity * 2;
-    if (capacity < wanted) capacity = wanted;
-    struct mlog_share *grown = mem_realloc(segment->shares, capacity * sizeof *grown);
-    if (grown == NULL) return E_NOMEM;
-    segment->shares = grown;
-    segment->share_capacity = capacity;
-    return 0;
+    return array_reserve(&segment->shares, &segment->share_capacity, segment->share_count + shares,
+                         sizeof *segment->shares);
 }
 
 /* A thousand partitions must not mean a thousand spans per interval. */

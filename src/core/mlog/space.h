@@ -82,7 +82,8 @@ struct mlog_segment {
     uint64_t number;
     uint32_t end; /* Bytes written. */
     struct mlog_share *shares;
-    uint32_t share_count, share_capacity;
+    uint32_t share_count;
+    size_t share_capacity;
     uint32_t pins; /* Reads and moves under way: not to be freed. */
 };
 
