@@ -24,10 +24,15 @@ mkdir -p $results
 
 # ---- running -------------------------------------------------------------------------------------
 
+# settle: what the last measurement left to be written back is not the next one's. (Hundreds of
+# megabytes of dirty pages make a pwrite() wait for milliseconds now and then.)
+settle() { sync; }
+
 # measure NAME COMMAND...: its JSON goes to $work/NAME.json, its command line beside it.
 measure() {
     local name=$1
     shift
+    settle
     printf '%-22s %s\n' "$name" "$*"
     printf '%s' "$*" >"$work/$name.command"
     "$@" >"$work/$name.json"
@@ -44,6 +49,7 @@ redis() {
         --appendfsync "$fsync" >"$work/$name.log" 2>&1 &
     redis_pid=$!
     until redis-cli -p $port ping >/dev/null 2>&1; do sleep 0.05; done
+    settle
     local command="redis-benchmark -p $port -t $test -c 64 -d 100 -n $((each * 60000))"
     command+=" -r 50000 --csv"
     printf '%-22s %s\n' "$name" "$command"
@@ -58,6 +64,10 @@ redis() {
 }
 
 pirene=$build/pirene
+for sync in os group; do # Before the loads: what is measured is a machine at rest.
+    measure last-mutation-$sync $pirene bench last-mutation --json --writes "$last_writes" \
+        --sync $sync
+done
 load="--start --seconds $each --in-flight 64 --size 100 --json"
 # shellcheck disable=SC2086 # $load is a list of words.
 {
@@ -73,8 +83,6 @@ redis redis-set-everysec everysec set
 redis redis-set-always always set
 redis redis-get everysec get
 for sync in os group; do
-    measure last-mutation-$sync $pirene bench last-mutation --json --writes "$last_writes" \
-        --sync $sync
     measure burst-$sync $pirene bench burst --json --rounds "$burst_rounds" --sync $sync
     measure sustain-$sync $pirene bench sustain --json --seconds "$sustain_seconds" \
         --sync $sync
