@@ -79,6 +79,14 @@ static void dup_fill(struct assignment_dup *to, const struct meta_dup *from, uin
     memcpy(to->remote_table, from->remote_table, sizeof to->remote_table);
 }
 
+static void addresses_fill(const struct meta *m, struct assignment *a)
+{
+    for (uint32_t i = 0; i < a->config.member_count; i++) {
+        const struct meta_node *node = meta_node_by_id(m, a->config.members[i]);
+        if (node != NULL) a->addresses[i] = (struct io_address){node->ipv4, node->port};
+    }
+}
+
 struct assignment *assignment_new(const struct meta *m, const struct meta_table *table,
                                   uint32_t index)
 {
@@ -91,6 +99,7 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
     memcpy(a->table_name, table->name, sizeof a->table_name);
     a->partition_count = table->partition_count;
     config_fill(&a->config, &table->partitions[index]);
+    addresses_fill(m, a);
     a->default_ttl_s = env_u32(table, "default_ttl", 0);
     a->has_iteration_time = meta_env_get(table, iteration_key) != NULL;
     a->iteration_time_ms_max = env_u32(table, iteration_key, 0);
@@ -105,4 +114,14 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
 void assignment_free(struct assignment *a)
 {
     mem_free(a);
+}
+
+bool assignment_address(const struct assignment *a, uint64_t node_id, struct io_address *out)
+{
+    for (uint32_t i = 0; i < a->config.member_count; i++) {
+        if (a->config.members[i] != node_id || a->addresses[i].port == 0) continue;
+        *out = a->addresses[i];
+        return true;
+    }
+    return false;
 }

@@ -6,6 +6,7 @@
 #include "core/meta/meta.h"
 #include "core/repl/repl.h"
 #include "core/throttle/throttle.h"
+#include "io/io.h"
 #include "wire/thrift.h"
 
 enum assignment_deny { /* Environment replica.deny_client_request. */
@@ -41,6 +42,7 @@ struct assignment {
     char table_name[META_NAME_SIZE_MAX + 1];
     uint32_t partition_count;
     struct repl_config config;
+    struct io_address addresses[REPL_MEMBERS_MAX]; /* Of its members; port 0: not known. */
 
     uint32_t default_ttl_s;
     uint32_t iteration_time_ms_max;
@@ -58,3 +60,6 @@ struct assignment {
 struct assignment *assignment_new(const struct meta *m, const struct meta_table *table,
                                   uint32_t index);
 void assignment_free(struct assignment *a); /* Accepts NULL. */
+
+/* Where a member is. False: it is none, or its address is not known. */
+bool assignment_address(const struct assignment *a, uint64_t node_id, struct io_address *out);

@@ -71,6 +71,13 @@ static bool read_u32(const char *text, void *member)
     return true;
 }
 
+static bool read_metas(const char *text, void *member)
+{
+    if (strlen(text) >= CONFIG_METAS_SIZE || strchr(text, ':') == NULL) return false;
+    memcpy(member, text, strlen(text) + 1);
+    return true;
+}
+
 static bool read_cluster_id(const char *text, void *member)
 {
     uint64_t value;
@@ -123,6 +130,7 @@ static const struct config_key keys[] = {
     KEY("server", "advertise", read_text, advertise, "host:port"),
     KEY("server", "workers", read_workers, workers, "1 to 64"),
     KEY("cluster", "name", read_text, cluster_name, "a name"),
+    KEY("cluster", "join", read_metas, join, "host:port,host:port"),
     KEY("cluster", "id", read_cluster_id, cluster_id, "1 to 127"),
     KEY("log", "sync", read_sync, sync, "group or os"),
     KEY("log", "segment_size", read_u32, segment_size, size_expected),
@@ -156,10 +164,7 @@ static const char *set_remote(struct node_config *c, const char *name, const cha
     struct config_remote *r = remote_find(c, name);
     if (r == NULL) return "fewer clusters, with shorter names";
     if (is_id) return read_cluster_id(value, &r->cluster_id) ? NULL : "1 to 127";
-    if (strlen(value) >= sizeof r->metas || strchr(value, ':') == NULL)
-        return "host:port,host:port";
-    memcpy(r->metas, value, strlen(value) + 1);
-    return NULL;
+    return read_metas(value, r->metas) ? NULL : "host:port,host:port";
 }
 
 /* ---- Keys, and the file -------------------------------------------------------------------------------------------------- */

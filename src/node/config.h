@@ -25,6 +25,8 @@ struct node_config {
     char listen[CONFIG_TEXT_SIZE];    /* "host:port"; port 0: any free one. */
     char advertise[CONFIG_TEXT_SIZE]; /* What others are told; empty: as listen. */
     char cluster_name[CONFIG_TEXT_SIZE];
+    char join
+        [CONFIG_METAS_SIZE]; /* "host:port,host:port": be part of that cluster; empty: make one. */
     uint8_t cluster_id;      /* 1 to 127; 0: drawn when the cluster is made (docs/decisions/). */
     uint32_t workers;        /* 1 to NODE_WORKERS_MAX. */
     enum log_sync sync;      /* When an acknowledged write is in the log. */

@@ -1,6 +1,7 @@
 /* src/node/control.c: the control loop: starting and stopping the parts, connections, and requests for the
  * server itself.
  *
+ *     control_join.c      how the node becomes part of its cluster, and hears of it
  *     control_propose.c   commands into the group, progress of streams
  *     control_place.c     the state becomes assignments
  *     control_compact.c   compactions that operators ask for
@@ -18,52 +19,6 @@
 #include "obs/logger.h"
 
 static const struct logger logger = {.room = "control"};
-
-enum { SNAPSHOT_EVERY = 4096 }; /* Commands of the group. */
-
-/* ---- The group ------------------------------------------------------------------------------------------------------- */
-
-static void on_apply(void *context, struct slice command, struct buf *result)
-{
-    struct node *n = context;
-    size_t before = result->size;
-    int rc = meta_apply(n->meta, command, result);
-    if (rc != 0) {
-        /* Not to apply what the others apply would be to lie from then on. */
-        LOG_ERROR(&logger, "meta command cannot be applied", field_code(rc));
-        CHECK(rc == 0);
-    }
-    struct meta_result read;
-    rc = meta_result_read(slice_skip(buf_slice(result), before), &read);
-    CHECK(rc == 0);
-    control_sync(n, read.changed_id);
-    if (n->service != NULL) meta_service_on_changed(n->service, read.changed_id);
-}
-
-static void on_snapshot(void *context, struct buf *out)
-{
-    struct node *n = context;
-    if (meta_snapshot_write(n->meta, out) != 0) CHECK(out->failed); /* The group asks again. */
-}
-
-static int on_restore(void *context, struct slice snapshot)
-{
-    struct node *n = context;
-    struct meta *fresh;
-    int rc = meta_snapshot_read(snapshot, &fresh);
-    if (rc != 0) return rc;
-    meta_free(n->meta);
-    n->meta = fresh;
-    control_sync(n, META_TABLE_ANY);
-    return 0;
-}
-
-static const struct group_handler group_handler = {
-    .on_apply = on_apply,
-    .on_snapshot = on_snapshot,
-    .on_restore = on_restore,
-    .on_leader = NULL,
-};
 
 /* ---- Requests ---------------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +65,7 @@ static const struct io_listen_handler listen_handler = {.on_arrival = on_arrival
 
 /* ---- Starting --------------------------------------------------------------------------------------------------------------- */
 
-static void failed(struct node *n, const struct err *e)
+void control_failed(struct node *n, const struct err *e)
 {
     LOG_ERROR(&logger, "cannot start", field_err(e));
     if (n->handler != NULL && n->handler->on_failed != NULL) n->handler->on_failed(n->context, e);
@@ -128,86 +83,19 @@ static int start_listener(struct node *n, struct err *e)
     return rc == 0 ? 0 : err_set(e, rc, "listen at %s: %s", n->config.listen, err_text(rc));
 }
 
-static void ready(struct node *n)
+void control_ready(struct node *n)
 {
     struct err e = {0};
     n->is_ready = true;
     control_sync(n, META_TABLE_ANY);
     if (start_listener(n, &e) != 0) {
-        failed(n, &e);
+        control_failed(n, &e);
         return;
     }
     LOG_INFO(&logger, "serving", field_str("address", n->advertised),
              field_str("cluster", n->meta->cluster_name),
              field_u64("cluster_id", n->meta->cluster_id));
     if (n->handler != NULL && n->handler->on_ready != NULL) n->handler->on_ready(n->context, n);
-}
-
-static void on_joined(void *context, int rc, const struct meta_result *result)
-{
-    struct node *n = context;
-    (void)result;
-    struct err e = {0};
-    if (rc == 0) {
-        ready(n);
-        return;
-    }
-    (void)err_set(&e, rc, "join the cluster: %s", err_text(rc));
-    failed(n, &e);
-}
-
-static void join(struct node *n)
-{
-    struct meta_command command = {
-        .type = META_NODE_JOIN,
-        .now_ms = io_now(n->io).wall_us / 1000,
-        .node_join = {.id = (int64_t)n->node_id,
-                      .ipv4 = (int32_t)n->told.ipv4,
-                      .port = n->told.port},
-    };
-    control_propose(n, &command, on_joined, n);
-}
-
-static void on_cluster_made(void *context, int rc, const struct meta_result *result)
-{
-    struct node *n = context;
-    (void)result;
-    if (rc == 0) join(n);
-    else on_joined(n, rc, result);
-}
-
-/* The first start of the first node makes the cluster. An id that was not chosen is drawn: two clusters
- * that will be linked should differ, and mostly do; the handshake of a duplication checks it. */
-static void make_cluster(struct node *n)
-{
-    uint64_t drawn = io_seed(n->io);
-    struct meta_command command = {
-        .type = META_CLUSTER_INIT,
-        .now_ms = io_now(n->io).wall_us / 1000,
-        .cluster_init = {.name = slice_str(n->config.cluster_name),
-                         .cluster_id = n->config.cluster_id != 0
-                                           ? n->config.cluster_id
-                                           : (int32_t)(1 + drawn % META_CLUSTER_ID_MAX),
-                         .uuid = (int64_t)(drawn >> 1 | 1)},
-    };
-    control_propose(n, &command, on_cluster_made, n);
-}
-
-static int start_group(struct node *n, struct err *e)
-{
-    char dir[CONFIG_TEXT_SIZE + 16];
-    (void)snprintf(dir, sizeof dir, "%s/meta", n->config.data_dir);
-    struct group_member self = {n->node_id, n->told};
-    struct group_options options = {
-        .dir = dir,
-        .self_id = n->node_id,
-        .members = &self,
-        .member_count = 1,
-        .snapshot_every = SNAPSHOT_EVERY,
-    };
-    int rc = group_open(n->control, &options, &group_handler, n, &n->group, e);
-    n->is_group_open = rc == 0;
-    return rc;
 }
 
 static int start_log(struct node *n, struct err *e)
@@ -283,25 +171,22 @@ void control_start(struct io_post *post)
     int rc = start_log(n, &e);
     if (rc == 0) rc = start_workers(n, &e);
     if (rc == 0) rc = hand_over_replicas(n, &e);
-    if (rc == 0) rc = start_group(n, &e);
+    if (rc == 0) rc = control_join_open(n, &e);
     if (rc == 0) rc = meta_service_open(n, &n->service, &e);
     if (rc != 0) {
-        failed(n, &e);
+        control_failed(n, &e);
         return;
     }
-    if (n->meta->cluster_name[0] == '\0') make_cluster(n);
-    else join(n);
+    control_join(n);
 }
 
 /* ---- Stopping ---------------------------------------------------------------------------------------------------------------- */
 
 static void part_closed(struct node *n);
 
-static void on_group_closed(void *context)
+static void on_left(void *context)
 {
-    struct node *n = context;
-    n->is_group_open = false;
-    part_closed(n);
+    part_closed(context);
 }
 
 static void on_log_stopped(struct log_stop *stop)
@@ -319,9 +204,7 @@ static void part_closed(struct node *n)
     if (n->is_log_running) {
         n->log_stop = (struct log_stop){.loop = n->control, .on_stopped = on_log_stopped};
         log_stop(n->log, &n->log_stop);
-    } else if (n->is_group_open) {
-        group_close(n->group, on_group_closed, n);
-    } else {
+    } else if (!control_leave(n, on_left)) {
         LOG_INFO(&logger, "stopped");
         n->on_closed(n->closed_context);
     }

@@ -22,6 +22,18 @@ static void on_proposed(struct group_proposal *group, int rc, struct slice bytes
     mem_free(p);
 }
 
+static bool takes_proposals(const struct node *n)
+{
+    return n->group != NULL || n->follower != NULL;
+}
+
+/* To the group; or to its leader, when this node is no member. */
+static void submit(struct node *n, struct group_proposal *p, struct slice command)
+{
+    if (n->group != NULL) group_propose(n->group, p, command);
+    else follower_propose(n->follower, p, command);
+}
+
 static void propose(struct control_proposal *p, const struct meta_command *command)
 {
     struct buf bytes = {0};
@@ -30,7 +42,7 @@ static void propose(struct control_proposal *p, const struct meta_command *comma
         p->on_done(p->context, E_NOMEM, NULL);
         mem_free(p);
     } else {
-        group_propose(p->node->group, &p->group, buf_slice(&bytes));
+        submit(p->node, &p->group, buf_slice(&bytes));
     }
     buf_fini(&bytes);
 }
@@ -40,7 +52,7 @@ void control_propose(struct node *n, const struct meta_command *command,
                      void *context)
 {
     struct control_proposal *p = mem_zalloc(sizeof *p);
-    if (p == NULL || !n->is_group_open) {
+    if (p == NULL || !takes_proposals(n)) {
         mem_free(p);
         on_done(context, p == NULL ? E_NOMEM : E_CANCELED, NULL);
         return;
@@ -96,7 +108,7 @@ static void propose_saves(struct node *n)
     if (n->saving != NULL || count == 0) return;
     struct meta_confirm *items = mem_alloc(count * sizeof *items);
     struct control_proposal *p = mem_zalloc(sizeof *p);
-    if (items == NULL || p == NULL || !n->is_group_open) {
+    if (items == NULL || p == NULL || !takes_proposals(n)) {
         mem_free(items);
         mem_free(p);
         saves_done(&n->saves, E_NOMEM);

@@ -21,11 +21,13 @@ static const char usage[] =
     "  pirened                      serve at 127.0.0.1:34601, data in ./pirene-data\n"
     "  pirened -c pirene.ini        as the file says (docs/configuration.md)\n"
     "  pirened -l 0.0.0.0:34601 -d /var/lib/pirene\n"
+    "  pirened -l 10.0.0.2:34601 -j 10.0.0.1:34601   one more node of that cluster\n"
     "\n"
     "  -c, --config FILE      read the configuration\n"
     "  -d, --data-dir DIR     where everything is kept\n"
     "  -l, --listen HOST:PORT where clients, other servers and browsers come in\n"
     "  -a, --advertise H:P    what clients and other servers are told to come to, if not that\n"
+    "  -j, --join H:P,H:P     be a node of the cluster whose metas are there\n"
     "  -n, --cluster-name N   name of the cluster, when it is made\n"
     "  -i, --cluster-id N     1 to 127: tells clusters that duplicate to each other apart\n"
     "  -s, --sync group|os    when a write is acknowledged: synced (default), or taken by the "
@@ -39,6 +41,7 @@ static const char usage[] =
 enum server_state { STARTING, SERVING, FAILED, CLOSED };
 
 struct server {
+    pthread_t main; /* Waits for a signal, or for a failure. */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     enum server_state state;
@@ -54,13 +57,19 @@ static void server_set(struct server *s, enum server_state state)
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
-static enum server_state server_wait_change(struct server *s, enum server_state from)
+static enum server_state server_state(struct server *s)
 {
     (void)pthread_mutex_lock(&s->mutex);
-    while (s->state == from) (void)pthread_cond_wait(&s->changed, &s->mutex);
     enum server_state state = s->state;
     (void)pthread_mutex_unlock(&s->mutex);
     return state;
+}
+
+static void server_wait_closed(struct server *s)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    while (s->state != CLOSED) (void)pthread_cond_wait(&s->changed, &s->mutex);
+    (void)pthread_mutex_unlock(&s->mutex);
 }
 
 /* Before the first peer can have been accepted: that comes in a later turn of the same loop. */
@@ -75,8 +84,10 @@ static void on_ready(void *context, struct node *node)
 
 static void on_failed(void *context, const struct err *e)
 {
+    struct server *s = context;
     (void)fprintf(stderr, "pirened: %s\n", e->text);
-    server_set(context, FAILED);
+    server_set(s, FAILED);
+    (void)pthread_kill(s->main, SIGTERM);
 }
 
 static void on_closed(void *context)
@@ -114,9 +125,13 @@ static const struct key_option {
     int option;
     const char *name, *section, *key;
 } key_options[] = {
-    {'d', "--data-dir", "server", "data_dir"},   {'l', "--listen", "server", "listen"},
-    {'a', "--advertise", "server", "advertise"}, {'n', "--cluster-name", "cluster", "name"},
-    {'i', "--cluster-id", "cluster", "id"},      {'s', "--sync", "log", "sync"},
+    {'d', "--data-dir", "server", "data_dir"},
+    {'l', "--listen", "server", "listen"},
+    {'a', "--advertise", "server", "advertise"},
+    {'n', "--cluster-name", "cluster", "name"},
+    {'j', "--join", "cluster", "join"},
+    {'i', "--cluster-id", "cluster", "id"},
+    {'s', "--sync", "log", "sync"},
     {'w', "--workers", "server", "workers"},
 };
 
@@ -142,6 +157,7 @@ static int parse_options(struct options *o, int argc, char **argv)
         {"data-dir", required_argument, NULL, 'd'},
         {"listen", required_argument, NULL, 'l'},
         {"advertise", required_argument, NULL, 'a'},
+        {"join", required_argument, NULL, 'j'},
         {"cluster-name", required_argument, NULL, 'n'},
         {"cluster-id", required_argument, NULL, 'i'},
         {"sync", required_argument, NULL, 's'},
@@ -150,7 +166,7 @@ static int parse_options(struct options *o, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static const char letters[] = "c:d:l:a:n:i:s:w:vh";
+    static const char letters[] = "c:d:l:a:j:n:i:s:w:vh";
     struct err e = {0};
     int option;
     /* The file first, whatever the order, so that options win over it. */
@@ -167,28 +183,28 @@ static int parse_options(struct options *o, int argc, char **argv)
     return 0;
 }
 
-/* Serve until a signal comes. Returns the exit code. */
+/* Serve until a signal comes, which it may while the server still waits for its cluster. Returns the exit
+ * code. */
 static int serve(struct io *io, const struct node_config *config, const sigset_t *signals)
 {
-    struct server s = {
-        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .io = io};
+    struct server s = {.main = pthread_self(),
+                       .mutex = PTHREAD_MUTEX_INITIALIZER,
+                       .changed = PTHREAD_COND_INITIALIZER,
+                       .io = io};
     struct node *node;
     struct err e = {0};
     if (node_open(io, config, &handler, &s, &node, &e) != 0) {
         (void)fprintf(stderr, "pirened: %s\n", e.text);
         return 1;
     }
-    bool has_started = server_wait_change(&s, STARTING) == SERVING;
-    if (has_started) {
-        int signal_number;
-        (void)sigwait(signals, &signal_number);
-    }
-    enum server_state before = has_started ? SERVING : FAILED;
+    int signal_number;
+    (void)sigwait(signals, &signal_number);
+    bool has_failed = server_state(&s) == FAILED;
     node_close(node, on_closed, &s);
-    (void)server_wait_change(&s, before);
+    server_wait_closed(&s);
     http_close(s.http); /* Nothing is handed over any more, and it reads the node's figures. */
     node_free(node);
-    return has_started ? 0 : 1;
+    return has_failed ? 1 : 0;
 }
 
 /* One core is left to the log's writer, the store's background work and the network:

@@ -364,7 +364,7 @@ static void end_unwanted(struct meta_service *s)
 void meta_intro_sync(struct meta_service *s)
 {
     const struct meta *m = s->node->meta;
-    bool is_ours = group_is_leader(s->node->group) && !s->is_closing;
+    bool is_ours = node_leads(s->node) && !s->is_closing;
     LIST_EACH (it, &s->intros) LIST_ENTRY(it, struct intro, node)->is_wanted = false;
     for (size_t i = 0; is_ours && i < m->table_count; i++) {
         const struct meta_table *t = m->tables[i];

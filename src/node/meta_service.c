@@ -38,6 +38,8 @@ static meta_rpc *const handlers[RPC_CODE_COUNT] = {
     [RPC_GET_ATOMIC_IDEMPOTENT] = meta_get_atomic_idempotent,
     [RPC_SET_ATOMIC_IDEMPOTENT] = meta_set_atomic_idempotent,
     [RPC_DDD_DIAGNOSE] = meta_ddd_diagnose,
+    [RPC_FOLLOW] = meta_follow,
+    [RPC_PROPOSE] = meta_propose_for,
 };
 
 bool meta_service_serves(enum rpc_code code)
@@ -67,8 +69,26 @@ void meta_refuse(struct rpc_request *request, enum wire_error err)
 static enum wire_error may_serve(const struct meta_service *s)
 {
     if (s->is_closing) return WIRE_ERR_SERVICE_NOT_ACTIVE;
-    if (!group_is_leader(s->node->group)) return WIRE_ERR_FORWARD_TO_OTHERS;
+    if (!node_leads(s->node)) return WIRE_ERR_FORWARD_TO_OTHERS;
     return s->node->is_ready ? WIRE_ERR_OK : WIRE_ERR_SERVICE_NOT_ACTIVE;
+}
+
+/* Where the leader is, as far as each kind of client asks for it: in place of the result over native
+ * framing; otherwise to a query for partitions only, as the primary of one. */
+static void redirect(const struct meta_service *s, struct rpc_request *request)
+{
+    const struct follower *f = s->node->follower;
+    struct io_address leader = f != NULL ? follower_leader(f) : (struct io_address){0};
+    struct rpc_address address = {leader.ipv4, leader.port, leader.port != 0};
+    struct bare_rpc_address bare = {.value = address};
+    struct partition_configuration place = {.primary = address};
+    struct query_config_response response = {.err = wire_error_name(WIRE_ERR_FORWARD_TO_OTHERS),
+                                             .partitions = {&place, 1}};
+    if (!address.is_valid) meta_refuse(request, WIRE_ERR_FORWARD_TO_OTHERS);
+    else if (request->frame.kind == FRAME_RDSN)
+        rpc_reply(request, WIRE_ERR_FORWARD_TO_OTHERS, &bare_rpc_address_schema, &bare);
+    else if (request->frame.code == RPC_QUERY_CONFIG) meta_reply(request, &response);
+    else meta_refuse(request, WIRE_ERR_FORWARD_TO_OTHERS);
 }
 
 void meta_service_on_request(struct meta_service *s, struct rpc_request *request)
@@ -80,7 +100,8 @@ void meta_service_on_request(struct meta_service *s, struct rpc_request *request
     }
     enum wire_error err = may_serve(s);
     if (err != WIRE_ERR_OK) {
-        meta_refuse(request, err);
+        if (err == WIRE_ERR_FORWARD_TO_OTHERS) redirect(s, request);
+        else meta_refuse(request, err);
         return;
     }
     const struct schema *schema = rpc_info(request->frame.code)->request;
@@ -103,7 +124,7 @@ struct pending { /* In the request's owner bytes while the group decides. */
 
 _Static_assert(sizeof(struct pending) <= RPC_OWNER_SIZE, "a request has room for it");
 
-static enum wire_error error_of(int rc)
+enum wire_error meta_error_of(int rc)
 {
     switch (rc) {
     case E_STATE: return WIRE_ERR_FORWARD_TO_OTHERS; /* Another leads now; nothing happened. */
@@ -119,7 +140,7 @@ static void on_decided(void *context, int rc, const struct meta_result *result)
     struct rpc_request *request = context;
     struct pending *p = (struct pending *)(void *)request->owner;
     struct meta_service *s = p->service;
-    if (rc != 0) meta_refuse(request, error_of(rc));
+    if (rc != 0) meta_refuse(request, meta_error_of(rc));
     else p->reply(s, request, p->args, result);
     meta_service_release(s);
 }
@@ -179,7 +200,7 @@ static void on_purge_timer(struct io_timer *timer)
     struct meta_service *s = LIST_ENTRY(timer, struct meta_service, purge_timer);
     struct meta_command purge = {.type = META_TABLE_PURGE,
                                  .now_ms = io_now(s->node->io).wall_us / 1000};
-    if (!group_is_leader(s->node->group)) return;
+    if (!node_leads(s->node)) return;
     s->busy++;
     control_propose(s->node, &purge, on_purged, s);
 }
@@ -204,6 +225,7 @@ static void arm_purge(struct meta_service *s)
 
 void meta_service_on_changed(struct meta_service *s, int32_t changed_id)
 {
+    meta_followers_tell(s);
     if (changed_id == META_TABLE_NONE || s->is_closing) return;
     arm_purge(s);
     meta_intro_sync(s);
@@ -255,7 +277,8 @@ int meta_service_open(struct node *n, struct meta_service **out, struct err *e)
     s->level = FL_LIVELY;
     s->purge_timer.run = on_purge_timer;
     list_init(&s->intros);
-    if (group_is_leader(n->group)) tell_remotes(s);
+    list_init(&s->followers);
+    if (node_leads(n)) tell_remotes(s);
     arm_purge(s);
     meta_intro_sync(s);
     *out = s;
@@ -284,6 +307,7 @@ void meta_service_close(struct meta_service *s, void (*on_closed_)(void *context
     s->closed_context = context;
     io_timer_stop(&s->purge_timer);
     s->busy++; /* Ours, until everything was told to end. */
+    meta_followers_tell(s);
     meta_intro_close_all(s);
     meta_service_release(s);
 }

@@ -8,7 +8,9 @@ struct meta_service {
     int32_t level; /* enum meta_function_level: how much is done without being asked. Not kept. */
     struct io_timer purge_timer;
     struct list_node intros; /* meta_intro.c. */
-    uint32_t busy;           /* Requests and introductions under way that point here. */
+    struct list_node
+        followers; /* meta_follow.c: questions of nodes, waiting for something to happen. */
+    uint32_t busy; /* Requests and introductions under way that point here. */
     bool is_closing;
     void (*on_closed)(void *context);
     void *closed_context;
@@ -32,7 +34,16 @@ meta_rpc meta_get_atomic_idempotent, meta_set_atomic_idempotent;
 meta_rpc meta_add_duplication, meta_modify_duplication, meta_query_duplication;
 meta_rpc meta_list_duplication;
 
+/* meta_follow.c */
+meta_rpc meta_follow, meta_propose_for;
+
+/* Answer the questions that wait: something has happened, or the service closes. */
+void meta_followers_tell(struct meta_service *s);
+
 /* ---- meta_service.c ---- */
+
+/* What a request is refused with when its proposal ended so. */
+enum wire_error meta_error_of(int rc);
 
 /* Every response begins like this. */
 struct meta_response {

@@ -5,7 +5,8 @@
  *     node_free    loops joined, then the log, then what the log pointed to
  *
  *     data_dir/lock                       one server at a time
- *              node                       this node's id
+ *              node, incarnation          this node's id, and how often it was started
+ *              cluster                    which cluster it has joined, if any
  *              meta/                      the meta group's log
  *              log/                       the mutation log of this disk
  *              replicas/<table>.<index>/  state, store/ */
@@ -25,8 +26,9 @@
 static const struct logger logger = {.room = "node"};
 
 enum {
-    TAIL_SIZE_MIN = 64 << 10, /* Bytes that every replica may keep, however many there are. */
-    LOOPBACK = 0x7f000001,    /* 127.0.0.1 */
+    TAIL_SIZE_MIN = 64 << 10,   /* Bytes that every replica may keep, however many there are. */
+    HISTORY_SIZE_MAX = 4 << 20, /* Bytes of meta commands for nodes that follow. */
+    LOOPBACK = 0x7f000001,      /* 127.0.0.1 */
 };
 
 void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size)
@@ -201,7 +203,12 @@ static int open_data_dir(struct node *n, struct err *e)
     rc = io_lock(n->io, path);
     if (rc != 0)
         return err_set(e, rc, "data directory %s: another server uses it", n->config.data_dir);
-    return node_identity_load(n->io, n->config.data_dir, &n->node_id, e);
+    rc = node_identity_load(n->io, n->config.data_dir, &n->node_id, e);
+    if (rc == 0) rc = node_incarnation_next(n->io, n->config.data_dir, &n->incarnation, e);
+    if (rc == 0) rc = node_cluster_load(n->io, n->config.data_dir, &n->cluster_uuid, e);
+    if (rc != 0) return rc;
+    return node_cluster_check(n->io, n->config.data_dir, n->config.join[0] != '\0', n->cluster_uuid,
+                              e);
 }
 
 static int open_store_env(struct node *n, struct err *e)
@@ -237,6 +244,7 @@ static void node_init(struct node *n, struct io *io, const struct node_config *c
     list_init(&n->placements);
     list_init(&n->saves);
     metric_registry_init(&n->registry);
+    meta_history_init(&n->history, HISTORY_SIZE_MAX);
     note_sources(n);
 }
 
@@ -335,6 +343,7 @@ void node_free(struct node *n)
     free_list(&n->placements, free_placement);
     store_env_close(n->store_env);
     meta_free(n->meta);
+    meta_history_fini(&n->history);
     metric_registry_fini(&n->registry);
     mem_free(n);
 }

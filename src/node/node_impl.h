@@ -1,7 +1,9 @@
 /* src/node/node_impl.h: inside the room only: the parts of a node, and who may touch them.
  *
  *     node.c         opening, closing
- *     control.c      the control loop: the group's decisions become replicas' assignments
+ *     control*.c     the control loop: the group's decisions become replicas' assignments
+ *     follower.c     how the node hears of them when it is no member of the group
+ *     meta_copy.c    the cluster's state as this node has it
  *     worker.c       a worker loop
  *     opening.c      replicas that it is told to open
  *     replica*.c     one partition
@@ -12,9 +14,11 @@
  *     meta_*.c       the meta role's rpcs (on the control loop) */
 #pragma once
 #include "base/check.h"
+#include "core/meta/history.h"
 #include "core/meta/meta.h"
 #include "group/group.h"
 #include "node/config.h"
+#include "node/follower.h"
 #include "node/node.h"
 #include "node/worker.h"
 #include "obs/metric.h"
@@ -56,10 +60,12 @@ struct node {
 
     /* Set before the loops run, then only read. */
     uint64_t node_id;
+    uint64_t incarnation; /* Of this process: one more than that of the last (M6). */
     char advertised[IO_ADDRESS_TEXT_SIZE];
     uint64_t started_us;       /* Wall clock. */
     struct io_address address; /* Where it listens. */
     struct io_address told;    /* Where others are told to come; as text in 'advertised'. */
+    uint64_t cluster_uuid;     /* That it has joined before; 0: none. The control loop's later. */
     struct kv_sources sources;
     struct store_env *store_env;
     struct log *log;
@@ -74,9 +80,11 @@ struct node {
     /* The control loop's. */
     struct io_loop *control;
     struct io_listener *listener;
-    uint32_t next_worker; /* The next arrival goes there. */
-    struct group *group;
+    uint32_t next_worker;      /* The next arrival goes there. */
+    struct group *group;       /* NULL: this node is no member of the meta group... */
+    struct follower *follower; /* ...and follows it. */
     struct meta *meta;
+    struct meta_history history; /* How 'meta' came to be what it is. */
     struct meta_service *service;
     struct list_node recovered; /* Replicas that recovery opened, until their workers have them. */
     struct list_node placements;
@@ -88,7 +96,9 @@ struct node {
     struct io_post stop_post;
     uint32_t parts_open; /* Workers and the group, while closing. */
     struct log_stop log_stop;
-    bool is_ready, is_closing, is_group_open, is_log_running;
+    struct io_work cluster_work; /* Notes which cluster was joined... */
+    int cluster_rc;              /* ...and how that went. */
+    bool is_ready, is_closing, is_log_running;
     void (*on_closed)(void *context);
     void *closed_context;
 };
@@ -101,11 +111,28 @@ static inline struct worker *node_owner(struct node *n, struct gpid gpid)
     return &n->workers[key % n->worker_count];
 }
 
+/* True: this node's copy of the cluster's state is the one that counts. */
+static inline bool node_leads(const struct node *n)
+{
+    return n->group != NULL && group_is_leader(n->group);
+}
+
 /* Where a partition's replica lives. */
 void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size);
 
 /* Bytes of recent mutations that one replica may keep in memory. */
 size_t node_tail_size(const struct node *n);
+
+/* ---- meta_copy.c ---- */
+
+/* Apply a command of the group to this node's copy, append its result and read it. Returns 0, or what
+ * meta_apply() does. */
+int meta_copy_apply(struct node *n, struct slice command, struct buf *result,
+                    struct meta_result *read) MUST_CHECK;
+
+/* The whole copy as bytes: 0 or E_NOMEM. And back: 0, E_NOMEM, E_PROTO, E_CORRUPT. */
+int meta_copy_write(const struct node *n, struct buf *to) MUST_CHECK;
+int meta_copy_read(struct node *n, struct slice bytes) MUST_CHECK;
 
 /* ---- control.c ---- */
 
@@ -114,6 +141,23 @@ void control_start(struct io_post *post);
 
 /* Stop all of it, then n->on_closed. Posted to the control loop. */
 void control_stop(struct io_post *post);
+
+/* It is part of its cluster: let clients in. */
+void control_ready(struct node *n);
+
+/* It cannot be. */
+void control_failed(struct node *n, const struct err *e);
+
+/* ---- control_join.c ---- */
+
+/* Take part in the meta group, or follow it. Returns 0; or 'e' says why not. */
+int control_join_open(struct node *n, struct err *e) MUST_CHECK;
+
+/* Make the cluster or join it, then control_ready() or control_failed(). */
+void control_join(struct node *n);
+
+/* Stop that, then call on_left with the node. False: there was nothing to stop. */
+bool control_leave(struct node *n, void (*on_left)(void *context));
 
 /* ---- control_propose.c ---- */
 

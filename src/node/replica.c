@@ -14,6 +14,7 @@
 #include "node/stream.h"
 #include "node/worker.h"
 #include "obs/logger.h"
+#include "wire/messages_repl.h"
 
 static const struct logger logger = {.room = "replica"};
 
@@ -260,6 +261,7 @@ void replica_assign(struct replica *r, struct assignment *a)
     partition_assign(&r->partition, a);
     replica_throttle_assign(r);
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
+    replica_senders_sync(r);
     if (!r->is_damaged) replica_step(r, &event);
     replica_sync_streams(r);
 }
@@ -320,6 +322,8 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_APPEND: do_append(r, effect); break;
     case REPL_DO_APPLY:
         r->apply_to = effect->last;
+        if (r->repl.role == REPL_SECONDARY)
+            metric_gauge_set(&r->metrics.committed, (int64_t)r->repl.committed);
         replica_apply(r);
         break;
     case REPL_DO_COMMIT: do_commit(r, effect->last); break;
@@ -332,22 +336,68 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_STOP: do_stop(r, effect->rc); break;
     case REPL_DO_PREPARE:
     case REPL_DO_COMMIT_POINT:
-    case REPL_DO_ACK: CHECK_NEVER("a configuration of one member sends nothing"); break;
+    case REPL_DO_ACK: replica_send(r, effect); break;
     }
 }
 
-void replica_step(struct replica *r, const struct repl_event *event)
+static int step(struct replica *r, const struct repl_event *event)
 {
     struct repl_effects effects;
     enum repl_role before = r->repl.role;
     int rc = repl_step(&r->repl, event, &effects);
     if (r->repl.role != before)
         r->newest_us = r->repl.timestamp_us; /* Rows are never later (R3). */
-    if (rc != 0)
-        LOG_ERROR(&logger, "replica step refused", field_str("dir", r->dir), field_code(rc));
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
     if (r->repl.role != before && r->assigned != NULL) replica_sync_streams(r);
     if (!list_is_empty(&r->early) && !replica_is_coming(r)) replica_serve_early(r);
+    return rc;
+}
+
+void replica_step(struct replica *r, const struct repl_event *event)
+{
+    int rc = step(r, event);
+    if (rc != 0)
+        LOG_ERROR(&logger, "replica step refused", field_str("dir", r->dir), field_code(rc));
+}
+
+/* A mutation of another server. What is not taken is sent again. */
+static int prepare(struct replica *r, struct repl_event *event, struct slice mutation)
+{
+    struct worker *w = r->worker;
+    int rc = worker_is_behind(w) ? E_BUSY : worker_append_reserve(w);
+    if (rc != 0) return rc;
+    struct chunk *bytes = chunk_new(mutation.size);
+    if (bytes == NULL) return E_NOMEM;
+    memcpy(bytes->data, mutation.data, mutation.size);
+    event->prepared.mutation = bytes;
+    rc = step(r, event);
+    chunk_unref(bytes);
+    return rc;
+}
+
+int replica_on_peer(struct replica *r, uint64_t from, const struct replicate_item *item)
+{
+    struct repl_event event = {.ballot = (uint64_t)item->ballot};
+    const uint64_t decree = (uint64_t)item->decree;
+    if (r->is_closing || r->is_damaged) return 0;
+    switch (item->kind) {
+    case REPLICATE_PREPARE:
+        event.type = REPL_PREPARED;
+        event.prepared.from = from;
+        event.prepared.committed = (uint64_t)item->committed;
+        return prepare(r, &event, item->mutation);
+    case REPLICATE_COMMIT_POINT:
+        event.type = REPL_COMMITTED;
+        event.committed.decree = decree;
+        return step(r, &event);
+    case REPLICATE_ACK:
+        event.type = REPL_ACKED;
+        event.acked.from = from;
+        event.acked.decree = decree;
+        event.acked.asks_for_more = item->asks_for_more;
+        return step(r, &event);
+    default: return E_PROTO;
+    }
 }
 
 static void state_saved(struct io_work *work)
@@ -544,5 +594,6 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     replica_compact_end(r);
     replica_fail_all(r);
     close_gone_streams(r, NULL);
+    replica_senders_end(r);
     replica_release(r);
 }

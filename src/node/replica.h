@@ -17,6 +17,7 @@
 #include "kv/write.h"
 #include "log/log.h"
 #include "node/assignment.h"
+#include "node/link.h"
 #include "node/survey.h"
 #include "obs/metric.h"
 #include "rpc/server.h"
@@ -83,6 +84,8 @@ struct replica {
     struct list_node dup_waits; /* DUP_WAIT requests. */
     uint32_t dup_wait_count;
     uint64_t dup_question; /* The newest that its streams were asked (docs/duplication.md, D14). */
+
+    struct sender senders[REPL_MEMBERS_MAX]; /* To the other members. */
 
     uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
     uint64_t busy;      /* Things under way that point here. */
@@ -161,6 +164,11 @@ struct stream *replica_stream(const struct replica *r, int32_t dup_id);
 
 /* One step of the protocol, and its effects. */
 void replica_step(struct replica *r, const struct repl_event *event);
+
+/* What node 'from' says to it. Returns 0; or what repl_step() does, E_BUSY, E_NOMEM: it was not taken, and
+ * is to be said again. */
+struct replicate_item;
+int replica_on_peer(struct replica *r, uint64_t from, const struct replicate_item *item) MUST_CHECK;
 
 /* ---- Inside the replica's files ---- */
 

@@ -80,7 +80,8 @@ static void digest_done(struct io_work *work)
 void replica_on_digest(struct replica *r, struct rpc_request *request)
 {
     struct digest_state *d = arena_alloc(&request->arena, sizeof *d);
-    if (d == NULL || !repl_is_serving(&r->repl) || r->is_closing) {
+    bool is_told = repl_is_serving(&r->repl) || r->repl.role == REPL_SECONDARY; /* How far it is. */
+    if (d == NULL || !is_told || r->is_closing) {
         rpc_reply_error(request, d == NULL ? WIRE_ERR_BUSY : WIRE_ERR_INVALID_STATE);
         return;
     }

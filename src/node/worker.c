@@ -11,6 +11,7 @@
 #include "node/dup_wait.h"
 #include "node/node_impl.h"
 #include "node/opening.h"
+#include "node/replicate.h"
 #include "obs/logger.h"
 
 static const struct logger logger = {.room = "worker"};
@@ -112,6 +113,7 @@ static void submit_batch(struct worker *w)
 static void on_turn_end(struct io_turn_hook *hook)
 {
     struct worker *w = LIST_ENTRY(hook, struct worker, hook);
+    links_send(w); /* First: it has the longer way. */
     submit_batch(w);
     if (w->server != NULL) worker_metrics_copy(&w->metrics, rpc_server_counters(w->server));
 }
@@ -263,6 +265,7 @@ static bool is_for_partition(enum rpc_code code)
     case RPC_KIND_WRITE:
     case RPC_KIND_SCAN: return true;
     case RPC_KIND_PIRENE: return code != RPC_HELLO;
+    case RPC_KIND_PEER:
     case RPC_KIND_META:
     case RPC_KIND_ADMIN: break;
     }
@@ -273,6 +276,10 @@ void worker_on_request(void *context, struct rpc_request *request)
 {
     struct worker *w = context;
     const struct frame_request *f = &request->frame;
+    if (f->code == RPC_REPLICATE) {
+        replicate_on_request(w, request);
+        return;
+    }
     if (!is_for_partition(f->code)) {
         carry(request, w->node->control, w->node, on_carried_to_control);
         return;
@@ -368,6 +375,7 @@ int worker_open(struct worker *w, struct node *n, uint32_t index)
     for (uint32_t i = 0; i < WORKER_BUCKETS; i++) list_init(&w->replicas[i]);
     list_init(&w->openings);
     list_init(&w->closed);
+    list_init(&w->links);
     list_init(&w->remotes);
     w->filling = &w->batches[0];
     w->batches[0].owner = w->batches[1].owner = w;
@@ -401,7 +409,8 @@ static void on_guard_idle(struct disk_guard *g)
 void worker_stop_if_done(struct worker *w)
 {
     if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
-        !list_is_empty(&w->openings) || !disk_guard_stop(&w->guard, on_guard_idle))
+        w->links_closing > 0 || !list_is_empty(&w->openings) ||
+        !disk_guard_stop(&w->guard, on_guard_idle))
         return;
     io_timer_stop(&w->disk_timer);
     io_timer_stop(&w->scan_timer);
@@ -467,6 +476,7 @@ void worker_free(struct worker *w)
         replica_free(LIST_ENTRY(n, struct replica, node));
     store_batch_free(w->changes);
     buf_fini(&w->scratch);
+    mem_free(w->items);
     for (int i = 0; i < 2; i++) {
         mem_free(w->batches[i].entries);
         mem_free(w->batches[i].chunks);

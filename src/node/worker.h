@@ -49,7 +49,10 @@ struct worker {
     struct buf scratch;          /* Mutations are made here. */
     struct list_node openings;   /* Replicas being opened. */
     struct list_node closed;     /* Replicas that the log still points to; freed with the node. */
-    struct list_node remotes;    /* Clusters that streams ship to. */
+    struct list_node links;      /* Servers that replicas speak to. */
+    uint32_t links_closing;
+    struct replicate_item *items; /* Messages are made here; NULL: none was. */
+    struct list_node remotes;     /* Clusters that streams ship to. */
     uint32_t stream_count;
     uint32_t remotes_closing;
     struct io_timer scan_timer; /* Closes scans that nobody continues. */

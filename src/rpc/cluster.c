@@ -256,7 +256,8 @@ bool call_is_repeatable(const struct cluster_call *call)
     case RPC_DROP_APP:
     case RPC_RECALL_APP:
     case RPC_RENAME_APP:
-    case RPC_ADD_DUPLICATION: return false;
+    case RPC_ADD_DUPLICATION:
+    case RPC_PROPOSE: return false;
     default: return true;
     }
 }

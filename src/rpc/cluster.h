@@ -58,6 +58,8 @@ enum cluster_call_flags {
     /* Try again also when an earlier try may have been executed, although the rpc is one that
      * counts twice then (INCR, CHECK_AND_SET, CHECK_AND_MUTATE). */
     CLUSTER_REPEAT_UNKNOWN = 2,
+    /* A meta may keep the call waiting until its deadline: it is not taken for silent before. */
+    CLUSTER_MAY_WAIT = 4,
 };
 
 struct cluster_call {

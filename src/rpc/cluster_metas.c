@@ -146,7 +146,8 @@ void metas_try(struct cluster_call *call)
     }
     uint64_t deadline_ms = call->deadline_ms;
     uint64_t try_until_ms = cluster_now_ms(c) + TRY_MS_MAX;
-    if (c->meta_count > 1 && try_until_ms < deadline_ms && call_is_repeatable(call))
+    bool is_short = c->meta_count > 1 && (call->flags & CLUSTER_MAY_WAIT) == 0;
+    if (is_short && try_until_ms < deadline_ms && call_is_repeatable(call))
         deadline_ms = try_until_ms;
     int rc = call_send(call, c->metas[c->leader], 0, 0, deadline_ms);
     if (rc == 0) return;

@@ -98,3 +98,30 @@ static const struct field digest_response_fields[] = {
     FIELD(digest_response, 6, I64, decree),
 };
 SCHEMA(digest_response);
+
+static const struct field follow_request_fields[] = {
+    FIELD(follow_request, 1, I64, node_id),
+    FIELD(follow_request, 2, I64, version),
+    FIELD(follow_request, 3, I64, cluster_uuid),
+};
+SCHEMA(follow_request);
+
+static const struct field follow_response_fields[] = {
+    FIELD(follow_response, 1, ERROR_CODE, err),
+    FIELD(follow_response, 2, I64, version),
+    FIELD(follow_response, 3, BLOB, snapshot),
+    FIELD_LIST(follow_response, 4, BLOB, commands),
+};
+SCHEMA(follow_response);
+
+static const struct field propose_request_fields[] = {
+    FIELD(propose_request, 1, BLOB, command),
+};
+SCHEMA(propose_request);
+
+static const struct field propose_response_fields[] = {
+    FIELD(propose_response, 1, ERROR_CODE, err),
+    FIELD(propose_response, 2, BLOB, result),
+    FIELD(propose_response, 3, I64, version),
+};
+SCHEMA(propose_response);

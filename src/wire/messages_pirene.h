@@ -1,6 +1,7 @@
 /* src/wire/messages_pirene.h: what only Pirene's programs say to each other: who are you, how far
- * is the duplication, wait until it is there, are both sides equal. A Pegasus server answers these
- * with ERR_HANDLER_NOT_FOUND, which is how the asking side learns what it talks to. */
+ * is the duplication, wait until it is there, are both sides equal; and what a node that is no member
+ * of the meta group says to it. A Pegasus server answers these with ERR_HANDLER_NOT_FOUND, which is
+ * how the asking side learns what it talks to. */
 #pragma once
 #include "wire/lists.h"
 
@@ -126,6 +127,36 @@ struct digest_response {
     int64_t decree; /* The state is that after this decree. */
 };
 
+/* From a node to the leader of the metas: tell me what has happened to the cluster's state since this
+ * version. Answered when something has, or by a later question of the same node. */
+struct follow_request {
+    uint64_t set;
+    int64_t node_id;
+    int64_t version;      /* Of the asking node's copy; 0: it has none. */
+    int64_t cluster_uuid; /* That the copy is of; 0: any. */
+};
+
+struct follow_response {
+    uint64_t set;
+    struct slice err;
+    int64_t version;           /* Of the copy once all below is done; as before: nothing is new. */
+    struct slice snapshot;     /* Replaces the copy, unless it is empty. */
+    struct blob_list commands; /* To be applied to it, in order. */
+};
+
+/* From a node to the leader of the metas: propose this command to the group. */
+struct propose_request {
+    uint64_t set;
+    struct slice command; /* As core/meta writes it. */
+};
+
+struct propose_response {
+    uint64_t set;
+    struct slice err;    /* ERR_TIMEOUT: whether it was applied, or will be, is not known. */
+    struct slice result; /* As core/meta writes it. */
+    int64_t version;     /* The state shows the outcome from here on. */
+};
+
 extern const struct schema hello_request_schema;
 extern const struct schema hello_response_schema;
 extern const struct schema dup_status_request_schema;
@@ -137,3 +168,7 @@ extern const struct schema dup_wait_response_schema;
 extern const struct schema digest_request_schema;
 extern const struct schema digest_row_schema;
 extern const struct schema digest_response_schema;
+extern const struct schema follow_request_schema;
+extern const struct schema follow_response_schema;
+extern const struct schema propose_request_schema;
+extern const struct schema propose_response_schema;

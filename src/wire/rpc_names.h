@@ -12,6 +12,7 @@ enum rpc_kind {
     RPC_KIND_META,   /* The cluster's state: the leader of the meta group answers. */
     RPC_KIND_ADMIN,  /* One server about itself. */
     RPC_KIND_PIRENE, /* Ours: Pegasus does not know them. */
+    RPC_KIND_PEER,   /* From server to server of one cluster. */
 };
 
 /* code, name on the wire, kind, request, reply. A request or reply is x of x_schema; bare_* travel
@@ -87,7 +88,10 @@ enum rpc_kind {
     X(HELLO, "RPC_PIRENE_HELLO", PIRENE, hello_request, hello_response)                            \
     X(DUP_STATUS, "RPC_PIRENE_DUP_STATUS", PIRENE, dup_status_request, dup_status_response)        \
     X(DUP_WAIT, "RPC_PIRENE_DUP_WAIT", PIRENE, dup_wait_request, dup_wait_response)                \
-    X(DIGEST, "RPC_PIRENE_DIGEST", PIRENE, digest_request, digest_response)
+    X(DIGEST, "RPC_PIRENE_DIGEST", PIRENE, digest_request, digest_response)                        \
+    X(FOLLOW, "RPC_PIRENE_FOLLOW", META, follow_request, follow_response)                          \
+    X(REPLICATE, "RPC_PIRENE_REPLICATE", PEER, replicate_request, replicate_response)              \
+    X(PROPOSE, "RPC_PIRENE_PROPOSE", META, propose_request, propose_response)
 
 enum rpc_code {
     RPC_UNKNOWN, /* A name that is not in the table. */

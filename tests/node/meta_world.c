@@ -14,6 +14,8 @@ static struct meta_world *world;
 struct proposed {
     struct list_node node;
     struct buf command;
+    struct group_proposal
+        *group; /* Proposed straight to the group; NULL: by way of the control loop. */
     void (*on_done)(void *context, int rc, const struct meta_result *result);
     void *context;
 };
@@ -29,6 +31,22 @@ void control_propose(struct node *n, const struct meta_command *command,
     p->context = context;
     list_init(&p->node);
     list_push_back(&world->proposals, &p->node);
+}
+
+void group_propose(struct group *g, struct group_proposal *proposal, struct slice command)
+{
+    struct proposed *p = mem_zalloc(sizeof *p);
+    assert_ptr_equal(g, world->node.group);
+    buf_append_slice(&p->command, command);
+    p->group = proposal;
+    list_init(&p->node);
+    list_push_back(&world->proposals, &p->node);
+}
+
+struct io_address follower_leader(const struct follower *f)
+{
+    assert_ptr_equal(f, world->node.follower);
+    return world->leader;
 }
 
 int control_compact_progress(const struct node *n, const struct meta_table *table)
@@ -47,8 +65,7 @@ bool group_is_leader(const struct group *g)
 static void apply(struct meta_world *w, struct slice command, struct buf *answer,
                   struct meta_result *result)
 {
-    assert_int_equal(meta_apply(w->node.meta, command, answer), 0);
-    assert_int_equal(meta_result_read(buf_slice(answer), result), 0);
+    assert_int_equal(meta_copy_apply(&w->node, command, answer, result), 0);
     meta_check(w->node.meta);
     if (w->node.service != NULL) meta_service_on_changed(w->node.service, result->changed_id);
 }
@@ -61,7 +78,8 @@ void world_decide(struct meta_world *w, int rc)
         struct buf answer = {0};
         struct meta_result result = {0};
         if (rc == 0) apply(w, buf_slice(&p->command), &answer, &result);
-        p->on_done(p->context, rc, &result);
+        if (p->group != NULL) p->group->on_done(p->group, rc, buf_slice(&answer));
+        else p->on_done(p->context, rc, &result);
         buf_fini(&answer);
         buf_fini(&p->command);
         mem_free(p);
@@ -226,6 +244,8 @@ struct meta_world *world_begin(void)
     list_init(&w->proposals);
     list_init(&w->posts);
     w->node.meta = meta_new();
+    w->node.group = (struct group *)(void *)w; /* There is one: that is all that is asked of it. */
+    meta_history_init(&w->node.history, 1 << 20);
     w->node.is_ready = true;
     (void)strcpy(w->node.advertised, "10.0.0.1:34601");
     world_command(w, &(struct meta_command){
@@ -266,6 +286,7 @@ void world_end(struct meta_world *w)
     assert_null(heap_top(&w->timers));
     heap_fini(&w->timers);
     meta_free(w->node.meta);
+    meta_history_fini(&w->node.history);
     arena_fini(&w->request.arena);
     arena_fini(&w->arena);
     buf_fini(&w->body);

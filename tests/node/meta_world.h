@@ -22,6 +22,7 @@ struct meta_world {
     struct node node;
     struct now now;
     bool is_leader;
+    struct io_address leader;   /* As a follower knows it. */
     int compact_percent;        /* What control_compact_progress() says. */
     struct list_node proposals; /* Not decided yet. */
     struct list_node posts;

@@ -132,6 +132,12 @@ class World:
         self.servers.append(Server(directory, log_path, cluster_id, *arguments, **words))
         return self.servers[-1]
 
+    def cluster(self, nodes, options=()):
+        """One cluster of so many nodes; the first is the meta group."""
+        first = self.server(options).start()
+        return [first] + [self.server(list(options) + ["-j", first.address]).start()
+                          for _ in range(nodes - 1)]
+
     def pair(self, table="t", partitions=(4, 4), options=(), both_ways=True):
         """Two clusters of one node, and a table that each duplicates to the other."""
         a, b = self.server(options).start(), self.server(options).start()

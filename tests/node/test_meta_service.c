@@ -52,6 +52,126 @@ static void test_followers_only_point_away(void **state)
     assert_int_equal(response.partitions.count, 0);
 }
 
+/* One that follows knows where the leader is, and says it where clients look for it. */
+static void test_followers_point_at_the_leader(void **state)
+{
+    struct meta_world *w = *state;
+    struct query_config_response response;
+    struct bare_rpc_address leader;
+    w->node.group = NULL;
+    w->node.follower = (struct follower *)(void *)w;
+    w->leader = (struct io_address){0x0a000005, 34601};
+    world_ask(w, RPC_QUERY_CONFIG, FRAME_THFT_V0, arguments(RPC_QUERY_CONFIG));
+    assert_text(world_reply(w, &response), "ERR_FORWARD_TO_OTHERS");
+    assert_int_equal(response.partitions.count, 1);
+    assert_int_equal(response.partitions.items[0].primary.ipv4, 0x0a000005);
+    assert_false(response.is_stateful);
+    world_ask(w, RPC_LIST_APPS, FRAME_THFT_V0, arguments(RPC_LIST_APPS));
+    assert_replied(w, "ERR_FORWARD_TO_OTHERS");
+    world_ask(w, RPC_LIST_APPS, FRAME_RDSN, arguments(RPC_LIST_APPS));
+    assert_int_equal(w->error, WIRE_ERR_FORWARD_TO_OTHERS);
+    assert_int_equal(
+        thrift_read_args(buf_slice(&w->reply), &bare_rpc_address_schema, &leader, &w->arena), 0);
+    assert_int_equal(leader.value.port, 34601);
+}
+
+/* ---- Nodes that follow (M33, M34) ------------------------------------------------------------ */
+
+/* Play a follower's answer into a state of its own: the same bytes of snapshot as the leader's. */
+static void assert_follows(const struct meta_world *w, struct node *copy,
+                           const struct follow_response *answer)
+{
+    struct buf ours = {0}, theirs = {0}, result = {0};
+    struct meta_result read;
+    if (answer->snapshot.size > 0) assert_int_equal(meta_copy_read(copy, answer->snapshot), 0);
+    for (uint32_t i = 0; i < answer->commands.count; i++)
+        assert_int_equal(meta_copy_apply(copy, answer->commands.items[i], &result, &read), 0);
+    assert_int_equal(copy->history.version, answer->version);
+    assert_int_equal(meta_copy_write(&w->node, &ours), 0);
+    assert_int_equal(meta_copy_write(copy, &theirs), 0);
+    assert_int_equal(ours.size, theirs.size);
+    assert_memory_equal(ours.data, theirs.data, ours.size);
+    buf_fini(&ours);
+    buf_fini(&theirs);
+    buf_fini(&result);
+}
+
+static void follow(struct meta_world *w, struct node *copy, struct follow_response *answer)
+{
+    struct follow_request ask = {.node_id = 7, .version = (int64_t)copy->history.version};
+    world_ask(w, RPC_FOLLOW, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, answer), "ERR_OK");
+    assert_follows(w, copy, answer);
+}
+
+/* A node with nothing gets all commands; one that has all waits until something happens, and is told
+ * that; when what it lacks is forgotten, it gets a snapshot. */
+static void test_follow(void **state)
+{
+    struct meta_world *w = *state;
+    struct node copy = {.meta = meta_new()};
+    struct follow_response answer;
+    meta_history_init(&copy.history, 1 << 20);
+    follow(w, &copy, &answer);
+    assert_true(answer.commands.count >= 3);
+    assert_int_equal(answer.snapshot.size, 0);
+
+    struct follow_request ask = {.node_id = 7, .version = answer.version, .cluster_uuid = 111};
+    world_ask_only(w, RPC_FOLLOW, FRAME_RDSN, &ask);
+    assert_false(w->is_answered);
+    world_create(w, "t2", 8);
+    assert_text(world_reply(w, &answer), "ERR_OK");
+    assert_int_equal(answer.commands.count, 1);
+    assert_follows(w, &copy, &answer);
+
+    world_create(w, "t3", 8);
+    meta_history_reset(&w->node.history, w->node.history.version);
+    follow(w, &copy, &answer);
+    assert_int_equal(answer.commands.count, 0);
+    assert_true(answer.snapshot.size > 0);
+    meta_free(copy.meta);
+    meta_history_fini(&copy.history);
+}
+
+/* Who has another cluster's state, or one that never was, is told so and gets nothing. */
+static void test_strangers_do_not_follow(void **state)
+{
+    struct meta_world *w = *state;
+    struct follow_request other = {.node_id = 7, .cluster_uuid = 222};
+    struct follow_request ahead = {.node_id = 7, .version = 1000};
+    world_ask(w, RPC_FOLLOW, FRAME_RDSN, &other);
+    assert_replied(w, "ERR_INCONSISTENT_STATE");
+    world_ask(w, RPC_FOLLOW, FRAME_RDSN, &ahead);
+    assert_replied(w, "ERR_INCONSISTENT_STATE");
+}
+
+/* A node's proposal is done, or ends as the group says; what is no command does not get there. */
+static void test_propose_for(void **state)
+{
+    struct meta_world *w = *state;
+    struct buf bytes = {0};
+    struct propose_response answer;
+    struct meta_result result;
+    struct meta_command leave = {.type = META_NODE_LEAVE, .node_leave = {.id = 1}};
+    assert_int_equal(meta_command_write(&leave, &bytes), 0);
+    struct propose_request ask = {.command = buf_slice(&bytes)};
+    world_ask(w, RPC_PROPOSE, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &answer), "ERR_OK");
+    assert_int_equal(meta_result_read(answer.result, &result), 0);
+    assert_int_equal(result.err, WIRE_ERR_OK);
+    assert_int_equal(answer.version, w->node.history.version);
+    assert_int_equal(meta_nodes_alive(w->node.meta), 0);
+
+    world_ask_only(w, RPC_PROPOSE, FRAME_RDSN, &ask);
+    world_decide(w, E_UNKNOWN);
+    assert_replied(w, "ERR_TIMEOUT");
+    ask.command = slice_str("nonsense");
+    world_ask(w, RPC_PROPOSE, FRAME_RDSN, &ask);
+    assert_int_equal(w->error, WIRE_ERR_INVALID_DATA);
+    assert_true(list_is_empty(&w->proposals));
+    buf_fini(&bytes);
+}
+
 static void test_not_ready(void **state)
 {
     struct meta_world *w = *state;
@@ -687,6 +807,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_followers_only_point_away, with_table, done),
+        cmocka_unit_test_setup_teardown(test_followers_point_at_the_leader, with_table, done),
+        cmocka_unit_test_setup_teardown(test_follow, with_table, done),
+        cmocka_unit_test_setup_teardown(test_strangers_do_not_follow, one_node, done),
+        cmocka_unit_test_setup_teardown(test_propose_for, one_node, done),
         cmocka_unit_test_setup_teardown(test_not_ready, one_node, done),
         cmocka_unit_test_setup_teardown(test_nonsense, one_node, done),
         cmocka_unit_test_setup_teardown(test_undecided, with_table, done),

@@ -375,10 +375,10 @@ class Table:
         return count, total
 
 
-def create_table(address, name, partitions):
+def create_table(address, name, partitions, replicas=1):
     connection = Connection(address)
     connection.ask_meta("RPC_CM_CREATE_APP", table=name, options={
-        "partitions": partitions, "replicas": 1, "may_exist": False, "type": "pegasus", "is_stateful": True})
+        "partitions": partitions, "replicas": replicas, "may_exist": False, "type": "pegasus", "is_stateful": True})
     connection.close()
 
 

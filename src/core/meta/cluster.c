@@ -42,29 +42,69 @@ static void evict_others(struct meta *m, const struct meta_node *node)
     for (size_t i = 0; i < m->node_count; i++) {
         struct meta_node *other = &m->nodes[i];
         if (other == node || other->ipv4 != node->ipv4 || other->port != node->port) continue;
-        *other = (struct meta_node){.id = other->id};
+        *other = (struct meta_node){.id = other->id, .incarnation = other->incarnation};
     }
+}
+
+/* The node as 'told'. '*is_news': it was not so before. */
+static int node_be(struct meta *m, const struct meta_node *told, struct outcome *out, bool *is_news)
+{
+    *is_news = false;
+    if (told->id == 0 || told->ipv4 == 0 || told->port == 0)
+        return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
+    if (node_find(m, told->id) == NULL && m->node_count == META_NODES_MAX)
+        return OUTCOME_REFUSE(out, WIRE_ERR_CAPACITY_EXCEEDED, "there are %d nodes already",
+                              META_NODES_MAX);
+    if (outcome_ready(out) != 0) return E_NOMEM;
+    struct meta_node *node = node_make(m, told->id);
+    if (node == NULL) return E_NOMEM;
+
+    if (node->is_alive && node->ipv4 == told->ipv4 && node->port == told->port &&
+        node->incarnation == told->incarnation)
+        return 0;
+    *is_news = true;
+    *node = *told;
+    evict_others(m, node);
+    out->result.changed_id = META_TABLE_ANY;
+    return 0;
+}
+
+/* A port out of range is none. */
+static uint16_t port_of(int32_t port)
+{
+    return port >= 1 && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
 int meta_on_node_join(struct meta *m, const struct meta_command *c, struct outcome *out)
 {
-    uint64_t id = (uint64_t)c->node_join.id;
-    uint32_t ipv4 = (uint32_t)c->node_join.ipv4;
-    if (id == 0 || ipv4 == 0 || c->node_join.port < 1 || c->node_join.port > UINT16_MAX)
-        return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
-    if (node_find(m, id) == NULL && m->node_count == META_NODES_MAX)
-        return OUTCOME_REFUSE(out, WIRE_ERR_CAPACITY_EXCEEDED, "there are %d nodes already",
-                              META_NODES_MAX);
-    if (outcome_ready(out) != 0) return E_NOMEM;
-    struct meta_node *node = node_make(m, id);
-    if (node == NULL) return E_NOMEM;
+    const struct meta_node_join *join = &c->node_join;
+    const struct meta_node *before = meta_node_by_id(m, (uint64_t)join->id);
+    struct meta_node told = {.id = (uint64_t)join->id,
+                             .ipv4 = (uint32_t)join->ipv4,
+                             .port = port_of(join->port),
+                             .is_alive = true,
+                             .incarnation = before != NULL ? before->incarnation : 0};
+    bool is_news;
+    return node_be(m, &told, out, &is_news);
+}
 
-    uint16_t port = (uint16_t)c->node_join.port;
-    if (node->is_alive && node->ipv4 == ipv4 && node->port == port) return 0;
-    *node = (struct meta_node){.id = id, .ipv4 = ipv4, .port = port, .is_alive = true};
-    evict_others(m, node);
-    out->result.changed_id = META_TABLE_ANY;
-    return 0;
+int meta_on_node_start(struct meta *m, const struct meta_command *c, struct outcome *out)
+{
+    const struct meta_node_start *start = &c->node_start;
+    const struct meta_node *before = meta_node_by_id(m, (uint64_t)start->id);
+    struct meta_node told = {.id = (uint64_t)start->id,
+                             .ipv4 = (uint32_t)start->ipv4,
+                             .port = port_of(start->port),
+                             .is_alive = true,
+                             .incarnation = (uint64_t)start->incarnation};
+    if (start->incarnation < 1) return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
+    if (before != NULL && before->incarnation > told.incarnation)
+        return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_VERSION,
+                              "a later process of this node has started");
+    bool is_news;
+    int rc = node_be(m, &told, out, &is_news);
+    if (is_news) meta_partitions_renew(m, told.id);
+    return rc;
 }
 
 int meta_on_node_leave(struct meta *m, const struct meta_command *c, struct outcome *out)

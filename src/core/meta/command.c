@@ -30,6 +30,14 @@ static const struct field meta_node_join_fields[] = {
 };
 static SCHEMA(meta_node_join);
 
+static const struct field meta_node_start_fields[] = {
+    FIELD(meta_node_start, 1, I64, id),
+    FIELD(meta_node_start, 2, I32, ipv4),
+    FIELD(meta_node_start, 3, I32, port),
+    FIELD(meta_node_start, 4, I64, incarnation),
+};
+static SCHEMA(meta_node_start);
+
 static const struct field meta_node_leave_fields[] = {
     FIELD(meta_node_leave, 1, I64, id),
 };
@@ -173,6 +181,7 @@ static const struct schema *const schemas[] = {
     [META_DUP_ADVANCE] = &meta_dup_advance_schema,
     [META_DUP_CONFIRM] = &meta_dup_confirm_schema,
     [META_PARTITION_SET] = &meta_partition_set_schema,
+    [META_NODE_START] = &meta_node_start_schema,
 };
 
 enum { TYPE_COUNT = sizeof schemas / sizeof schemas[0] };
@@ -184,6 +193,15 @@ int meta_command_write(const struct meta_command *command, struct buf *to)
     buf_append_le64(to, command->now_ms);
     thrift_write_struct(to, THRIFT_FULL, schemas[command->type], &command->cluster_init);
     return buf_status(to);
+}
+
+bool meta_command_is_valid(struct slice bytes)
+{
+    struct arena arena = {0};
+    struct meta_command command;
+    int rc = meta_command_read(bytes, &arena, &command);
+    arena_fini(&arena);
+    return rc == 0;
 }
 
 /* All structs of the union begin where the first one does. */

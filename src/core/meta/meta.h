@@ -117,6 +117,7 @@ struct meta_node {
     uint32_t ipv4;
     uint16_t port;
     bool is_alive;
+    uint64_t incarnation; /* Of its last process; 0: not told. */
 };
 
 struct meta_remote {
@@ -166,6 +167,7 @@ enum meta_command_type {
     META_DUP_ADVANCE = 17,
     META_DUP_CONFIRM = 18,
     META_PARTITION_SET = 19,
+    META_NODE_START = 20,
 };
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
@@ -178,10 +180,19 @@ struct meta_cluster_init {
     int64_t uuid;       /* Drawn by the proposer; not 0. */
 };
 
-/* A node is there, at this address. */
+/* A node is there, at this address. Servers say META_NODE_START. */
 struct meta_node_join {
     int64_t id;
     int32_t ipv4, port; /* As the bits of uint32_t and uint16_t. */
+};
+
+/* A node's process has started. Where it is one of several members, the partition gets a new ballot with
+ * the same members: what it was in its last life is over, and all meet again. */
+struct meta_node_start {
+    int64_t id;
+    int32_t ipv4, port; /* As above. */
+    int64_t
+        incarnation; /* Which of the node's processes it is: counted by its own directory, from 1. */
 };
 
 /* It is taken for dead. */
@@ -297,6 +308,7 @@ struct meta_command {
     union {
         struct meta_cluster_init cluster_init;
         struct meta_node_join node_join;
+        struct meta_node_start node_start;
         struct meta_node_leave node_leave;
         struct meta_remote_set remote_set;
         struct meta_table_create table_create;
@@ -318,6 +330,10 @@ struct meta_command {
 
 /* Append the command to 'to'. Returns 0 or E_NOMEM. */
 int meta_command_write(const struct meta_command *command, struct buf *to) MUST_CHECK;
+
+/* True when meta_apply() would take these bytes for a command. False also when there is no memory to
+ * find out. */
+bool meta_command_is_valid(struct slice bytes);
 
 /* Apply a command and append its result to 'result'; meta_result_read() reads it.
  * Returns 0, also when the command was refused: the result says so, and the state is unchanged;

@@ -33,7 +33,8 @@ int outcome_ready(struct outcome *out) MUST_CHECK;
 
 typedef int meta_handler(struct meta *m, const struct meta_command *c, struct outcome *out);
 
-meta_handler meta_on_cluster_init, meta_on_node_join, meta_on_node_leave, meta_on_remote_set;
+meta_handler meta_on_cluster_init, meta_on_node_join, meta_on_node_start, meta_on_node_leave;
+meta_handler meta_on_remote_set;
 meta_handler meta_on_table_create, meta_on_table_drop, meta_on_table_recall, meta_on_table_rename;
 meta_handler meta_on_table_purge, meta_on_replicas_set, meta_on_partition_set;
 meta_handler meta_on_envs_set, meta_on_envs_delete, meta_on_envs_clear;
@@ -89,6 +90,9 @@ int env_list_put(struct env_list *list, struct slice key, struct slice value) MU
  * Returns 0 or E_NOMEM. */
 int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t count,
                uint32_t replica_count) MUST_CHECK;
+
+/* Give every partition that 'node_id' shares with others a new ballot. */
+void meta_partitions_renew(struct meta *m, uint64_t node_id);
 
 /* NULL, or what is wrong with the state. */
 const char *meta_fault(const struct meta *m);

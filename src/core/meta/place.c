@@ -175,3 +175,16 @@ int meta_on_partition_set(struct meta *m, const struct meta_command *c, struct o
     out->result.table_id = out->result.changed_id = t->id;
     return 0;
 }
+
+/* A member that has started again may have lost what it was told last, and the others what it said. */
+void meta_partitions_renew(struct meta *m, uint64_t node_id)
+{
+    for (size_t i = 0; i < m->table_count; i++) {
+        struct meta_table *t = m->tables[i];
+        for (uint32_t k = 0; k < t->partition_count; k++) {
+            struct meta_partition *p = &t->partitions[k];
+            if (p->secondary_count > 0 && meta_partition_role(p, node_id) != META_ROLE_NONE)
+                p->ballot++;
+        }
+    }
+}

@@ -1,7 +1,7 @@
 /* src/core/repl/repl.h: one partition's replica as a state machine: PacificA (Lin et al., 2008).
  *
  * Events say what happened, effects say what to do; the shell performs effects in the order given.
- * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R10 are in
+ * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R11 are in
  * docs/replication.md.
  *
  *     decree    1 ........ applied .... committed .... logged .... prepared
@@ -63,6 +63,7 @@ enum repl_event_type {
     REPL_PREPARED,   /* A primary sent us a mutation. */
     REPL_COMMITTED,  /* A primary told us how far it has committed. */
     REPL_ACKED,      /* A member's log holds everything up to the decree. */
+    REPL_LINK_LOST,  /* What was said to a member, or should have been, may not have arrived. */
     REPL_APPLIED,    /* The store holds everything up to the decree. */
     REPL_STORE_FAILED,
 };
@@ -89,6 +90,9 @@ struct repl_event {
             uint64_t from, decree;
             bool asks_for_more; /* It may have missed what was sent behind that: send it again. */
         } acked;
+        struct {
+            uint64_t to;
+        } link_lost;
     };
 };
 

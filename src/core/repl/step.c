@@ -1,4 +1,4 @@
-/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R10).
+/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R11).
  *
  *                 on_state_saved                        on_state_saved
  *     INACTIVE ---------------------> PRIMARY <----------------------------> SECONDARY
@@ -385,6 +385,15 @@ static int on_acked(struct repl *r, const struct repl_event *event, struct repl_
     return 0;
 }
 
+/* Messages to a member were lost: a primary says again what that is not known to hold, a secondary where it
+ * is (R11). */
+static void on_link_lost(struct repl *r, uint64_t to, struct repl_effects *out)
+{
+    const struct repl_member *member = r->role == REPL_PRIMARY ? member_find(r, to) : NULL;
+    if (member != NULL && to != r->self) bring_up(r, member, out);
+    else if (r->role == REPL_SECONDARY && to == r->config.primary) send_ack(r, true, out);
+}
+
 /* ---- The store answers ---- */
 
 static int on_applied(struct repl *r, uint64_t decree, struct repl_effects *out)
@@ -413,6 +422,7 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     case REPL_PREPARED: rc = on_prepared(r, event, out); break;
     case REPL_COMMITTED: rc = on_committed(r, event, out); break;
     case REPL_ACKED: rc = on_acked(r, event, out); break;
+    case REPL_LINK_LOST: on_link_lost(r, event->link_lost.to, out); break;
     case REPL_APPLIED: rc = on_applied(r, event->applied.decree, out); break;
     case REPL_LOG_FAILED:
     case REPL_STORE_FAILED: stop(r, event->failed.rc, out); break;

@@ -78,6 +78,11 @@ static struct repl_event acked(uint64_t ballot, uint64_t from, uint64_t decree)
         .type = REPL_ACKED, .ballot = ballot, .acked = {from, decree, false}};
 }
 
+static struct repl_event link_lost(uint64_t to)
+{
+    return (struct repl_event){.type = REPL_LINK_LOST, .link_lost.to = to};
+}
+
 static struct repl_event commit_point(uint64_t ballot, uint64_t decree)
 {
     return (struct repl_event){
@@ -338,6 +343,24 @@ static void test_late_secondary_gets_it_again(void **state)
     expect(r, hello, "commit_point 2 to 2");
 }
 
+/* Messages were lost: the primary says again what that member is not known to hold, or how far it is; to
+ * nobody else. */
+static void test_lost_messages_are_said_again(void **state)
+{
+    struct repl *r = *state;
+    become_primary(r, 2, 3);
+    submit(r, "append 1-1, prepare 1-1 to 2, prepare 1-1 to 3");
+    submit(r, "append 2-2, prepare 2-2 to 2, prepare 2-2 to 3");
+    expect(r, acked(2, OTHER, 1), "");
+    expect(r, link_lost(OTHER), "prepare 2-2 to 2");
+    expect(r, link_lost(THIRD), "prepare 1-2 to 3");
+    expect(r, logged(2), "");
+    expect(r, acked(2, OTHER, 2), "");
+    expect(r, link_lost(OTHER), "commit_point 0 to 2");
+    expect(r, link_lost(US), "");
+    expect(r, link_lost(9), "");
+}
+
 /* A new primary sends its uncommitted mutations again under its own ballot, and takes no write
  * before they are applied. */
 static void test_new_primary_reconciles(void **state)
@@ -374,6 +397,8 @@ static void test_secondary_follows(void **state)
     expect(r, logged(2), "ack 2 to 2");
     expect(r, commit_point(2, 2), "apply 2-2");
     prepare(r, 2, 1, 2, 2, 0, "ack 2 to 2"); /* Again: the ack may be what was lost. */
+    expect(r, link_lost(OTHER), "ack 2 to 2 and more?");
+    expect(r, link_lost(THIRD), "");
 }
 
 /* Other ballots, other senders, holes and rubbish are not obeyed. */
@@ -624,6 +649,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commit_is_held_by_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_acks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_late_secondary_gets_it_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_messages_are_said_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_primary_reconciles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secondary_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secondary_refuses, setup, teardown),

@@ -1,0 +1,171 @@
+"""test_nodes.py: one cluster of several servers: what is acknowledged is on all members of its partition,
+the last write before silence too; and a server that was stopped or killed comes back with all of it."""
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from servers import LONG, World, eventually, note, tell
+from wire import Connection, Gone, Refused, Table, create_table, raw_key
+
+TABLE, PARTITIONS = "t", 8
+
+
+class ClusterTable(Table):
+    """A table whose partitions are on several servers; asks again when a place has changed."""
+
+    def __init__(self, meta, name):
+        super().__init__(meta, name)
+        self.meta, self.name, self.servers = meta, name, {}
+        self.refresh()
+
+    def refresh(self):
+        for connection in self.servers.values():
+            connection.close()
+        self.servers = {}
+        config = Connection(self.meta)
+        answer = config.ask_meta("RPC_CM_QUERY_PARTITION_CONFIG_BY_INDEX", table=self.name, indices=[])
+        config.close()
+        self.places = {p["pid"][1]: p for p in answer["partitions"]}
+
+    def at(self, address):
+        if address not in self.servers:
+            self.servers[address] = Connection(address)
+        return self.servers[address]
+
+    def _call(self, rpc, key, arguments):
+        gpid, partition_hash = self.place(key)
+        answer = self.at(self.places[gpid[1]]["primary"]).call(rpc, arguments, gpid, partition_hash)
+        if answer["error"] not in (0, 1):
+            raise Refused("storage status %d" % answer["error"])
+        return answer
+
+    def members(self, index):
+        return [self.places[index]["primary"]] + self.places[index]["secondaries"]
+
+    def digests(self, index):
+        """What each member holds: (decree, counts, digests)."""
+        answers = []
+        for address in self.members(index):
+            answer = self.at(address).call("RPC_PIRENE_DIGEST",
+                                           {"pid": (self.id, index), "bucket_bits": 4, "bucket": -1, "now_s": 1},
+                                           (self.id, index), index)
+            answers.append((answer["decree"], answer["counts"], answer["digests"]))
+        return answers
+
+    def is_equal(self):
+        return all(len(set(map(repr, self.digests(i)))) == 1 for i in range(self.count))
+
+
+def put_all(table, rows, prefix, count):
+    for i in range(count):
+        key, value = b"%s-%d" % (prefix, i), random.randbytes(random.randrange(200))
+        table.put(key, value)
+        rows[key] = value
+
+
+def open_table(meta, replicas):
+    create_table(meta, TABLE, PARTITIONS, replicas)
+    table = ClusterTable(meta, TABLE)
+    eventually("all partitions serve", lambda: all(table.get(b"%d" % i) is None for i in range(100)))
+    return table
+
+
+def held_by_all():
+    """Three servers, three replicas: places are spread, and as soon as writing ends all members of every
+    partition are equal, with nothing said after the last write."""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, 3)
+        assert {p["primary"] for p in table.places.values()} == {n.address for n in nodes}
+        assert all(len(table.members(i)) == 3 for i in range(PARTITIONS))
+        rows = {}
+        put_all(table, rows, b"k", 4000 if LONG else 800)
+        began = time.monotonic()
+        eventually("all members are equal", table.is_equal, timeout=1)
+        note("   equal %.1f ms after the last answer" % ((time.monotonic() - began) * 1000))
+        assert all(table.get(key) == value for key, value in rows.items())
+
+
+def is_acknowledged(table, key, timeout=0.2):
+    gpid, partition_hash = table.place(key)
+    try:
+        impatient = Connection(table.places[gpid[1]]["primary"], timeout)
+        impatient.call("RPC_RRDB_RRDB_PUT", {"key": raw_key(key), "value": b"v", "expire": 0}, gpid, partition_hash)
+        return True
+    except (Gone, Refused):
+        return False
+
+
+def comes_back():
+    """One server after the other is killed or stopped under load and started again: writes of its
+    partitions wait, none that was acknowledged is lost, and all members are equal at the end."""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, 3)
+        rows = {}
+        put_all(table, rows, b"before", 200)
+        for round_number in range(9 if LONG else 3):
+            node = nodes[round_number % 3]
+            node.stop() if round_number % 2 else node.kill()
+            for i in range(10):
+                assert not is_acknowledged(table, b"during-%d-%d" % (round_number, i))
+            node.start()
+            eventually("the places are known again", lambda: table.refresh() or True)
+            eventually("all serve again", lambda: table.refresh() or all(
+                table.get(key) == value for key, value in rows.items()), timeout=30, pause=0.1)
+            put_all(table, rows, b"after-%d" % round_number, 100)
+        eventually("all members are equal", table.is_equal, timeout=5)
+        assert all(table.get(key) == value for key, value in rows.items())
+
+
+def every_node_knows():
+    """What happens to the cluster is known on every server at once; who is asked for the metas and is none
+    says where the leader is; a stranger's data is refused with words."""
+    with World() as world:
+        nodes = world.cluster(3)
+        create_table(nodes[0].address, "one", 4, 1)
+        one = ClusterTable(nodes[0].address, "one")
+        eventually("all partitions serve", lambda: all(one.get(b"%d" % i) is None for i in range(50)))
+        assert len({p["primary"] for p in one.places.values()}) == 3
+        answer = Connection(nodes[2].address).call("RPC_CM_QUERY_PARTITION_CONFIG_BY_INDEX",
+                                                   {"table": "one", "indices": []})
+        assert answer["err"] == "ERR_FORWARD_TO_OTHERS"
+        assert answer["partitions"][0]["primary"] == nodes[0].address
+        said = refused(nodes[1], ["-l", nodes[1].address, "-d", nodes[1].data])
+        assert "has joined cluster" in said and "join" in said, said
+        said = refused(nodes[0], ["-l", nodes[0].address, "-d", nodes[0].data, "-j", nodes[1].address])
+        assert "holds the metadata" in said, said
+        other = world.server().start()
+        said = refused(nodes[1], ["-l", nodes[1].address, "-d", nodes[1].data, "-j", other.address])
+        assert "another cluster" in said, said
+
+
+def refused(node, options):
+    """Stop it, start it so, and give what it says when it ends; then it is as before."""
+    node.stop()
+    ended = subprocess.run([sys.argv[1]] + options, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    assert ended.returncode != 0
+    node.start()
+    return ended.stderr.decode()
+
+
+def waits_for_its_cluster():
+    """A server whose metas are not there yet waits for them, says so, and can be stopped meanwhile."""
+    with World() as world:
+        first = world.server()
+        second = world.server(["-j", first.address])
+        with open(second.log_path, "ab") as log:
+            waiting = subprocess.Popen(second.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        eventually("it says so", lambda: "no news from the leader" in second.log_end(), timeout=20)
+        assert waiting.poll() is None
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(10) == 0
+        with open(second.log_path, "ab") as log:
+            second.process = subprocess.Popen(second.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        first.start()
+        eventually("it has joined", lambda: Connection(second.address, 1) and True, timeout=20)
+
+
+tell(held_by_all, comes_back, every_node_knows, waits_for_its_cluster)
