@@ -14,8 +14,9 @@
 static const struct logger logger = {.room = "follower"};
 
 enum {
-    FOLLOW_MS = 60 * 1000,  /* A question without an answer is asked again... */
-    FIRST_MS = 3 * 1000,    /* ...and the first, which has one at once, is missed sooner. */
+    FOLLOW_MS =
+        4 * 1000, /* A question without an answer is asked again: a leader that lost its power
+                             * says nothing, and this is how it is noticed (C11). */
     PROPOSE_MS = 10 * 1000, /* What has not been decided then may be later, or never. */
     PAUSE_MS = 500,         /* Before the next question, when one could not even be asked. */
 };
@@ -31,7 +32,7 @@ struct follower {
     struct io_timer pause;
     uint64_t version;
     bool is_ready; /* The first state is there. */
-    int trouble; /* Why the last question brought nothing; 0: it did. Said once. */
+    int trouble;   /* Why the last question brought nothing; 0: it did. Said once. */
     struct io_address leader;
     struct buf scratch; /* Results of commands that others proposed. */
 
@@ -76,8 +77,7 @@ static void end_decided(struct follower *f)
 
 static int error_of(const struct rpc_answer *answer, struct slice err)
 {
-    enum wire_error error =
-        answer->error != WIRE_ERR_OK ? answer->error : wire_error_find(err);
+    enum wire_error error = answer->error != WIRE_ERR_OK ? answer->error : wire_error_find(err);
     switch (error) {
     case WIRE_ERR_OK: return 0;
     case WIRE_ERR_FORWARD_TO_OTHERS: return E_STATE;
@@ -197,8 +197,9 @@ static int read_answer(const struct rpc_answer *answer, struct arena *arena,
     if (answer->error != WIRE_ERR_OK) return E_STATE;
     int rc = rpc_answer_read(answer, &follow_response_schema, arena, response);
     if (rc != 0) return rc;
-    return wire_error_find(response->err) == WIRE_ERR_INCONSISTENT_STATE ? E_INVALID
-                                                                         : error_of(answer, response->err);
+    return wire_error_find(response->err) == WIRE_ERR_INCONSISTENT_STATE
+               ? E_INVALID
+               : error_of(answer, response->err);
 }
 
 static void on_followed(struct cluster_call *call, const struct rpc_answer *answer)
@@ -210,6 +211,10 @@ static void on_followed(struct cluster_call *call, const struct rpc_answer *answ
     if (rc == 0) rc = take(f, &response);
     arena_fini(&arena);
     if (f->on_closed != NULL) return;
+    if (rc == E_TIMEOUT && f->is_ready) { /* Nothing has happened, most likely. */
+        ask(f);
+        return;
+    }
     switch (rc) {
     case 0: break;
     case E_INVALID:
@@ -234,7 +239,7 @@ static void ask(struct follower *f)
         .rpc = RPC_FOLLOW,
         .schema = &follow_request_schema,
         .args = &f->question,
-        .deadline_ms = io_now(io_of(f->loop)).boot_ms + (f->is_ready ? FOLLOW_MS : FIRST_MS),
+        .deadline_ms = io_now(io_of(f->loop)).boot_ms + FOLLOW_MS,
         .flags = CLUSTER_MAY_WAIT,
         .on_done = on_followed,
     };

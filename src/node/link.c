@@ -13,12 +13,12 @@
 static const struct logger logger = {.room = "link"};
 
 enum {
-    LINK_CALLS_MAX = 8,        /* Messages under way to one server. */
-    LINK_ITEMS_MAX = 4096,     /* Of one message... */
-    LINK_SIZE_MAX = 1 << 20,   /* ...and bytes of its mutations; one may be longer. */
-    LINK_CALL_MS = 5000,       /* A message without an answer is taken for lost. */
-    LINK_RETRY_MS_MIN = 10,    /* Before what was lost is said again; doubles... */
-    LINK_RETRY_MS_MAX = 1000,  /* ...up to this. */
+    LINK_CALLS_MAX = 8,       /* Messages under way to one server. */
+    LINK_ITEMS_MAX = 4096,    /* Of one message... */
+    LINK_SIZE_MAX = 1 << 20,  /* ...and bytes of its mutations; one may be longer. */
+    LINK_CALL_MS = 5000,      /* A message without an answer is taken for lost. */
+    LINK_RETRY_MS_MIN = 10,   /* Before what was lost is said again; doubles... */
+    LINK_RETRY_MS_MAX = 1000, /* ...up to this. */
 };
 
 struct link_call {
@@ -116,8 +116,7 @@ static struct sender *sender_get(struct replica *r, uint64_t node_id)
     struct io_address address = {0};
     if (s != NULL) return s;
     s = sender_find(r, 0);
-    if (s == NULL || r->assigned == NULL ||
-        !assignment_address(r->assigned, node_id, &address))
+    if (s == NULL || r->assigned == NULL || !assignment_address(r->assigned, node_id, &address))
         return NULL;
     struct link *l = link_get(r->worker, node_id, address);
     if (l == NULL) return NULL;
@@ -177,7 +176,8 @@ void replica_senders_sync(struct replica *r)
         if (is_member && link_find(r->worker, to, address) == s->link) continue;
         sender_end(s);
         struct repl_event lost = {.type = REPL_LINK_LOST, .link_lost.to = to};
-        if (is_member) replica_step(r, &lost); /* It has moved: what was on its way there is lost. */
+        if (is_member)
+            replica_step(r, &lost); /* It has moved: what was on its way there is lost. */
     }
 }
 
@@ -230,7 +230,8 @@ static void add_prepares(struct message *m, struct sender *s)
 /* What the sender has to say, as far as there is room. True: that was all. */
 static bool add_sender(struct message *m, struct sender *s)
 {
-    if (s->ballot != s->replica->repl.config.ballot) sender_follow(s, s->replica->repl.config.ballot);
+    if (s->ballot != s->replica->repl.config.ballot)
+        sender_follow(s, s->replica->repl.config.ballot);
     add_prepares(m, s);
     if (s->owes_commit_point && !is_full(m)) {
         (void)add(m, s, REPLICATE_COMMIT_POINT, s->replica->repl.committed);
@@ -279,8 +280,8 @@ static void on_answered(struct rpc_call *rpc, const struct rpc_answer *answer)
     call->link = NULL;
     if (rc == 0 && answer->error == WIRE_ERR_OK)
         rc = rpc_answer_read(answer, &replicate_response_schema, &arena, &response);
-    bool is_taken = rc == 0 && answer->error == WIRE_ERR_OK &&
-                    wire_error_find(response.err) == WIRE_ERR_OK;
+    bool is_taken =
+        rc == 0 && answer->error == WIRE_ERR_OK && wire_error_find(response.err) == WIRE_ERR_OK;
     arena_fini(&arena);
     if (rc == E_CANCELED) return; /* The link closes. */
     if (is_taken) l->retry_ms = 0;

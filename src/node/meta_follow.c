@@ -9,7 +9,9 @@
 
 static const struct logger logger = {.room = "meta"};
 
-enum { ANSWER_SIZE_MAX = 1 << 20 }; /* Bytes of commands in one answer; one command may be longer. */
+enum {
+    ANSWER_SIZE_MAX = 1 << 20
+}; /* Bytes of commands in one answer; one command may be longer. */
 
 struct waiting { /* In the request's owner bytes. */
     uint64_t node_id, version;

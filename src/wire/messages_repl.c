@@ -4,9 +4,9 @@
 #include "wire/schema.h"
 
 static const struct field replicate_item_fields[] = {
-    FIELD(replicate_item, 1, I32, app_id),     FIELD(replicate_item, 2, I32, partition_index),
-    FIELD(replicate_item, 3, I32, kind),       FIELD(replicate_item, 4, I64, ballot),
-    FIELD(replicate_item, 5, I64, decree),     FIELD(replicate_item, 6, I64, committed),
+    FIELD(replicate_item, 1, I32, app_id),         FIELD(replicate_item, 2, I32, partition_index),
+    FIELD(replicate_item, 3, I32, kind),           FIELD(replicate_item, 4, I64, ballot),
+    FIELD(replicate_item, 5, I64, decree),         FIELD(replicate_item, 6, I64, committed),
     FIELD(replicate_item, 7, BOOL, asks_for_more), FIELD(replicate_item, 8, BLOB, mutation),
 };
 SCHEMA(replicate_item);

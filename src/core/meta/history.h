@@ -18,7 +18,7 @@ struct meta_history {
     struct list_node commands; /* The oldest first. */
     size_t size, size_max;     /* Bytes of all kept, and of how many may be. */
     uint64_t version;          /* After the newest. */
-    uint64_t first;            /* Before the oldest kept: a follower that has this needs no snapshot. */
+    uint64_t first; /* Before the oldest kept: a follower that has this needs no snapshot. */
 };
 
 void meta_history_init(struct meta_history *h, size_t size_max);

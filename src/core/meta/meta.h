@@ -15,7 +15,7 @@
  * says why, in the words of Pegasus where Pegasus has words. What is written here is durable; what
  * is only true now (leases, lag, disks) is somebody else's.
  *
- * Source: docs/meta.md, rules M1 to M21. */
+ * Source: docs/meta.md, rules M1 to M21 and M33. */
 #pragma once
 #include <stdbool.h>
 

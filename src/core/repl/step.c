@@ -87,11 +87,15 @@ static void commit_held_by_all(struct repl *r, struct repl_effects *out)
  * somebody else and may have to give way: it is none of this primary's business. */
 static void send_ack(const struct repl *r, bool asks_for_more, struct repl_effects *out)
 {
+    uint64_t held = r->logged < r->matched ? r->logged : r->matched;
+#ifdef MUT_ack_what_is_prepared
+    held = r->matched;
+#endif
     push(out, (struct repl_effect){.type = REPL_DO_ACK,
                                    .ballot = r->config.ballot,
                                    .to = r->config.primary,
                                    .asks_for_more = asks_for_more,
-                                   .last = r->logged < r->matched ? r->logged : r->matched});
+                                   .last = held});
 }
 
 /* ---- Configuration ---- */
@@ -390,6 +394,9 @@ static int on_acked(struct repl *r, const struct repl_event *event, struct repl_
 static void on_link_lost(struct repl *r, uint64_t to, struct repl_effects *out)
 {
     const struct repl_member *member = r->role == REPL_PRIMARY ? member_find(r, to) : NULL;
+#ifdef MUT_lost_is_not_repeated
+    return;
+#endif
     if (member != NULL && to != r->self) bring_up(r, member, out);
     else if (r->role == REPL_SECONDARY && to == r->config.primary) send_ack(r, true, out);
 }

@@ -1,0 +1,362 @@
+/* tests/sim/test_nodes.c: one cluster of three real nodes on simulated machines: what is acknowledged is
+ * held by all members of its partition, whatever happens to machines and links.
+ *
+ *     client ──> one (the meta group), two, three: tables of three replicas
+ *
+ * After every event: one primary per ballot; what it has committed is in the logs of all members, and no
+ * secondary is ahead of it once it serves; and where two replicas have committed the same decree, they
+ * have committed the same bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "sim/client.h"
+#include "sim/cluster.h"
+#include "wire/key.h"
+#include "wire/messages.h"
+
+enum { MS = 1000, S = 1000 * MS, NODES = 3, PARTITIONS = 4, KEYS = 24, ROUNDS = 12 };
+
+static const char *const names[NODES] = {"one", "two", "three"};
+
+struct key_fate {
+    int tried, acknowledged; /* The last value that was put, and the last that was answered. */
+};
+
+struct cast {
+    struct sim *sim;
+    struct sim_cluster *nodes[NODES];
+    struct sim_client *client;
+    struct buf key;
+    struct key_fate keys[KEYS];
+    struct replica *found[NODES][PARTITIONS];
+    int looking_at;
+};
+
+/* ---- What must be true after every event ----------------------------------------------------- */
+
+static void note_replica(void *context, struct replica *r)
+{
+    struct cast *c = context;
+    if (r->gpid.partition_index < PARTITIONS && !r->is_closing)
+        c->found[c->looking_at][r->gpid.partition_index] = r;
+}
+
+static bool is_same(const struct replica *a, const struct replica *b, uint64_t decree)
+{
+    const struct chunk *x = repl_tail_get(&a->repl, decree), *y = repl_tail_get(&b->repl, decree);
+    return x == NULL || y == NULL ||
+           slice_equal(slice_of(x->data, x->capacity), slice_of(y->data, y->capacity));
+}
+
+/* What a primary has committed, the logs of all members hold; and one that serves has committed all that
+ * anybody has: before, it may not know (I4, R7). */
+static void check_two(const struct repl *a, const struct repl *b)
+{
+    if (a->config.ballot != b->config.ballot || a->role != REPL_PRIMARY) return;
+    CHECK(b->role != REPL_PRIMARY); /* I1 */
+    if (b->role != REPL_SECONDARY) return;
+    CHECK(a->committed <= b->logged);
+    if (repl_is_serving(a)) CHECK(b->committed <= a->committed);
+}
+
+static void check_each(void *context)
+{
+    struct cast *c = context;
+    memset(c->found, 0, sizeof c->found);
+    for (c->looking_at = 0; c->looking_at < NODES; c->looking_at++)
+        if (c->nodes[c->looking_at]->is_open)
+            sim_cluster_each(c->nodes[c->looking_at], note_replica, c);
+    for (int p = 0; p < PARTITIONS; p++)
+        for (int i = 0; i < NODES; i++)
+            for (int k = 0; k < NODES; k++) {
+                const struct replica *a = c->found[i][p], *b = c->found[k][p];
+                if (i == k || a == NULL || b == NULL) continue;
+                check_two(&a->repl, &b->repl);
+                uint64_t both = a->repl.committed < b->repl.committed ? a->repl.committed
+                                                                      : b->repl.committed;
+                CHECK(is_same(a, b, both));
+            }
+}
+
+/* ---- The stage ------------------------------------------------------------------------------- */
+
+static void start(struct cast *c, int node)
+{
+    sim_cluster_start(c->nodes[node]);
+}
+
+static void create_table(struct cast *c)
+{
+    struct create_app_request args = {
+        .app_name = slice_str("t"),
+        .options = {.partition_count = PARTITIONS,
+                    .replica_count = NODES,
+                    .app_type = slice_str("pegasus"),
+                    .is_stateful = true},
+    };
+    struct sim_call call = {.rpc = RPC_CREATE_APP, .args = &args, .timeout_ms = 5000};
+    struct create_app_response response;
+    assert_int_equal(sim_ask(c->client, &call, &response), 0);
+    assert_true(slice_is(response.err, "ERR_OK"));
+    sim_call_fini(&call);
+}
+
+static struct cast *cast_begin(uint64_t seed)
+{
+    struct cast *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    c->sim = sim_new(seed);
+    for (int i = 0; i < NODES; i++) {
+        c->nodes[i] = sim_cluster_new(c->sim, names[i], 1);
+        if (i > 0) (void)snprintf(c->nodes[i]->config.join, CONFIG_METAS_SIZE, "one:34601");
+        start(c, i);
+    }
+    c->client = sim_client_new(c->sim, "client", "one:34601", "t");
+    for (int i = 0; i < NODES; i++)
+        assert_true(sim_cluster_wait_ready(c->nodes[i], 10 * (uint64_t)S));
+    sim_check_each(c->sim, check_each, c);
+    create_table(c);
+    return c;
+}
+
+static void cast_end(struct cast *c)
+{
+    sim_check_each(c->sim, NULL, NULL);
+    buf_fini(&c->key);
+    sim_client_free(c->client);
+    for (int i = 0; i < NODES; i++) sim_cluster_free(c->nodes[i]);
+    sim_free(c->sim);
+    free(c);
+}
+
+/* ---- Acts ------------------------------------------------------------------------------------ */
+
+static struct slice key_of(struct cast *c, int key)
+{
+    char text[16];
+    int size = snprintf(text, sizeof text, "user%d", key);
+    buf_clear(&c->key);
+    key_append(&c->key, slice_of(text, (size_t)size), slice_str("s"));
+    return buf_slice(&c->key);
+}
+
+/* The next value of a key; true: acknowledged. */
+static bool put(struct cast *c, int key, uint64_t timeout_ms)
+{
+    char text[16];
+    struct key_fate *fate = &c->keys[key];
+    struct update_request args = {.key = key_of(c, key)};
+    struct update_response response = {0};
+    fate->tried++;
+    args.value = slice_of(text, (size_t)snprintf(text, sizeof text, "%d", fate->tried));
+    struct sim_call call = {
+        .rpc = RPC_PUT, .args = &args, .hash = key_hash(args.key), .timeout_ms = timeout_ms};
+    bool is_done = sim_ask(c->client, &call, &response) == 0 && response.error == RRDB_OK;
+    if (is_done) fate->acknowledged = fate->tried;
+    sim_call_fini(&call);
+    return is_done;
+}
+
+/* What a key holds; 0: nothing. */
+static int get(struct cast *c, int key)
+{
+    char text[16] = {0};
+    struct bare_blob args = {.value = key_of(c, key)};
+    struct read_response response;
+    struct sim_call call = {
+        .rpc = RPC_GET, .args = &args, .hash = key_hash(args.value), .timeout_ms = 20000};
+    assert_int_equal(sim_ask(c->client, &call, &response), 0);
+    if (response.error == RRDB_OK) memcpy(text, response.value.data, response.value.size);
+    else assert_int_equal(response.error, RRDB_NOT_FOUND);
+    sim_call_fini(&call);
+    return atoi(text);
+}
+
+/* Every member of every partition has applied the same decree. */
+static bool is_equal(void *context)
+{
+    struct cast *c = context;
+    check_each(c);
+    for (int p = 0; p < PARTITIONS; p++) {
+        int primaries = 0;
+        for (int i = 0; i < NODES; i++) {
+            const struct replica *r = c->found[i][p];
+            if (r == NULL || r->repl.role == REPL_INACTIVE) return false;
+            primaries += repl_is_serving(&r->repl);
+            if (r->repl.applied != c->found[0][p]->repl.applied ||
+                r->repl.applied != r->repl.prepared)
+                return false;
+        }
+        if (primaries != 1) return false;
+    }
+    return true;
+}
+
+/* What is seen of it, when it never is so. */
+static void print_replicas(const struct cast *c)
+{
+    for (int p = 0; p < PARTITIONS; p++)
+        for (int i = 0; i < NODES; i++) {
+            const struct replica *r = c->found[i][p];
+            if (r == NULL) print_message("%d on %s: not there\n", p, names[i]);
+            else
+                print_message("%d on %s: role %d ballot %d (%d) applied %d committed %d logged %d "
+                              "prepared %d stopped %d\n",
+                              p, names[i], (int)r->repl.role, (int)r->repl.config.ballot,
+                              (int)r->repl.coming.ballot, (int)r->repl.applied,
+                              (int)r->repl.committed, (int)r->repl.logged, (int)r->repl.prepared,
+                              (int)r->repl.is_stopped);
+        }
+}
+
+static void assert_equal_within(struct cast *c, uint64_t for_us)
+{
+    bool is_so = is_equal(c) || sim_run_until(c->sim, is_equal, c, for_us);
+    if (!is_so) print_replicas(c);
+    assert_true(is_so);
+}
+
+/* No acknowledged value is lost, and none appears that nobody put. */
+static void assert_kept(struct cast *c)
+{
+    for (int i = 0; i < KEYS; i++) {
+        int value = get(c, i);
+        assert_true(value >= c->keys[i].acknowledged && value <= c->keys[i].tried);
+    }
+}
+
+/* ---- Stories --------------------------------------------------------------------------------- */
+
+/* Writes are held by all three, and read. */
+static void test_held_by_all(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(1);
+    for (int i = 0; i < KEYS; i++) assert_true(put(c, i, 5000));
+    assert_equal_within(c, S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+/* The last write before silence is acknowledged by all members, and its commit point reaches all of them,
+ * with every timer of every server held back (I23). */
+static void test_last_write_needs_no_timer(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(2);
+    for (int i = 0; i < KEYS; i++) assert_true(put(c, i, 5000));
+    assert_equal_within(c, S);
+    for (int i = 0; i < NODES; i++) sim_timers_hold(c->nodes[i]->machine, true);
+    for (int i = 0; i < KEYS; i++) {
+        assert_true(put(c, i, 5000));
+        assert_equal_within(c, 20 * MS);
+    }
+    cast_end(c);
+}
+
+/* A write that a member does not hold is not acknowledged; when that can be reached again it is held, with
+ * nothing sent after it. */
+static void test_cut_member(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(3);
+    for (int i = 0; i < KEYS; i++) assert_true(put(c, i, 5000));
+    sim_cut(c->nodes[0]->machine, c->nodes[2]->machine);
+    sim_cut(c->nodes[1]->machine, c->nodes[2]->machine);
+    int acknowledged = 0;
+    for (int i = 0; i < KEYS; i++) acknowledged += put(c, i, 300);
+    assert_int_equal(acknowledged, 0);
+    sim_heal_all(c->sim);
+    assert_equal_within(c, 20 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+/* Each server in turn is killed, or loses power, with writes under way, and comes back. */
+static void test_each_comes_back(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(4);
+    for (int round = 0; round < 2 * NODES; round++) {
+        for (int i = 0; i < KEYS; i++) (void)put(c, i, 1000);
+        sim_cluster_crash(c->nodes[round % NODES], round < NODES ? SIM_KILL : SIM_POWER);
+        for (int i = 0; i < 5; i++) assert_false(put(c, i, 200));
+        start(c, round % NODES);
+        assert_true(sim_cluster_wait_ready(c->nodes[round % NODES], 20 * (uint64_t)S));
+        assert_equal_within(c, 20 * (uint64_t)S);
+        assert_kept(c);
+    }
+    cast_end(c);
+}
+
+/* ---- Chance ---------------------------------------------------------------------------------- */
+
+static void disturb(struct cast *c)
+{
+    struct prng *p = sim_prng(c->sim);
+    const int a = (int)prng_below(p, NODES), b = (a + 1 + (int)prng_below(p, NODES - 1)) % NODES;
+    struct sim_machine *x = c->nodes[a]->machine, *y = c->nodes[b]->machine;
+    switch (prng_below(p, 7)) {
+    case 0: sim_cluster_crash(c->nodes[a], SIM_KILL); break;
+    case 1: sim_cluster_crash(c->nodes[a], SIM_POWER); break;
+    case 2: sim_cut(x, y); break;
+    case 3: sim_cut_one_way(x, y); break;
+    case 4: sim_clog(x, y, prng_below(p, 2 * S)); break;
+    case 5: sim_reset(x, y); break;
+    default:
+        if (sim_machine_is_up(x)) sim_machine_pause(x);
+        break;
+    }
+}
+
+static void mend(struct cast *c)
+{
+    sim_heal_all(c->sim);
+    for (int i = 0; i < NODES; i++) {
+        sim_machine_resume(c->nodes[i]->machine);
+        if (!sim_machine_is_up(c->nodes[i]->machine)) start(c, i);
+    }
+}
+
+static void play(uint64_t seed)
+{
+    struct cast *c = cast_begin(seed);
+    const struct sim_link slow = {.delay_us = 500};
+    if (seed % 2 == 0) sim_link_default(c->sim, &slow);
+    for (int round = 0; round < ROUNDS; round++) {
+        disturb(c);
+        for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 200);
+        if (prng_below(sim_prng(c->sim), 3) > 0) mend(c);
+        for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 500);
+    }
+    mend(c);
+    assert_equal_within(c, 60 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+/* Machines and links fail at random; afterwards all is there, and all members are equal. */
+static void test_chance(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 100; seed < 140; seed++) play(seed);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_held_by_all),     cmocka_unit_test(test_last_write_needs_no_timer),
+        cmocka_unit_test(test_cut_member),      cmocka_unit_test(test_each_comes_back),
+        cmocka_unit_test(test_chance),
+    };
+    for (int i = 1; i < argc; i++) play(strtoull(argv[i], NULL, 0)); /* Seeds, for whoever looks. */
+    return argc > 1 ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
+}
