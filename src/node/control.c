@@ -87,6 +87,7 @@ void control_ready(struct node *n)
 {
     struct err e = {0};
     n->is_ready = true;
+    lease_open(n);
     control_sync(n, META_TABLE_ANY);
     if (start_listener(n, &e) != 0) {
         control_failed(n, &e);

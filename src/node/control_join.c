@@ -83,7 +83,9 @@ static void on_joined(void *context, int rc, const struct meta_result *result)
     }
 }
 
-static void join(struct node *n)
+void control_say_started(struct node *n,
+                         void (*on_done)(void *context, int rc, const struct meta_result *result),
+                         void *context)
 {
     struct meta_command command = {
         .type = META_NODE_START,
@@ -93,7 +95,12 @@ static void join(struct node *n)
                        .port = n->told.port,
                        .incarnation = (int64_t)n->incarnation},
     };
-    control_propose(n, &command, on_joined, n);
+    control_propose(n, &command, on_done, context);
+}
+
+static void join(struct node *n)
+{
+    control_say_started(n, on_joined, n);
 }
 
 static void on_cluster_made(void *context, int rc, const struct meta_result *result)
@@ -217,6 +224,7 @@ bool control_leave(struct node *n, void (*on_left)(void *context))
     struct follower *follower = n->follower;
     n->group = NULL;
     n->follower = NULL;
+    lease_close(n);
     if (group != NULL) group_close(group, on_left, n);
     else if (follower != NULL) follower_close(follower, on_left, n);
     return group != NULL || follower != NULL;

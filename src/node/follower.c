@@ -300,6 +300,11 @@ void follower_close(struct follower *f, void (*on_closed)(void *context), void *
     cluster_close(f->metas, on_metas_closed, f);
 }
 
+void follower_call(struct follower *f, struct cluster_call *call)
+{
+    cluster_call_meta(f->metas, call);
+}
+
 uint64_t follower_version(const struct follower *f)
 {
     return f->version;

@@ -15,6 +15,7 @@
 #pragma once
 #include "group/group.h"
 
+struct cluster_call;
 struct follower;
 
 struct follower_options {
@@ -44,6 +45,9 @@ void follower_close(struct follower *f, void (*on_closed)(void *context), void *
 
 /* As group_propose(). Without memory it ends with E_NOMEM. */
 void follower_propose(struct follower *f, struct group_proposal *p, struct slice command);
+
+/* Ask the leader of the metas something, over the follower's connections; ends with E_CANCELED when it closes. */
+void follower_call(struct follower *f, struct cluster_call *call);
 
 /* The number of commands that the copy was made by. */
 uint64_t follower_version(const struct follower *f);

@@ -38,6 +38,7 @@ static meta_rpc *const handlers[RPC_CODE_COUNT] = {
     [RPC_GET_ATOMIC_IDEMPOTENT] = meta_get_atomic_idempotent,
     [RPC_SET_ATOMIC_IDEMPOTENT] = meta_set_atomic_idempotent,
     [RPC_DDD_DIAGNOSE] = meta_ddd_diagnose,
+    [RPC_BEACON] = meta_beacon,
     [RPC_FOLLOW] = meta_follow,
     [RPC_PROPOSE] = meta_propose_for,
 };
@@ -229,6 +230,7 @@ void meta_service_on_changed(struct meta_service *s, int32_t changed_id)
     if (changed_id == META_TABLE_NONE || s->is_closing) return;
     arm_purge(s);
     meta_intro_sync(s);
+    meta_watch_sync(s);
 }
 
 static void on_remote_told(void *context, int rc, const struct meta_result *result)
@@ -281,6 +283,7 @@ int meta_service_open(struct node *n, struct meta_service **out, struct err *e)
     if (node_leads(n)) tell_remotes(s);
     arm_purge(s);
     meta_intro_sync(s);
+    meta_watch_open(s);
     *out = s;
     return 0;
 }
@@ -306,6 +309,7 @@ void meta_service_close(struct meta_service *s, void (*on_closed_)(void *context
     s->on_closed = on_closed_;
     s->closed_context = context;
     io_timer_stop(&s->purge_timer);
+    meta_watch_close(s);
     s->busy++; /* Ours, until everything was told to end. */
     meta_followers_tell(s);
     meta_intro_close_all(s);

@@ -1,5 +1,6 @@
 /* src/node/meta_service_impl.h: what the files of the meta service share; included by them only. */
 #pragma once
+#include "core/fd/fd.h"
 #include "node/meta_service.h"
 #include "node/node_impl.h"
 
@@ -7,6 +8,8 @@ struct meta_service {
     struct node *node;
     int32_t level; /* enum meta_function_level: how much is done without being asked. Not kept. */
     struct io_timer purge_timer;
+    struct fd_watch watch; /* meta_beacon.c: who is alive. */
+    struct io_timer watch_timer;
     struct list_node intros; /* meta_intro.c. */
     struct list_node
         followers; /* meta_follow.c: questions of nodes, waiting for something to happen. */
@@ -36,6 +39,14 @@ meta_rpc meta_list_duplication;
 
 /* meta_follow.c */
 meta_rpc meta_follow, meta_propose_for;
+
+/* meta_beacon.c */
+meta_rpc meta_beacon;
+
+/* Whom the state takes for alive may have changed. */
+void meta_watch_sync(struct meta_service *s);
+void meta_watch_open(struct meta_service *s);
+void meta_watch_close(struct meta_service *s);
 
 /* Answer the questions that wait: something has happened, or the service closes. */
 void meta_followers_tell(struct meta_service *s);

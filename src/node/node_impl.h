@@ -2,6 +2,7 @@
  *
  *     node.c         opening, closing
  *     control*.c     the control loop: the group's decisions become replicas' assignments
+ *     lease.c        until when it may answer as a primary
  *     follower.c     how the node hears of them when it is no member of the group
  *     meta_copy.c    the cluster's state as this node has it
  *     worker.c       a worker loop
@@ -19,6 +20,7 @@
 #include "group/group.h"
 #include "node/config.h"
 #include "node/follower.h"
+#include "node/lease.h"
 #include "node/node.h"
 #include "node/worker.h"
 #include "obs/metric.h"
@@ -96,8 +98,10 @@ struct node {
     struct io_post stop_post;
     uint32_t parts_open; /* Workers and the group, while closing. */
     struct log_stop log_stop;
-    struct io_work cluster_work; /* Notes which cluster was joined... */
-    int cluster_rc;              /* ...and how that went. */
+    struct lease lease;
+    _Atomic uint64_t lease_until_ms; /* Boot time; UINT64_MAX: for ever. Any thread reads it. */
+    struct io_work cluster_work;     /* Notes which cluster was joined... */
+    int cluster_rc;                  /* ...and how that went. */
     bool is_ready, is_closing, is_log_running;
     void (*on_closed)(void *context);
     void *closed_context;
@@ -115,6 +119,13 @@ static inline struct worker *node_owner(struct node *n, struct gpid gpid)
 static inline bool node_leads(const struct node *n)
 {
     return n->group != NULL && group_is_leader(n->group);
+}
+
+/* May an answer of a primary leave now? Ask after the value was read (F3). Any thread. */
+static inline bool node_lease_holds(struct node *n)
+{
+    uint64_t until_ms = atomic_load_explicit(&n->lease_until_ms, memory_order_acquire);
+    return until_ms == UINT64_MAX || io_now(n->io).boot_ms < until_ms;
 }
 
 /* Where a partition's replica lives. */
@@ -152,6 +163,11 @@ void control_failed(struct node *n, const struct err *e);
 
 /* Take part in the meta group, or follow it. Returns 0; or 'e' says why not. */
 int control_join_open(struct node *n, struct err *e) MUST_CHECK;
+
+/* Tell the cluster that this process has started, and where it is. */
+void control_say_started(struct node *n,
+                         void (*on_done)(void *context, int rc, const struct meta_result *result),
+                         void *context);
 
 /* Make the cluster or join it, then control_ready() or control_failed(). */
 void control_join(struct node *n);

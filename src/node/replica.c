@@ -421,6 +421,11 @@ static void state_saved(struct io_work *work)
     replica_release(r);
 }
 
+bool replica_may_serve(const struct replica *r)
+{
+    return !r->is_closing && repl_is_serving(&r->repl) && node_lease_holds(r->worker->node);
+}
+
 bool replica_is_coming(const struct replica *r)
 {
     const struct repl *p = &r->repl;

@@ -159,6 +159,9 @@ void replica_compact_end(struct replica *r); /* It closes. */
 /* Tell the log what is still needed. */
 void replica_hold(struct replica *r);
 
+/* May it take requests, and may what was read leave? Ask after reading (R7, F3). */
+bool replica_may_serve(const struct replica *r);
+
 /* The stream of this duplication; NULL: none. */
 struct stream *replica_stream(const struct replica *r, int32_t dup_id);
 

@@ -46,7 +46,7 @@ static void finish(struct read_state *state)
     struct replica *r = state->replica;
     struct kv_read *read = state->read;
     struct rpc_request *request = state->request;
-    if (r->is_closing || !repl_is_serving(&r->repl)) {
+    if (!replica_may_serve(r)) {
         kv_read_fini(read);
         refuse(r, request, WIRE_ERR_INVALID_STATE);
         return;
@@ -102,7 +102,7 @@ static void read_on_pool(struct read_state *state)
 static enum wire_error admit(const struct replica *r, const struct rpc_request *request)
 {
     const struct frame_request *f = &request->frame;
-    if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    if (!replica_may_serve(r)) return WIRE_ERR_INVALID_STATE;
     if (rpc_request_is_crowded(request)) return WIRE_ERR_BUSY;
     if (r->partition.validates_partition_hash && f->code != RPC_SCAN &&
         f->code != RPC_CLEAR_SCANNER &&

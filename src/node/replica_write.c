@@ -198,7 +198,7 @@ static enum wire_error refused_now(const struct replica *r)
 {
     struct worker *w = r->worker;
     if (r->is_disk_full) return WIRE_ERR_DISK_INSUFFICIENT;
-    if (r->is_closing || !repl_is_serving(&r->repl)) return WIRE_ERR_INVALID_STATE;
+    if (!replica_may_serve(r)) return WIRE_ERR_INVALID_STATE;
     bool is_unapplied =
         r->is_store_full && r->repl.tail.size > r->repl.tail.size_max + UNAPPLIED_MAX;
     if (worker_is_behind(w) || is_unapplied) return WIRE_ERR_CAPACITY_EXCEEDED;

@@ -125,3 +125,14 @@ static const struct field propose_response_fields[] = {
     FIELD(propose_response, 3, I64, version),
 };
 SCHEMA(propose_response);
+
+static const struct field beacon_request_fields[] = {
+    FIELD(beacon_request, 1, I64, node_id),
+    FIELD(beacon_request, 2, I64, incarnation),
+};
+SCHEMA(beacon_request);
+
+static const struct field beacon_response_fields[] = {
+    FIELD(beacon_response, 1, ERROR_CODE, err),
+};
+SCHEMA(beacon_response);

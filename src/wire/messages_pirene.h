@@ -144,6 +144,18 @@ struct follow_response {
     struct blob_list commands; /* To be applied to it, in order. */
 };
 
+/* From a node to the leader of the metas: this process is alive. ERR_OBJECT_NOT_FOUND: the cluster does not
+ * take it for alive, and it is to say that it has started. */
+struct beacon_request {
+    uint64_t set;
+    int64_t node_id, incarnation;
+};
+
+struct beacon_response {
+    uint64_t set;
+    struct slice err;
+};
+
 /* From a node to the leader of the metas: propose this command to the group. */
 struct propose_request {
     uint64_t set;
@@ -170,5 +182,7 @@ extern const struct schema digest_row_schema;
 extern const struct schema digest_response_schema;
 extern const struct schema follow_request_schema;
 extern const struct schema follow_response_schema;
+extern const struct schema beacon_request_schema;
+extern const struct schema beacon_response_schema;
 extern const struct schema propose_request_schema;
 extern const struct schema propose_response_schema;

@@ -89,6 +89,7 @@ enum rpc_kind {
     X(DUP_STATUS, "RPC_PIRENE_DUP_STATUS", PIRENE, dup_status_request, dup_status_response)        \
     X(DUP_WAIT, "RPC_PIRENE_DUP_WAIT", PIRENE, dup_wait_request, dup_wait_response)                \
     X(DIGEST, "RPC_PIRENE_DIGEST", PIRENE, digest_request, digest_response)                        \
+    X(BEACON, "RPC_PIRENE_BEACON", META, beacon_request, beacon_response)                          \
     X(FOLLOW, "RPC_PIRENE_FOLLOW", META, follow_request, follow_response)                          \
     X(REPLICATE, "RPC_PIRENE_REPLICATE", PEER, replicate_request, replicate_response)              \
     X(PROPOSE, "RPC_PIRENE_PROPOSE", META, propose_request, propose_response)

@@ -247,6 +247,7 @@ struct meta_world *world_begin(void)
     w->node.group = (struct group *)(void *)w; /* There is one: that is all that is asked of it. */
     meta_history_init(&w->node.history, 1 << 20);
     w->node.is_ready = true;
+    w->node.node_id = 1;
     (void)strcpy(w->node.advertised, "10.0.0.1:34601");
     world_command(w, &(struct meta_command){
                          .type = META_CLUSTER_INIT,

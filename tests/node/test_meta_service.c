@@ -75,6 +75,84 @@ static void test_followers_point_at_the_leader(void **state)
     assert_int_equal(leader.value.port, 34601);
 }
 
+/* ---- Who is alive (F4 to F7) ----------------------------------------------------------------- */
+
+static void start_node(struct meta_world *w, int64_t id, int64_t incarnation)
+{
+    world_command(w, &(struct meta_command){.type = META_NODE_START,
+                                            .node_start = {.id = id,
+                                                           .ipv4 = 0x0a000000 + (int32_t)id,
+                                                           .port = 34601,
+                                                           .incarnation = incarnation}});
+}
+
+static void beacon(struct meta_world *w, int64_t id, int64_t incarnation)
+{
+    struct beacon_request said = {.node_id = id, .incarnation = incarnation};
+    world_ask(w, RPC_BEACON, FRAME_RDSN, &said);
+}
+
+/* Beacons keep a node alive; a whole grace without one ends that, by a command; then it is told to say that
+ * it has started. Processes are told apart. */
+static void test_beacons(void **state)
+{
+    struct meta_world *w = *state;
+    beacon(w, 2, 1);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND"); /* Nobody knows it. */
+    start_node(w, 2, 3);
+    beacon(w, 2, 3);
+    assert_replied(w, "ERR_OK");
+    beacon(w, 2, 2);
+    assert_replied(w, "ERR_INVALID_VERSION"); /* Its predecessor, late. */
+    beacon(w, 2, 4);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND"); /* A successor that has not said so. */
+    for (uint64_t ms = 0; ms < 3 * fd_times_all.grace_ms; ms += 1000) {
+        world_pass_ms(w, 1000);
+        beacon(w, 2, 3);
+        assert_replied(w, "ERR_OK");
+    }
+    world_pass_ms(w, fd_times_all.grace_ms - 1);
+    world_decide(w, 0);
+    assert_true(meta_node_by_id(w->node.meta, 2)->is_alive);
+    world_pass_ms(w, 2);
+    world_decide(w, 0);
+    assert_false(meta_node_by_id(w->node.meta, 2)->is_alive);
+    beacon(w, 2, 3);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND");
+    start_node(w, 2, 3);
+    beacon(w, 2, 3);
+    assert_replied(w, "ERR_OK");
+}
+
+/* The leader itself is not watched, and who starts again while its death is decided lives on. */
+static void test_death_of_an_earlier_process(void **state)
+{
+    struct meta_world *w = *state;
+    start_node(w, 2, 1);
+    world_pass_ms(w, fd_times_all.grace_ms + 1);
+    start_node(w, 2, 2); /* Before the group has decided. */
+    world_decide(w, 0);
+    assert_true(meta_node_by_id(w->node.meta, 2)->is_alive);
+    assert_true(meta_node_by_id(w->node.meta, 1)->is_alive);
+}
+
+/* The leader's process was stopped for longer than a grace: what nodes have said lies unread, so they get
+ * another grace before they count as dead. */
+static void test_stopped_leader_buries_nobody(void **state)
+{
+    struct meta_world *w = *state;
+    start_node(w, 2, 1);
+    w->now.boot_ms += 3 * fd_times_all.grace_ms; /* No timer has rung meanwhile. */
+    world_pass_ms(w, 1);
+    world_decide(w, 0);
+    assert_true(meta_node_by_id(w->node.meta, 2)->is_alive);
+    beacon(w, 2, 1);
+    assert_replied(w, "ERR_OK");
+    world_pass_ms(w, fd_times_all.grace_ms + 1);
+    world_decide(w, 0);
+    assert_false(meta_node_by_id(w->node.meta, 2)->is_alive);
+}
+
 /* ---- Nodes that follow (M33, M34) ------------------------------------------------------------ */
 
 /* Play a follower's answer into a state of its own: the same bytes of snapshot as the leader's. */
@@ -808,6 +886,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_followers_only_point_away, with_table, done),
         cmocka_unit_test_setup_teardown(test_followers_point_at_the_leader, with_table, done),
+        cmocka_unit_test_setup_teardown(test_beacons, one_node, done),
+        cmocka_unit_test_setup_teardown(test_death_of_an_earlier_process, one_node, done),
+        cmocka_unit_test_setup_teardown(test_stopped_leader_buries_nobody, one_node, done),
         cmocka_unit_test_setup_teardown(test_follow, with_table, done),
         cmocka_unit_test_setup_teardown(test_strangers_do_not_follow, one_node, done),
         cmocka_unit_test_setup_teardown(test_propose_for, one_node, done),

@@ -5,7 +5,7 @@
  *
  * After every event: one primary per ballot; what it has committed is in the logs of all members, and no
  * secondary is ahead of it once it serves; and where two replicas have committed the same decree, they
- * have committed the same bytes. */
+ * have committed the same bytes. Whom the metas take for dead has no lease. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "core/fd/fd.h"
 #include "sim/client.h"
 #include "sim/cluster.h"
 #include "wire/key.h"
@@ -67,9 +68,23 @@ static void check_two(const struct repl *a, const struct repl *b)
     if (repl_is_serving(a)) CHECK(b->committed <= a->committed);
 }
 
+/* Whom the metas take for dead answers nobody: its lease is over (I2, I8). */
+static void check_dead(const struct cast *c)
+{
+    if (!c->nodes[0]->is_open) return;
+    for (int i = 1; i < NODES; i++) {
+        struct node *n = c->nodes[i]->is_open ? c->nodes[i]->node : NULL;
+        const struct meta_node *told =
+            n != NULL ? meta_node_by_id(c->nodes[0]->node->meta, n->node_id) : NULL;
+        if (told == NULL || told->is_alive || told->incarnation != n->incarnation) continue;
+        CHECK(!node_lease_holds(n));
+    }
+}
+
 static void check_each(void *context)
 {
     struct cast *c = context;
+    check_dead(c);
     memset(c->found, 0, sizeof c->found);
     for (c->looking_at = 0; c->looking_at < NODES; c->looking_at++)
         if (c->nodes[c->looking_at]->is_open)
@@ -80,8 +95,8 @@ static void check_each(void *context)
                 const struct replica *a = c->found[i][p], *b = c->found[k][p];
                 if (i == k || a == NULL || b == NULL) continue;
                 check_two(&a->repl, &b->repl);
-                uint64_t both = a->repl.committed < b->repl.committed ? a->repl.committed
-                                                                      : b->repl.committed;
+                uint64_t both =
+                    a->repl.committed < b->repl.committed ? a->repl.committed : b->repl.committed;
                 CHECK(is_same(a, b, both));
             }
 }
@@ -280,6 +295,72 @@ static void test_cut_member(void **state)
     cast_end(c);
 }
 
+static bool is_taken_for(const struct cast *c, int node, bool is_alive)
+{
+    const struct meta_node *told =
+        meta_node_by_id(c->nodes[0]->node->meta, c->nodes[node]->node->node_id);
+    return told->is_alive == is_alive;
+}
+
+static bool is_three_dead(void *context)
+{
+    return is_taken_for(context, 2, false);
+}
+
+static bool is_three_alive(void *context)
+{
+    return is_taken_for(context, 2, true);
+}
+
+static bool is_three_without_lease(void *context)
+{
+    struct cast *c = context;
+    return !node_lease_holds(c->nodes[2]->node);
+}
+
+/* A server that cannot reach the metas stops answering when its lease ends; after that, and not before,
+ * they take it for dead. It can be reached again: it says that it lives, and serves. Its clock is slow,
+ * and theirs is fast. */
+static void test_lease_ends_before_death(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(5);
+    sim_clock_rate(c->nodes[2]->machine, -FD_RATE_PPM_MAX);
+    sim_clock_rate(c->nodes[0]->machine, FD_RATE_PPM_MAX);
+    for (int i = 0; i < KEYS; i++) assert_true(put(c, i, 5000));
+    sim_cut(c->nodes[0]->machine, c->nodes[2]->machine);
+    sim_run_us(c->sim, 4 * (uint64_t)S);
+    assert_false(is_three_without_lease(c));
+    assert_true(sim_run_until(c->sim, is_three_without_lease, c, 3 * (uint64_t)S));
+    assert_false(is_three_dead(c));
+    assert_true(sim_run_until(c->sim, is_three_dead, c, 5 * (uint64_t)S));
+    sim_heal_all(c->sim);
+    assert_true(sim_run_until(c->sim, is_three_alive, c, 20 * (uint64_t)S));
+    assert_equal_within(c, 20 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+/* The meta is paused for longer than a grace: when it goes on it gives everybody time, and nobody is taken
+ * for dead. */
+static void test_sleeping_meta_buries_nobody(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(6);
+    for (int i = 0; i < KEYS; i++) assert_true(put(c, i, 5000));
+    sim_machine_pause(c->nodes[0]->machine);
+    sim_run_us(c->sim, 20 * (uint64_t)S);
+    assert_true(is_three_without_lease(c));
+    sim_machine_resume(c->nodes[0]->machine);
+    for (int i = 0; i < 40; i++) {
+        sim_run_us(c->sim, 100 * MS);
+        assert_true(is_three_alive(c));
+    }
+    assert_equal_within(c, 20 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
 /* Each server in turn is killed, or loses power, with writes under way, and comes back. */
 static void test_each_comes_back(void **state)
 {
@@ -348,13 +429,18 @@ static void test_chance(void **state)
 {
     (void)state;
     for (uint64_t seed = 100; seed < 140; seed++) play(seed);
+    play(2008); /* A dying node's beacon was acknowledged. */
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held_by_all),     cmocka_unit_test(test_last_write_needs_no_timer),
-        cmocka_unit_test(test_cut_member),      cmocka_unit_test(test_each_comes_back),
+        cmocka_unit_test(test_held_by_all),
+        cmocka_unit_test(test_last_write_needs_no_timer),
+        cmocka_unit_test(test_cut_member),
+        cmocka_unit_test(test_each_comes_back),
+        cmocka_unit_test(test_lease_ends_before_death),
+        cmocka_unit_test(test_sleeping_meta_buries_nobody),
         cmocka_unit_test(test_chance),
     };
     for (int i = 1; i < argc; i++) play(strtoull(argv[i], NULL, 0)); /* Seeds, for whoever looks. */

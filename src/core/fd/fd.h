@@ -34,6 +34,9 @@ struct fd_times {
     uint64_t grace_ms;
 };
 
+/* Of every cluster: a lease must end before the grace that its leader gives, so nobody chooses them alone. */
+extern const struct fd_times fd_times_all;
+
 /* Returns 0; or E_INVALID, and '*why' says which rule they break: a lease that could outlive the grace,
  * or beacons so rare that one lost costs the lease. 'why' is a constant. */
 int fd_times_check(const struct fd_times *times, const char **why) MUST_CHECK;
@@ -126,14 +129,19 @@ void fd_watch_resign(struct fd_watch *w);
 /* The state takes this process of this node for alive. Returns 0 or E_NOMEM. */
 int fd_watch_expect(struct fd_watch *w, uint64_t node_id, uint64_t incarnation) MUST_CHECK;
 
+/* The state has learned that this process of this node is alive, because it said so at 'now_ms'; harmless
+ * when that is known. Returns 0 or E_NOMEM. */
+int fd_watch_started(struct fd_watch *w, uint64_t node_id, uint64_t incarnation,
+                     uint64_t now_ms) MUST_CHECK;
+
 enum fd_heard {
-    FD_HEARD, /* As before: acknowledge, once leadership is confirmed. */
-    FD_HEARD_NEW, /* It was not alive, or is another process than before: the state must learn it first. */
+    FD_HEARD, /* Noted: acknowledge, once leadership is confirmed. */
+    FD_HEARD_NEW, /* It is not alive, or another process than before. Not noted, not to be acknowledged: it
+                   * may be on its way to be declared dead (F6). The state must learn that it lives. */
     FD_HEARD_OLD, /* Of a process that another has followed: do not acknowledge. */
 };
 
-/* A beacon was received. Returns an enum fd_heard, or E_NOMEM: it was not noted, do not acknowledge;
- * E_STATE: we do not lead. */
+/* A beacon was received. Returns an enum fd_heard; or E_STATE: we do not lead. */
 int fd_watch_heard(struct fd_watch *w, uint64_t node_id, uint64_t incarnation,
                    uint64_t now_ms) MUST_CHECK;
 

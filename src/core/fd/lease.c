@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "core/fd/fd.h"
 
+const struct fd_times fd_times_all = {.beacon_ms = 1000, .lease_ms = 6000, .grace_ms = 8000};
+
 int fd_times_check(const struct fd_times *times, const char **why)
 {
     const uint64_t million = 1000000, longest_ms = UINT64_C(1) << 32;

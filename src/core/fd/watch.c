@@ -70,18 +70,31 @@ int fd_watch_expect(struct fd_watch *w, uint64_t node_id, uint64_t incarnation)
     return 0;
 }
 
+int fd_watch_started(struct fd_watch *w, uint64_t node_id, uint64_t incarnation, uint64_t now_ms)
+{
+    if (!w->is_leading) return 0;
+    struct fd_peer *peer = peer_get(w, node_id);
+    if (peer == NULL) return E_NOMEM;
+    if (peer->is_alive && peer->incarnation == incarnation) return 0;
+    peer->is_alive = true;
+    peer->incarnation = incarnation;
+    peer->heard_ms = now_ms;
+    return 0;
+}
+
 int fd_watch_heard(struct fd_watch *w, uint64_t node_id, uint64_t incarnation, uint64_t now_ms)
 {
     CHECK(node_id != 0 && incarnation != 0);
     if (!w->is_leading) return E_STATE;
-    struct fd_peer *peer = peer_get(w, node_id);
-    if (peer == NULL) return E_NOMEM;
+    uint32_t at = place_of(w, node_id);
+    struct fd_peer *peer = &w->peers[at];
+    if (at == w->count || peer->node_id != node_id) return FD_HEARD_NEW;
     if (incarnation < peer->incarnation) return FD_HEARD_OLD;
-    bool is_new = !peer->is_alive || incarnation != peer->incarnation;
-    peer->incarnation = incarnation;
-    peer->is_alive = true;
+#ifndef MUT_dying_is_acknowledged
+    if (!peer->is_alive || incarnation != peer->incarnation) return FD_HEARD_NEW;
+#endif
     peer->heard_ms = now_ms;
-    return is_new ? FD_HEARD_NEW : FD_HEARD;
+    return FD_HEARD;
 }
 
 /* ---- The dead ---- */

@@ -107,14 +107,27 @@ int meta_on_node_start(struct meta *m, const struct meta_command *c, struct outc
     return rc;
 }
 
-int meta_on_node_leave(struct meta *m, const struct meta_command *c, struct outcome *out)
+static int node_die(struct meta_node *node, struct outcome *out)
 {
-    struct meta_node *node = node_find(m, (uint64_t)c->node_leave.id);
     if (node == NULL) return outcome_refused(out, WIRE_ERR_OBJECT_NOT_FOUND);
     if (outcome_ready(out) != 0) return E_NOMEM;
     if (node->is_alive) out->result.changed_id = META_TABLE_ANY;
     node->is_alive = false;
     return 0;
+}
+
+int meta_on_node_leave(struct meta *m, const struct meta_command *c, struct outcome *out)
+{
+    return node_die(node_find(m, (uint64_t)c->node_leave.id), out);
+}
+
+int meta_on_node_dead(struct meta *m, const struct meta_command *c, struct outcome *out)
+{
+    struct meta_node *node = node_find(m, (uint64_t)c->node_dead.id);
+    if (node != NULL && node->incarnation != (uint64_t)c->node_dead.incarnation)
+        return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_VERSION,
+                              "another process of this node has started");
+    return node_die(node, out);
 }
 
 /* ---- Clusters known by name ------------------------------------------------------------------ */

@@ -43,6 +43,12 @@ static const struct field meta_node_leave_fields[] = {
 };
 static SCHEMA(meta_node_leave);
 
+static const struct field meta_node_dead_fields[] = {
+    FIELD(meta_node_dead, 1, I64, id),
+    FIELD(meta_node_dead, 2, I64, incarnation),
+};
+static SCHEMA(meta_node_dead);
+
 static const struct field meta_remote_set_fields[] = {
     FIELD(meta_remote_set, 1, STRING, name),
     FIELD(meta_remote_set, 2, STRING, metas),
@@ -182,6 +188,7 @@ static const struct schema *const schemas[] = {
     [META_DUP_CONFIRM] = &meta_dup_confirm_schema,
     [META_PARTITION_SET] = &meta_partition_set_schema,
     [META_NODE_START] = &meta_node_start_schema,
+    [META_NODE_DEAD] = &meta_node_dead_schema,
 };
 
 enum { TYPE_COUNT = sizeof schemas / sizeof schemas[0] };

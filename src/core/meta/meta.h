@@ -168,6 +168,7 @@ enum meta_command_type {
     META_DUP_CONFIRM = 18,
     META_PARTITION_SET = 19,
     META_NODE_START = 20,
+    META_NODE_DEAD = 21,
 };
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
@@ -195,9 +196,14 @@ struct meta_node_start {
         incarnation; /* Which of the node's processes it is: counted by its own directory, from 1. */
 };
 
-/* It is taken for dead. */
+/* It is taken for dead. Servers say META_NODE_DEAD. */
 struct meta_node_leave {
     int64_t id;
+};
+
+/* The same, unless a later process of it has started meanwhile. */
+struct meta_node_dead {
+    int64_t id, incarnation;
 };
 
 /* A cluster that duplications may name. Setting it again replaces it. */
@@ -310,6 +316,7 @@ struct meta_command {
         struct meta_node_join node_join;
         struct meta_node_start node_start;
         struct meta_node_leave node_leave;
+        struct meta_node_dead node_dead;
         struct meta_remote_set remote_set;
         struct meta_table_create table_create;
         struct meta_table_drop table_drop;

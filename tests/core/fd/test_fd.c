@@ -184,12 +184,18 @@ static void test_new_processes(void **state)
     fd_watch_init(&w, &times);
     fd_watch_lead(&w, 0);
     assert_int_equal(fd_watch_heard(&w, 4, 1, 10), FD_HEARD_NEW);
+    assert_int_equal(fd_watch_heard(&w, 4, 1, 15),
+                     FD_HEARD_NEW); /* Hearing alone revives nobody. */
+    assert_int_equal(fd_watch_started(&w, 4, 1, 15), 0);
     assert_int_equal(fd_watch_heard(&w, 4, 1, 20), FD_HEARD);
-    assert_int_equal(fd_watch_heard(&w, 4, 2, 30), FD_HEARD_NEW);
+    assert_int_equal(fd_watch_heard(&w, 4, 2, 25), FD_HEARD_NEW);
+    assert_int_equal(fd_watch_started(&w, 4, 2, 30), 0);
+    assert_int_equal(fd_watch_started(&w, 4, 2, 35), 0); /* Twice is no second sign of life. */
     assert_int_equal(fd_watch_heard(&w, 4, 1, 40), FD_HEARD_OLD);
     assert_int_equal(fd_watch_deadline_ms(&w), 10031);
     assert_int_equal(fd_watch_next_dead(&w, 10031), 4);
     assert_int_equal(fd_watch_heard(&w, 4, 2, 10040), FD_HEARD_NEW);
+    assert_int_equal(fd_watch_deadline_ms(&w), UINT64_MAX);
     fd_watch_fini(&w);
 }
 
@@ -200,7 +206,7 @@ static void test_no_memory(void **state)
     fd_watch_init(&w, &times);
     fd_watch_lead(&w, 0);
     mem_fail_nth(1);
-    assert_int_equal(fd_watch_heard(&w, 4, 1, 10), E_NOMEM);
+    assert_int_equal(fd_watch_started(&w, 4, 1, 10), E_NOMEM);
     mem_fail_nth(1);
     assert_int_equal(fd_watch_expect(&w, 4, 1), E_NOMEM);
     mem_fail_nth(0);
@@ -280,9 +286,13 @@ static void node_step(struct drama *d, uint32_t node, enum fd_lease_event_type t
 static void leader_hears(struct drama *d, const struct letter *l)
 {
     struct fd_watch *w = &d->watches[l->leader];
-    int rc = fd_watch_heard(w, l->node + 1, 1, at(d, d->leader_clocks[l->leader]));
+    uint64_t now_ms = at(d, d->leader_clocks[l->leader]);
+    int rc = fd_watch_heard(w, l->node + 1, 1, now_ms);
     bool is_confirmed = rc >= 0 && d->terms[l->leader] == d->term;
-    if (is_confirmed)
+    if (is_confirmed &&
+        rc == FD_HEARD_NEW) /* It says that it has started, and the group takes it. */
+        assert_int_equal(fd_watch_started(w, l->node + 1, 1, now_ms), 0);
+    if (is_confirmed && rc == FD_HEARD)
         post(d,
              (struct letter){
                  .is_answer = true, .node = l->node, .leader = l->leader, .sequence = l->sequence});

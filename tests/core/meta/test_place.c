@@ -146,10 +146,74 @@ static void test_members_refused(void **state)
     assert_int_equal(world_table(w, "t")->partitions[0].ballot, 1);
 }
 
+/* ---- Processes of a node ---------------------------------------------------------------------------- */
+
+static enum wire_error start(struct world *w, int64_t id, int64_t incarnation)
+{
+    struct meta_command c = {
+        .type = META_NODE_START,
+        .node_start = {
+            .id = id, .ipv4 = 0x0a000000 + (int32_t)id, .port = 34601, .incarnation = incarnation}};
+    return world_do(w, &c);
+}
+
+static enum wire_error bury(struct world *w, int64_t id, int64_t incarnation)
+{
+    struct meta_command c = {.type = META_NODE_DEAD,
+                             .node_dead = {.id = id, .incarnation = incarnation}};
+    return world_do(w, &c);
+}
+
+/* How many partitions of a table have this ballot. */
+static uint32_t with_ballot(const struct world *w, const char *table, uint64_t ballot)
+{
+    const struct meta_table *t = world_table(w, table);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->partition_count; i++) count += t->partitions[i].ballot == ballot;
+    return count;
+}
+
+/* A node that starts again renews the partitions that it shares with others, and no others; saying it twice
+ * changes nothing, and an earlier process is refused. */
+static void test_starting_again_renews(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "pairs", 16, 2),
+                     WIRE_ERR_OK); /* Eight of node 1, as it is even. */
+    assert_int_equal(world_create(w, "alone", 16, 1), WIRE_ERR_OK);
+    assert_int_equal(start(w, 1, 5), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_ANY);
+    assert_int_equal(with_ballot(w, "pairs", 2), 8);
+    assert_int_equal(with_ballot(w, "alone", 1), 16);
+    assert_int_equal(start(w, 1, 5), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_NONE);
+    assert_int_equal(start(w, 1, 4), WIRE_ERR_INVALID_VERSION);
+    assert_int_equal(start(w, 1, 0), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(with_ballot(w, "pairs", 2), 8);
+    assert_int_equal(start(w, 1, 6), WIRE_ERR_OK);
+    assert_int_equal(with_ballot(w, "pairs", 3), 8);
+}
+
+/* Death is that of one process: a later one is not meant. */
+static void test_death_is_of_a_process(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(start(w, 1, 5), WIRE_ERR_OK);
+    assert_int_equal(bury(w, 1, 4), WIRE_ERR_INVALID_VERSION);
+    assert_int_equal(meta_nodes_alive(w->meta), 4);
+    assert_int_equal(bury(w, 1, 5), WIRE_ERR_OK);
+    assert_int_equal(meta_nodes_alive(w->meta), 3);
+    assert_int_equal(bury(w, 99, 1), WIRE_ERR_OBJECT_NOT_FOUND);
+    assert_int_equal(start(w, 1, 5), WIRE_ERR_OK); /* It lives after all. */
+    assert_int_equal(meta_nodes_alive(w->meta), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_even, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_starting_again_renews, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_death_is_of_a_process, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_newcomers_get_their_part, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_small_tables_take_turns, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_dead_get_nothing, four_nodes, done),
