@@ -150,8 +150,11 @@ static json_t *places_json(const struct partition_configuration_list *places)
 static void show(struct cli *cli, const struct app_info *info,
                  const struct partition_configuration_list *places)
 {
-    static const struct column columns[] = {
-        {"partition", "PARTITION"}, {"primary", "PRIMARY"}, {"ballot", "BALLOT"}, {NULL, NULL}};
+    static const struct column columns[] = {{"partition", "PARTITION"},
+                                            {"primary", "PRIMARY"},
+                                            {"secondaries", "SECONDARIES"},
+                                            {"ballot", "BALLOT"},
+                                            {NULL, NULL}};
     json_t *facts = info_json(info), *envs = envs_json(&info->envs);
     if (cli->out.is_json) {
         json_set_json(facts, "settings", envs);

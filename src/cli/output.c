@@ -45,6 +45,21 @@ static void print_json(const struct output *out, json_t *value)
 
 /* ---- For people ------------------------------------------------------------------------------ */
 
+/* The texts of a list, one after the other; what does not fit is left away. */
+static void list_print(const json_t *list, char *to, size_t size)
+{
+    size_t used = 0, i;
+    const json_t *item;
+    (void)snprintf(to, size, "%s", json_array_size(list) == 0 ? "-" : "");
+    json_array_foreach(list, i, item)
+    {
+        int more =
+            snprintf(to + used, size - used, "%s%s", i > 0 ? ", " : "", json_string_value(item));
+        if (more < 0 || (size_t)more >= size - used) return;
+        used += (size_t)more;
+    }
+}
+
 /* One value as the text of a cell. */
 static void cell_print(const json_t *value, char *to, size_t size)
 {
@@ -56,6 +71,7 @@ static void cell_print(const json_t *value, char *to, size_t size)
     case JSON_REAL: (void)snprintf(to, size, "%g", json_real_value(value)); break;
     case JSON_TRUE: (void)snprintf(to, size, "yes"); break;
     case JSON_FALSE: (void)snprintf(to, size, "no"); break;
+    case JSON_ARRAY: list_print(value, to, size); break;
     default: (void)snprintf(to, size, "-"); break;
     }
 }

@@ -28,7 +28,8 @@ struct lease {
     struct io_timer timer;
     struct lease_call calls[FD_BEACONS_MAX];
     bool is_open;
-    bool is_unknown; /* The metas do not count this process among the living: it says that it has started. */
+    bool
+        is_unknown; /* The metas do not count this process among the living: it says that it has started. */
 };
 
 /* It has joined its cluster: from now on it asks for leases; or, as the only meta, has one for ever. */

@@ -41,7 +41,6 @@ static const char usage[] =
 enum server_state { STARTING, SERVING, FAILED, CLOSED };
 
 struct server {
-    pthread_t main; /* Waits for a signal, or for a failure. */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     enum server_state state;
@@ -87,7 +86,7 @@ static void on_failed(void *context, const struct err *e)
     struct server *s = context;
     (void)fprintf(stderr, "pirened: %s\n", e->text);
     server_set(s, FAILED);
-    (void)pthread_kill(s->main, SIGTERM);
+    (void)kill(getpid(), SIGTERM); /* All threads block it: serve() takes it. */
 }
 
 static void on_closed(void *context)
@@ -187,10 +186,8 @@ static int parse_options(struct options *o, int argc, char **argv)
  * code. */
 static int serve(struct io *io, const struct node_config *config, const sigset_t *signals)
 {
-    struct server s = {.main = pthread_self(),
-                       .mutex = PTHREAD_MUTEX_INITIALIZER,
-                       .changed = PTHREAD_COND_INITIALIZER,
-                       .io = io};
+    struct server s = {
+        .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .io = io};
     struct node *node;
     struct err e = {0};
     if (node_open(io, config, &handler, &s, &node, &e) != 0) {
