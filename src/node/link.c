@@ -206,7 +206,7 @@ static struct replicate_item *add(struct message *m, const struct sender *s,
     struct replicate_item *item = &m->items[m->count++];
     *item = (struct replicate_item){.app_id = s->replica->gpid.app_id,
                                     .partition_index = s->replica->gpid.partition_index,
-                                    .kind = kind,
+                                    .kind = (int32_t)kind,
                                     .ballot = (int64_t)s->ballot,
                                     .decree = (int64_t)decree};
     return item;

@@ -7,7 +7,7 @@ import sys
 import time
 
 from servers import LONG, World, eventually, note, tell
-from wire import Connection, Gone, Refused, Table, create_table, raw_key
+from wire import Connection, Gone, Refused, Table, create_table, duplicate, raw_key
 
 TABLE, PARTITIONS = "t", 8
 
@@ -34,12 +34,8 @@ class ClusterTable(Table):
             self.servers[address] = Connection(address)
         return self.servers[address]
 
-    def _call(self, rpc, key, arguments):
-        gpid, partition_hash = self.place(key)
-        answer = self.at(self.places[gpid[1]]["primary"]).call(rpc, arguments, gpid, partition_hash)
-        if answer["error"] not in (0, 1):
-            raise Refused("storage status %d" % answer["error"])
-        return answer
+    def ask(self, rpc, arguments, gpid, partition_hash=0):
+        return self.at(self.places[gpid[1]]["primary"]).call(rpc, arguments, gpid, partition_hash)
 
     def members(self, index):
         return [self.places[index]["primary"]] + self.places[index]["secondaries"]
@@ -120,6 +116,37 @@ def comes_back():
         assert all(table.get(key) == value for key, value in rows.items())
 
 
+def duplicates_from_all():
+    """A table with its primaries on three servers is duplicated to another cluster and back, while servers
+    are killed and come back: nothing that was acknowledged is missing at the end, on either side."""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, 3)
+        remote = world.server().start()
+        create_table(remote.address, TABLE, 4)
+        far = Table(remote.address, TABLE)
+        duplicate(nodes[0].address, TABLE, remote.address)
+        duplicate(remote.address, TABLE, nodes[0].address)
+        rows = {}
+        put_all(table, rows, b"here", 300)
+        assert eventually("all of it is there", lambda: table.dup_wait(5))
+        for round_number in range(3):
+            nodes[round_number].kill()
+            for i in range(30):
+                key = b"there-%d-%d" % (round_number, i)
+                far.put(key, b"v")
+                rows[key] = b"v"
+            nodes[round_number].start()
+            eventually("all serve again", lambda: table.refresh() or all(
+                table.get(key) is not None for key in list(rows)[:100]), timeout=30, pause=0.1)
+            put_all(table, rows, b"here-%d" % round_number, 50)
+        eventually("all of here is there", lambda: table.refresh() or table.dup_wait(5), timeout=40)
+        eventually("all of there is here", lambda: far.dup_wait(5), timeout=40)
+        assert far.scan() == {raw_key(key): value for key, value in rows.items()}
+        assert table.scan() == far.scan()
+        assert table.digest() == far.digest()
+
+
 def every_node_knows():
     """What happens to the cluster is known on every server at once; who is asked for the metas and is none
     says where the leader is; a stranger's data is refused with words."""
@@ -168,4 +195,4 @@ def waits_for_its_cluster():
         eventually("it has joined", lambda: Connection(second.address, 1) and True, timeout=20)
 
 
-tell(held_by_all, comes_back, every_node_knows, waits_for_its_cluster)
+tell(held_by_all, comes_back, duplicates_from_all, every_node_knows, waits_for_its_cluster)

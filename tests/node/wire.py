@@ -273,6 +273,10 @@ class Table:
     def close(self):
         self.connection.close()
 
+    def ask(self, rpc, arguments, gpid, partition_hash=0):
+        """Whoever serves the partition."""
+        return self.connection.call(rpc, arguments, gpid, partition_hash)
+
     def place(self, key):
         partition_hash = key_hash(key)
         return (self.id, partition_hash % self.count), partition_hash
@@ -289,7 +293,7 @@ class Table:
 
     def _call(self, rpc, key, arguments):
         gpid, partition_hash = self.place(key)
-        answer = self.connection.call(rpc, arguments, gpid, partition_hash)
+        answer = self.ask(rpc, arguments, gpid, partition_hash)
         if answer["error"] not in (0, 1):
             raise Refused("storage status %d" % answer["error"])
         return answer
@@ -312,7 +316,7 @@ class Table:
         """Everything, as a dictionary of raw keys."""
         rows = {}
         for index in range(self.count):
-            answer = self.connection.call(
+            answer = self.ask(
                 "RPC_RRDB_RRDB_GET_SCANNER", {"start": b"\0\0", "stop": b"\xff\xff", "with_start": True,
                                               "with_stop": False, "batch": 1000, "full": True},
                 (self.id, index), index)
@@ -321,7 +325,7 @@ class Table:
                 rows.update((row["key"], row["value"]) for row in answer["rows"])
                 if answer["context"] < 0:
                     break
-                answer = self.connection.call("RPC_RRDB_RRDB_SCAN", {"context": answer["context"]},
+                answer = self.ask("RPC_RRDB_RRDB_SCAN", {"context": answer["context"]},
                                               (self.id, index), index)
         return rows
 
@@ -331,7 +335,7 @@ class Table:
         """The rows of all partitions."""
         rows = []
         for index in range(self.count):
-            answer = self.connection.call("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
+            answer = self.ask("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
             rows += answer["partitions"]
         return rows
 
@@ -339,7 +343,7 @@ class Table:
         """How far each partition of another cluster has come here: {its index: decree}."""
         decrees = {}
         for index in range(self.count):
-            answer = self.connection.call("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
+            answer = self.ask("RPC_PIRENE_DUP_STATUS", {"table": ""}, (self.id, index))
             for row in answer["incoming"]:
                 decrees[row["partition"]] = max(row["decree"], decrees.get(row["partition"], 0))
         return decrees
@@ -354,7 +358,7 @@ class Table:
 
     def dup_wait_for(self, index, timeout):
         """"": all of that partition that was acknowledged before this call is applied there. Else why not."""
-        answer = self.connection.call("RPC_PIRENE_DUP_WAIT", {"pid": (self.id, index), "dupid": 0,
+        answer = self.ask("RPC_PIRENE_DUP_WAIT", {"pid": (self.id, index), "dupid": 0,
                                                               "timeout_ms": max(1, int(timeout * 1000))},
                                       (self.id, index))
         return "" if answer["err"] == "ERR_OK" else answer["hint"] or answer["err"]
@@ -368,7 +372,7 @@ class Table:
         """(rows, digest) of the table, the same whatever the partition count is."""
         count = total = 0
         for index in range(self.count):
-            answer = self.connection.call("RPC_PIRENE_DIGEST", {"pid": (self.id, index), "bucket_bits": 0,
+            answer = self.ask("RPC_PIRENE_DIGEST", {"pid": (self.id, index), "bucket_bits": 0,
                                                                 "bucket": -1, "now_s": 1}, (self.id, index))
             count += sum(answer["counts"])
             total = (total + sum(answer["digests"])) % 2 ** 64

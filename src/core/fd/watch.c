@@ -87,8 +87,8 @@ int fd_watch_heard(struct fd_watch *w, uint64_t node_id, uint64_t incarnation, u
     CHECK(node_id != 0 && incarnation != 0);
     if (!w->is_leading) return E_STATE;
     uint32_t at = place_of(w, node_id);
+    if (at == w->count || w->peers[at].node_id != node_id) return FD_HEARD_NEW;
     struct fd_peer *peer = &w->peers[at];
-    if (at == w->count || peer->node_id != node_id) return FD_HEARD_NEW;
     if (incarnation < peer->incarnation) return FD_HEARD_OLD;
 #ifndef MUT_dying_is_acknowledged
     if (!peer->is_alive || incarnation != peer->incarnation) return FD_HEARD_NEW;
