@@ -19,18 +19,31 @@ enum { SNAPSHOT_EVERY = 4096 }; /* Commands of the group. */
 
 /* ---- What happens to the cluster ----------------------------------------------------------------------------- */
 
-static void on_apply(void *context, struct slice command, struct buf *result)
+static int apply(struct node *n, struct slice command, struct buf *result)
 {
-    struct node *n = context;
     struct meta_result read;
     int rc = meta_copy_apply(n, command, result, &read);
-    if (rc != 0) {
-        /* Not to apply what the others apply would be to lie from then on. */
-        LOG_ERROR(&logger, "meta command cannot be applied", field_code(rc));
-        CHECK(rc == 0);
-    }
+    if (rc != 0) return rc;
     control_sync(n, read.changed_id);
     if (n->service != NULL) meta_service_on_changed(n->service, read.changed_id);
+    return 0;
+}
+
+/* As a member. Not to apply what the others apply would be to lie from then on. */
+static void on_apply(void *context, struct slice command, struct buf *result)
+{
+    int rc = apply(context, command, result);
+    if (rc != 0) LOG_ERROR(&logger, "meta command cannot be applied", field_code(rc));
+    CHECK(rc == 0);
+}
+
+/* As a follower: it can be asked for again. */
+static int on_told(void *context, struct slice command)
+{
+    struct buf result = {0};
+    int rc = apply(context, command, &result);
+    buf_fini(&result);
+    return rc;
 }
 
 static void on_snapshot(void *context, struct buf *out)
@@ -54,6 +67,7 @@ static bool is_passing(int rc)
 {
     switch (rc) {
     case E_UNKNOWN:
+    case E_NOMEM:
     case E_STATE:
     case E_TIMEOUT:
     case E_CLOSED:
@@ -159,6 +173,7 @@ static void save_done(struct io_work *work)
 static void on_first_state(void *context)
 {
     struct node *n = context;
+    follower_belong(n->follower, n->meta->cluster_uuid);
     if (n->cluster_uuid == n->meta->cluster_uuid) {
         join(n);
         return;
@@ -177,7 +192,8 @@ static void on_not_followed(void *context, const struct err *e)
 static int open_follower(struct node *n, struct err *e)
 {
     static const struct follower_handler handler = {
-        .group = {.on_apply = on_apply, .on_restore = on_restore},
+        .on_apply = on_told,
+        .on_restore = on_restore,
         .on_ready = on_first_state,
         .on_failed = on_not_followed,
     };

@@ -34,7 +34,6 @@ struct follower {
     bool is_ready; /* The first state is there. */
     int trouble;   /* Why the last question brought nothing; 0: it did. Said once. */
     struct io_address leader;
-    struct buf scratch; /* Results of commands that others proposed. */
 
     struct list_node proposals; /* struct proposing, on their way. */
     struct list_node decided;   /* Those whose outcome the copy does not show yet. */
@@ -99,6 +98,7 @@ static void on_proposed(struct cluster_call *call, const struct rpc_answer *answ
         rc = rpc_answer_read(answer, &propose_response_schema, &arena, &response);
     if (rc == 0) rc = error_of(answer, response.err);
     if (rc == E_TIMEOUT || (rc == E_CLOSED && answer->is_sent)) rc = E_UNKNOWN;
+    if (rc == 0 && response.version < 1) rc = E_UNKNOWN; /* No state shows that. */
     if (rc == 0) {
         buf_append_slice(&p->result, response.result);
         rc = buf_status(&p->result) == 0 ? 0 : E_UNKNOWN; /* It is done, and we can't say how. */
@@ -126,6 +126,7 @@ void follower_propose(struct follower *f, struct group_proposal *proposal, struc
     p->follower = f;
     p->proposal = proposal;
     p->request.command = slice_of(p->command, command.size);
+    p->request.cluster_uuid = f->question.cluster_uuid;
     p->call = (struct cluster_call){
         .rpc = RPC_PROPOSE,
         .schema = &propose_request_schema,
@@ -142,7 +143,7 @@ void follower_propose(struct follower *f, struct group_proposal *proposal, struc
 
 static int take_snapshot(struct follower *f, const struct follow_response *response)
 {
-    int rc = f->handler.group.on_restore(f->context, response->snapshot);
+    int rc = f->handler.on_restore(f->context, response->snapshot);
     if (rc == 0) f->version = (uint64_t)response->version - response->commands.count;
     return rc;
 }
@@ -156,12 +157,11 @@ static int take(struct follower *f, const struct follow_response *response)
     int rc = response->snapshot.size > 0 ? take_snapshot(f, response) : 0;
     if (rc != 0) return rc;
     if (version != f->version + count) return E_PROTO;
-    for (uint32_t i = 0; i < count; i++) {
-        buf_clear(&f->scratch);
-        f->version++;
-        f->handler.group.on_apply(f->context, response->commands.items[i], &f->scratch);
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        rc = f->handler.on_apply(f->context, response->commands.items[i]);
+        if (rc == 0) f->version++;
     }
-    return 0;
+    return rc;
 }
 
 static void pause_before_asking(struct follower *f)
@@ -287,7 +287,6 @@ static void on_metas_closed(void *context)
     while (!list_is_empty(&f->decided))
         proposal_end(LIST_ENTRY(f->decided.next, struct proposing, node), E_UNKNOWN,
                      (struct slice){0});
-    buf_fini(&f->scratch);
     mem_free(f);
     on_closed(closed_context);
 }
@@ -303,6 +302,11 @@ void follower_close(struct follower *f, void (*on_closed)(void *context), void *
 void follower_call(struct follower *f, struct cluster_call *call)
 {
     cluster_call_meta(f->metas, call);
+}
+
+void follower_belong(struct follower *f, uint64_t cluster_uuid)
+{
+    f->question.cluster_uuid = (int64_t)cluster_uuid;
 }
 
 uint64_t follower_version(const struct follower *f)

@@ -10,7 +10,7 @@
  *        | FOLLOW: I have version 19 ...              |
  *
  * Nothing is polled: a change is sent when it happens. To the rest of the node it looks as group.h does:
- * the same handler, the same proposals, G1 to G3. Everything on the control loop.
+ * the same proposals, G1 to G3. Everything on the control loop.
  * Source: docs/meta.md, rules M33 and M34. */
 #pragma once
 #include "group/group.h"
@@ -26,7 +26,10 @@ struct follower_options {
 };
 
 struct follower_handler {
-    struct group_handler group; /* Its on_snapshot and on_leader are not called. */
+    /* Apply a command, or replace the whole state. Return 0; E_NOMEM: asked for again; E_PROTO, E_CORRUPT:
+     * that is none, or of a newer program. After a failure the state is as before. */
+    int (*on_apply)(void *context, struct slice command);
+    int (*on_restore)(void *context, struct slice snapshot);
 
     /* The first state is there. */
     void (*on_ready)(void *context);
@@ -48,6 +51,9 @@ void follower_propose(struct follower *f, struct group_proposal *p, struct slice
 
 /* Ask the leader of the metas something, over the follower's connections; ends with E_CANCELED when it closes. */
 void follower_call(struct follower *f, struct cluster_call *call);
+
+/* Whose state the copy is: from now on no other cluster's is taken (M34). */
+void follower_belong(struct follower *f, uint64_t cluster_uuid);
 
 /* The number of commands that the copy was made by. */
 uint64_t follower_version(const struct follower *f);

@@ -65,7 +65,8 @@ static void send_beacon(struct lease *l, uint64_t sequence)
     c->sequence = sequence;
     c->is_flying = true;
     c->request = (struct beacon_request){.node_id = (int64_t)n->node_id,
-                                         .incarnation = (int64_t)n->incarnation};
+                                         .incarnation = (int64_t)n->incarnation,
+                                         .cluster_uuid = (int64_t)n->cluster_uuid};
     c->call = (struct cluster_call){
         .rpc = RPC_BEACON,
         .schema = &beacon_request_schema,

@@ -144,11 +144,22 @@ static void add_range(struct sender *s, uint64_t first, uint64_t last)
     if (s->last < last) s->last = last;
 }
 
+/* Without a link there is none that could be mended: the worker tries again. */
+static void not_said(struct replica *r, uint64_t to)
+{
+    struct worker *w = r->worker;
+    MARK("nothing could be said to a member");
+    if (w->unsaid.loop != NULL) return;
+    LOG_WARN(&logger, "nothing can be said to a member now; trying on", field_u64("node", to));
+    io_timer_start(w->loop, &w->unsaid, io_now(io_of(w->loop)).boot_ms + LINK_RETRY_MS_MAX);
+}
+
 void replica_send(struct replica *r, const struct repl_effect *effect)
 {
-    struct sender *s = r->is_closing ? NULL : sender_get(r, effect->to);
+    if (r->is_closing) return;
+    struct sender *s = sender_get(r, effect->to);
     if (s == NULL) {
-        LOG_WARN(&logger, "nothing can be said to a member", field_u64("node", effect->to));
+        not_said(r, effect->to);
         return;
     }
     sender_follow(s, effect->ballot);
@@ -190,6 +201,7 @@ void replica_senders_end(struct replica *r)
 /* ---- A message -------------------------------------------------------------------------------------------------- */
 
 struct message {
+    uint64_t cluster_uuid;
     struct replicate_item *items; /* The worker's, used again. */
     uint32_t count;
     size_t size; /* Bytes of mutations. */
@@ -204,6 +216,8 @@ static struct replicate_item *add(struct message *m, const struct sender *s,
                                   enum replicate_kind kind, uint64_t decree)
 {
     struct replicate_item *item = &m->items[m->count++];
+    m->cluster_uuid =
+        s->replica->assigned->cluster_uuid; /* All of one server are of one cluster. */
     *item = (struct replicate_item){.app_id = s->replica->gpid.app_id,
                                     .partition_index = s->replica->gpid.partition_index,
                                     .kind = (int32_t)kind,
@@ -298,6 +312,7 @@ static struct link_call *call_idle(struct link *l)
 static void message_send(struct link *l, struct link_call *call, const struct message *m)
 {
     struct replicate_request request = {.node_id = (int64_t)l->worker->node->node_id,
+                                        .cluster_uuid = (int64_t)m->cluster_uuid,
                                         .items = {m->items, m->count}};
     call->rpc = (struct rpc_call){
         .rpc = RPC_REPLICATE,
@@ -337,4 +352,37 @@ static void link_send(struct link *l)
 void links_send(struct worker *w)
 {
     LIST_EACH (it, &w->links) link_send(LIST_ENTRY(it, struct link, node));
+}
+
+/* ---- What found no link ------------------------------------------------------------------------------------------ */
+
+static void say_again(struct replica *r)
+{
+    const struct repl_config config = r->repl.config;
+    for (uint32_t i = 0; i < config.member_count; i++) {
+        struct repl_event lost = {.type = REPL_LINK_LOST, .link_lost.to = config.members[i]};
+        if (config.members[i] != r->repl.self && sender_find(r, config.members[i]) == NULL)
+            replica_step(r, &lost);
+    }
+}
+
+static void on_unsaid(struct io_timer *timer)
+{
+    struct worker *w = LIST_ENTRY(timer, struct worker, unsaid);
+    for (uint32_t i = 0; i < WORKER_BUCKETS; i++)
+        LIST_EACH (it, &w->replicas[i]) {
+            struct replica *r = LIST_ENTRY(it, struct replica, node);
+            if (!r->is_closing) say_again(r);
+        }
+}
+
+void links_init(struct worker *w)
+{
+    list_init(&w->links);
+    w->unsaid.run = on_unsaid;
+}
+
+void links_stop(struct worker *w)
+{
+    io_timer_stop(&w->unsaid);
 }

@@ -41,5 +41,9 @@ void replica_send(struct replica *r, const struct repl_effect *effect);
 void replica_senders_sync(struct replica *r);
 void replica_senders_end(struct replica *r);
 
+/* What found no sender (no memory, or where that node is was not known) is said again, a moment later. */
+void links_init(struct worker *w);
+void links_stop(struct worker *w);
+
 /* At the end of a turn of the worker: send what there is. */
 void links_send(struct worker *w);

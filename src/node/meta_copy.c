@@ -30,10 +30,12 @@ int meta_copy_read(struct node *n, struct slice bytes)
 {
     struct meta *fresh;
     if (bytes.size < COPY_HEAD_SIZE) return E_PROTO;
-    int rc = meta_snapshot_read(slice_skip(bytes, COPY_HEAD_SIZE), &fresh);
+    bool is_bare =
+        meta_snapshot_read(bytes, &fresh) == 0; /* As it was written before there were versions. */
+    int rc = is_bare ? 0 : meta_snapshot_read(slice_skip(bytes, COPY_HEAD_SIZE), &fresh);
     if (rc != 0) return rc;
     meta_free(n->meta);
     n->meta = fresh;
-    meta_history_reset(&n->history, bytes_get_le64(bytes.data));
+    meta_history_reset(&n->history, is_bare ? 1 : bytes_get_le64(bytes.data));
     return 0;
 }

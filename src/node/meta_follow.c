@@ -10,8 +10,9 @@
 static const struct logger logger = {.room = "meta"};
 
 enum {
-    ANSWER_SIZE_MAX = 1 << 20
-}; /* Bytes of commands in one answer; one command may be longer. */
+    ANSWER_SIZE_MAX = 1 << 20,   /* Bytes of commands in one answer; one command may be longer. */
+    QUESTION_SIZE_MAX = 1 << 10, /* Bytes of a FOLLOW's frame. */
+};
 
 struct waiting { /* In the request's owner bytes. */
     uint64_t node_id, version;
@@ -76,18 +77,22 @@ static void answer(struct meta_service *s, struct rpc_request *request, uint64_t
 static void answer_waiting(struct meta_service *s, struct rpc_request *request)
 {
     list_remove(&request->node);
+    s->follower_count--;
     answer(s, request, waiting_of(request)->version);
 }
 
 /* ---- FOLLOW -------------------------------------------------------------------------------------------------- */
 
 /* The question that it asked before: nobody waits for that answer any more. */
-static void answer_older(struct meta_service *s, uint64_t node_id)
+static void end_older(struct meta_service *s, uint64_t node_id)
 {
     LIST_EACH (it, &s->followers) {
         struct rpc_request *request = LIST_ENTRY(it, struct rpc_request, node);
         if (waiting_of(request)->node_id != node_id) continue;
-        answer_waiting(s, request);
+        list_remove(
+            &request->node); /* Refused, so that two of one name don't drive each other round. */
+        s->follower_count--;
+        meta_refuse(request, WIRE_ERR_BUSY);
         return; /* There was one; and the list is another now. */
     }
 }
@@ -95,18 +100,23 @@ static void answer_older(struct meta_service *s, uint64_t node_id)
 void meta_follow(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     const struct follow_request *asked = args;
-    const struct meta *m = s->node->meta;
     const uint64_t version = (uint64_t)asked->version, node_id = (uint64_t)asked->node_id;
-    answer_older(s, node_id);
-    bool is_other = asked->cluster_uuid != 0 && (uint64_t)asked->cluster_uuid != m->cluster_uuid;
-    if (is_other || version > s->node->history.version) {
+    if (request->size > QUESTION_SIZE_MAX) { /* It may be kept for long. */
+        rpc_reply_error(request, WIRE_ERR_INVALID_DATA);
+        return;
+    }
+    end_older(s, node_id);
+    if (meta_is_stranger(s, asked->cluster_uuid) || version > s->node->history.version) {
         LOG_WARN(&logger, "a node of another cluster wants to join", field_u64("node", node_id));
         meta_refuse(request, WIRE_ERR_INCONSISTENT_STATE);
     } else if (version != s->node->history.version) {
         answer(s, request, version);
     } else {
+        if (s->follower_count == META_NODES_MAX)
+            answer_waiting(s, LIST_ENTRY(s->followers.next, struct rpc_request, node));
         *waiting_of(request) = (struct waiting){node_id, version};
         list_push_back(&s->followers, &request->node);
+        s->follower_count++;
     }
 }
 
@@ -145,6 +155,10 @@ void meta_propose_for(struct meta_service *s, struct rpc_request *request, const
 {
     const struct propose_request *asked = args;
     struct proposed_for *p = (struct proposed_for *)(void *)request->owner;
+    if (meta_is_stranger(s, asked->cluster_uuid)) {
+        meta_refuse(request, WIRE_ERR_INCONSISTENT_STATE);
+        return;
+    }
     if (!meta_command_is_valid(asked->command)) {
         rpc_reply_error(request, WIRE_ERR_INVALID_DATA);
         return;

@@ -227,10 +227,10 @@ static void arm_purge(struct meta_service *s)
 void meta_service_on_changed(struct meta_service *s, int32_t changed_id)
 {
     meta_followers_tell(s);
+    meta_watch_sync(s);
     if (changed_id == META_TABLE_NONE || s->is_closing) return;
     arm_purge(s);
     meta_intro_sync(s);
-    meta_watch_sync(s);
 }
 
 static void on_remote_told(void *context, int rc, const struct meta_result *result)

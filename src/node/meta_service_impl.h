@@ -13,6 +13,7 @@ struct meta_service {
     struct list_node intros; /* meta_intro.c. */
     struct list_node
         followers; /* meta_follow.c: questions of nodes, waiting for something to happen. */
+    uint32_t follower_count;
     uint32_t busy; /* Requests and introductions under way that point here. */
     bool is_closing;
     void (*on_closed)(void *context);
@@ -84,6 +85,12 @@ enum wire_error meta_name_matches(int32_t match_type, struct slice pattern, cons
 static inline bool meta_is_frozen(const struct meta_service *s)
 {
     return s->level <= FL_FREEZED;
+}
+
+/* True: who says this uuid belongs to another cluster; 0: it does not know yet (M34). */
+static inline bool meta_is_stranger(const struct meta_service *s, int64_t cluster_uuid)
+{
+    return cluster_uuid != 0 && (uint64_t)cluster_uuid != s->node->meta->cluster_uuid;
 }
 
 /* One less to wait for; frees a service that is closing when it was the last. */

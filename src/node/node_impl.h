@@ -67,7 +67,6 @@ struct node {
     uint64_t started_us;       /* Wall clock. */
     struct io_address address; /* Where it listens. */
     struct io_address told;    /* Where others are told to come; as text in 'advertised'. */
-    uint64_t cluster_uuid;     /* That it has joined before; 0: none. The control loop's later. */
     struct kv_sources sources;
     struct store_env *store_env;
     struct log *log;
@@ -80,6 +79,7 @@ struct node {
     struct metric_entity log_entity;
 
     /* The control loop's. */
+    uint64_t cluster_uuid; /* That it has joined before, or now; 0: none. */
     struct io_loop *control;
     struct io_listener *listener;
     uint32_t next_worker;      /* The next arrival goes there. */

@@ -388,6 +388,7 @@ int replica_on_peer(struct replica *r, uint64_t from, const struct replicate_ite
         return prepare(r, &event, item->mutation);
     case REPLICATE_COMMIT_POINT:
         event.type = REPL_COMMITTED;
+        event.committed.from = from;
         event.committed.decree = decree;
         return step(r, &event);
     case REPLICATE_ACK:

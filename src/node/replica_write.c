@@ -146,8 +146,9 @@ static void answer_when_true(struct replica *r, struct rpc_request *request)
     struct write_state *state = state_of(request);
     state->wait_decree = r->repl.prepared;
     state->reply_decree = -1;
-    if (state->wait_decree <= r->repl.applied) answer(r, request);
-    else list_push_back(&r->waiting, &request->node);
+    if (state->wait_decree > r->repl.applied) list_push_back(&r->waiting, &request->node);
+    else if (replica_may_serve(r)) answer(r, request);
+    else refuse(r, request, WIRE_ERR_INVALID_STATE);
 }
 
 /* Decide it. Returns E_AGAIN when values must come from the disk; otherwise the request is taken. */
@@ -199,8 +200,7 @@ static enum wire_error refused_now(const struct replica *r)
     struct worker *w = r->worker;
     if (r->is_disk_full) return WIRE_ERR_DISK_INSUFFICIENT;
     if (!replica_may_serve(r)) return WIRE_ERR_INVALID_STATE;
-    bool is_unapplied =
-        r->is_store_full && r->repl.tail.size > r->repl.tail.size_max + UNAPPLIED_MAX;
+    bool is_unapplied = r->repl.tail.size > r->repl.tail.size_max + UNAPPLIED_MAX;
     if (worker_is_behind(w) || is_unapplied) return WIRE_ERR_CAPACITY_EXCEEDED;
     if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))
         return WIRE_ERR_DISK_INSUFFICIENT;

@@ -28,6 +28,12 @@ static struct gpid gpid_of(const struct replicate_item *item)
     return (struct gpid){item->app_id, item->partition_index};
 }
 
+/* Tables are numbered from 1 in every cluster: a server of another may have come to an address of ours. */
+static bool is_of(const struct replica *r, int64_t cluster_uuid)
+{
+    return r->assigned != NULL && r->assigned->cluster_uuid == (uint64_t)cluster_uuid;
+}
+
 static void tell(struct visit *v)
 {
     struct worker *w = v->worker;
@@ -35,7 +41,7 @@ static void tell(struct visit *v)
         const struct replicate_item *item = &v->said->items.items[i];
         if (node_owner(w->node, gpid_of(item)) != w) continue;
         struct replica *r = worker_find(w, gpid_of(item));
-        if (r == NULL) continue;
+        if (r == NULL || !is_of(r, v->said->cluster_uuid)) continue;
         int rc = replica_on_peer(r, (uint64_t)v->said->node_id, item);
         if (rc == 0) continue;
         MARK("message of another server not taken");

@@ -375,7 +375,7 @@ int worker_open(struct worker *w, struct node *n, uint32_t index)
     for (uint32_t i = 0; i < WORKER_BUCKETS; i++) list_init(&w->replicas[i]);
     list_init(&w->openings);
     list_init(&w->closed);
-    list_init(&w->links);
+    links_init(w);
     list_init(&w->remotes);
     w->filling = &w->batches[0];
     w->batches[0].owner = w->batches[1].owner = w;
@@ -414,6 +414,7 @@ void worker_stop_if_done(struct worker *w)
         return;
     io_timer_stop(&w->disk_timer);
     io_timer_stop(&w->scan_timer);
+    links_stop(w);
     io_turn_hook_remove(&w->hook);
     metric_registry_remove(&w->node->registry, &w->entity);
     w->on_closed(w);

@@ -50,6 +50,7 @@ struct worker {
     struct list_node openings;   /* Replicas being opened. */
     struct list_node closed;     /* Replicas that the log still points to; freed with the node. */
     struct list_node links;      /* Servers that replicas speak to. */
+    struct io_timer unsaid;      /* Runs while something to be said to one has found no link. */
     uint32_t links_closing;
     struct replicate_item *items; /* Messages are made here; NULL: none was. */
     struct list_node remotes;     /* Clusters that streams ship to. */

@@ -233,11 +233,15 @@ static void not_ready(struct cluster_call *call, const struct rpc_answer *answer
 void metas_answered(struct cluster_call *call, const struct rpc_answer *answer)
 {
     struct cluster *c = call->cluster;
-    if (answer->rc != 0) {
+    bool has_waited =
+        answer->rc == E_TIMEOUT && answer->is_sent && (call->flags & CLUSTER_MAY_WAIT) != 0;
+    if (has_waited) { /* As it may: that says nothing of the meta. Who is gone loses the connection. */
+        call_end(call, answer);
+    } else if (answer->rc != 0) {
         not_reached(c, call->server);
         try_again(call, answer, answer->is_sent);
-        return;
     }
+    if (answer->rc != 0) return;
     c->unreached = 0;
     enum wire_error error =
         answer->error != WIRE_ERR_OK ? answer->error : error_of_result(answer->body);

@@ -116,6 +116,7 @@ SCHEMA(follow_response);
 
 static const struct field propose_request_fields[] = {
     FIELD(propose_request, 1, BLOB, command),
+    FIELD(propose_request, 2, I64, cluster_uuid),
 };
 SCHEMA(propose_request);
 
@@ -129,6 +130,7 @@ SCHEMA(propose_response);
 static const struct field beacon_request_fields[] = {
     FIELD(beacon_request, 1, I64, node_id),
     FIELD(beacon_request, 2, I64, incarnation),
+    FIELD(beacon_request, 3, I64, cluster_uuid),
 };
 SCHEMA(beacon_request);
 

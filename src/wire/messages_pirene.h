@@ -149,6 +149,7 @@ struct follow_response {
 struct beacon_request {
     uint64_t set;
     int64_t node_id, incarnation;
+    int64_t cluster_uuid; /* Of the sender's cluster, as in the requests around. */
 };
 
 struct beacon_response {
@@ -160,6 +161,7 @@ struct beacon_response {
 struct propose_request {
     uint64_t set;
     struct slice command; /* As core/meta writes it. */
+    int64_t cluster_uuid; /* 0: it has no state yet. */
 };
 
 struct propose_response {

@@ -14,6 +14,7 @@ SCHEMA(replicate_item);
 static const struct field replicate_request_fields[] = {
     FIELD(replicate_request, 1, I64, node_id),
     FIELD_STRUCTS(replicate_request, 2, replicate_item, items),
+    FIELD(replicate_request, 3, I64, cluster_uuid),
 };
 SCHEMA(replicate_request);
 

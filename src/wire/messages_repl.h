@@ -27,7 +27,8 @@ struct replicate_items {
 
 struct replicate_request {
     uint64_t set;
-    int64_t node_id; /* Who says it. */
+    int64_t node_id;      /* Who says it... */
+    int64_t cluster_uuid; /* ...of which cluster. */
     struct replicate_items items;
 };
 

@@ -14,6 +14,9 @@
 
 enum { VALUE_HEAD_SIZE = 12, VALUE_CLUSTER_ID_MAX = 127 };
 
+#define VALUE_TIMESTAMP_US_MAX                                                                     \
+    ((UINT64_C(1) << 56) - 1) /* Of a timetag: some two thousand years. */
+
 #define VALUE_EPOCH_UNIX_S UINT64_C(1451606400) /* 2016-01-01 00:00 UTC. */
 
 struct value_head {

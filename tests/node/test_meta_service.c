@@ -124,6 +124,57 @@ static void test_beacons(void **state)
     assert_replied(w, "ERR_OK");
 }
 
+/* What no node of ours would say is refused. */
+static void test_strange_beacons(void **state)
+{
+    struct meta_world *w = *state;
+    struct beacon_request said = {.node_id = 2, .incarnation = 1, .cluster_uuid = 222};
+    start_node(w, 2, 1);
+    world_ask(w, RPC_BEACON, FRAME_RDSN, &said);
+    assert_replied(w, "ERR_INCONSISTENT_STATE");
+    beacon(w, 0, 1);
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+    beacon(w, 1, 0); /* Whom a META_NODE_JOIN has made, without an incarnation. */
+    assert_replied(w, "ERR_INVALID_PARAMETERS");
+}
+
+/* Two fall silent together: when the first death is decided, the second is still on its way, and a beacon of
+ * that node is not acknowledged. Undecided, it has another grace. */
+static void test_dying_together(void **state)
+{
+    struct meta_world *w = *state;
+    start_node(w, 2, 1);
+    start_node(w, 3, 1);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(meta_node_by_id(w->node.meta, 2 + i)->is_alive, 1);
+    assert_int_equal(fd_watch_next_dead(&w->node.service->watch, UINT64_MAX / 2), 2);
+    assert_int_equal(fd_watch_next_dead(&w->node.service->watch, UINT64_MAX / 2), 3);
+    world_command(w, &(struct meta_command){.type = META_NODE_DEAD, .node_dead = {2, 1}});
+    beacon(w, 3, 1);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND");
+    world_command(w, &(struct meta_command){.type = META_NODE_DEAD, .node_dead = {3, 1}});
+    start_node(w, 3, 1);
+    beacon(w, 3, 1);
+    assert_replied(w, "ERR_OK");
+}
+
+/* A copy as it was written before there were versions is still read. */
+static void test_bare_snapshot(void **state)
+{
+    struct meta_world *w = *state;
+    struct buf bare = {0}, again = {0};
+    assert_int_equal(meta_snapshot_write(w->node.meta, &bare), 0);
+    assert_int_equal(meta_copy_read(&w->node, buf_slice(&bare)), 0);
+    assert_int_equal(w->node.history.version, 1);
+    assert_int_equal(meta_snapshot_write(w->node.meta, &again), 0);
+    assert_int_equal(bare.size, again.size);
+    assert_memory_equal(bare.data, again.data, bare.size);
+    assert_int_equal(meta_copy_read(&w->node, slice_str("short")), E_PROTO);
+    assert_int_equal(meta_copy_read(&w->node, slice_str("neither the one nor the other")), E_PROTO);
+    buf_fini(&bare);
+    buf_fini(&again);
+}
+
 /* The leader itself is not watched, and who starts again while its death is decided lives on. */
 static void test_death_of_an_earlier_process(void **state)
 {
@@ -220,6 +271,9 @@ static void test_strangers_do_not_follow(void **state)
     world_ask(w, RPC_FOLLOW, FRAME_RDSN, &other);
     assert_replied(w, "ERR_INCONSISTENT_STATE");
     world_ask(w, RPC_FOLLOW, FRAME_RDSN, &ahead);
+    assert_replied(w, "ERR_INCONSISTENT_STATE");
+    struct propose_request propose = {.command = slice_str("any"), .cluster_uuid = 222};
+    world_ask(w, RPC_PROPOSE, FRAME_RDSN, &propose);
     assert_replied(w, "ERR_INCONSISTENT_STATE");
 }
 
@@ -889,6 +943,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_beacons, one_node, done),
         cmocka_unit_test_setup_teardown(test_death_of_an_earlier_process, one_node, done),
         cmocka_unit_test_setup_teardown(test_stopped_leader_buries_nobody, one_node, done),
+        cmocka_unit_test_setup_teardown(test_strange_beacons, one_node, done),
+        cmocka_unit_test_setup_teardown(test_dying_together, one_node, done),
+        cmocka_unit_test_setup_teardown(test_bare_snapshot, with_table, done),
         cmocka_unit_test_setup_teardown(test_follow, with_table, done),
         cmocka_unit_test_setup_teardown(test_strangers_do_not_follow, one_node, done),
         cmocka_unit_test_setup_teardown(test_propose_for, one_node, done),

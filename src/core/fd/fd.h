@@ -106,6 +106,7 @@ struct fd_peer {
     uint64_t incarnation; /* Of the process: greater at each start, as its directory counts them. */
     uint64_t heard_ms;    /* Its last beacon, or the beginning of our leadership (F5). */
     bool is_alive;
+    bool is_dying; /* It was told by fd_watch_next_dead(), and the state has not learned it yet. */
 };
 
 /* All zero: leads nobody. Rows are in the order of their ids. */
@@ -134,6 +135,13 @@ int fd_watch_expect(struct fd_watch *w, uint64_t node_id, uint64_t incarnation) 
 int fd_watch_started(struct fd_watch *w, uint64_t node_id, uint64_t incarnation,
                      uint64_t now_ms) MUST_CHECK;
 
+/* The state has learned that it is dead; or, with 'is_spared', it was not to be told, and the node has another
+ * grace period from 'now_ms'. Harmless for one that was not dying. */
+void fd_watch_buried(struct fd_watch *w, uint64_t node_id, bool is_spared, uint64_t now_ms);
+
+/* We were asleep, and what was said meanwhile lies unread: whoever is alive has another grace period. */
+void fd_watch_excuse(struct fd_watch *w, uint64_t now_ms);
+
 enum fd_heard {
     FD_HEARD, /* Noted: acknowledge, once leadership is confirmed. */
     FD_HEARD_NEW, /* It is not alive, or another process than before. Not noted, not to be acknowledged: it
@@ -145,7 +153,8 @@ enum fd_heard {
 int fd_watch_heard(struct fd_watch *w, uint64_t node_id, uint64_t incarnation,
                    uint64_t now_ms) MUST_CHECK;
 
-/* The next node whose grace is over at 'now_ms', which counts as dead from then on; 0: no other. */
+/* The next node whose grace is over at 'now_ms', which is dying from then on: nothing but a later process of
+ * it, or fd_watch_buried(), ends that; 0: no other. */
 uint64_t fd_watch_next_dead(struct fd_watch *w, uint64_t now_ms);
 
 /* When to ask for the dead again; UINT64_MAX: never, as far as it knows now. */

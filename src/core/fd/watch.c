@@ -75,11 +75,27 @@ int fd_watch_started(struct fd_watch *w, uint64_t node_id, uint64_t incarnation,
     if (!w->is_leading) return 0;
     struct fd_peer *peer = peer_get(w, node_id);
     if (peer == NULL) return E_NOMEM;
-    if (peer->is_alive && peer->incarnation == incarnation) return 0;
+    if ((peer->is_alive || peer->is_dying) && peer->incarnation == incarnation) return 0;
     peer->is_alive = true;
+    peer->is_dying = false;
     peer->incarnation = incarnation;
     peer->heard_ms = now_ms;
     return 0;
+}
+
+void fd_watch_buried(struct fd_watch *w, uint64_t node_id, bool is_spared, uint64_t now_ms)
+{
+    uint32_t at = place_of(w, node_id);
+    if (at == w->count || w->peers[at].node_id != node_id || !w->peers[at].is_dying) return;
+    w->peers[at].is_dying = false;
+    w->peers[at].is_alive = is_spared;
+    if (is_spared) w->peers[at].heard_ms = now_ms;
+}
+
+void fd_watch_excuse(struct fd_watch *w, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->peers[i].is_alive) w->peers[i].heard_ms = now_ms;
 }
 
 int fd_watch_heard(struct fd_watch *w, uint64_t node_id, uint64_t incarnation, uint64_t now_ms)
@@ -110,6 +126,7 @@ uint64_t fd_watch_next_dead(struct fd_watch *w, uint64_t now_ms)
         struct fd_peer *peer = &w->peers[i];
         if (!is_overdue(w, peer, now_ms)) continue;
         peer->is_alive = false;
+        peer->is_dying = true;
         return peer->node_id;
     }
     return 0;

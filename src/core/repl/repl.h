@@ -78,7 +78,10 @@ struct repl_event {
         } recovered, submitted; /* Borrowed; a reference is taken. */
         struct {
             uint64_t decree;
-        } logged, applied, committed;
+        } logged, applied;
+        struct {
+            uint64_t from, decree;
+        } committed;
         struct {
             int rc;
         } failed;

@@ -17,6 +17,7 @@
 #include "base/mark.h"
 #include "core/repl/repl.h"
 #include "core/repl/tail.h"
+#include "wire/value.h"
 
 /* ---- Effects ---- */
 
@@ -346,6 +347,8 @@ static int on_prepared(struct repl *r, const struct repl_event *event, struct re
     if (!is_from_our_primary(r, event->ballot)) return 0;
     if (event->prepared.from != r->config.primary) return E_PROTO;
     if (mutation_read(slice_of(bytes->data, bytes->capacity), &m) != 0) return E_PROTO;
+    /* A time that no timetag can hold would be the end of our own clock. */
+    if (m.timestamp_us > VALUE_TIMESTAMP_US_MAX || m.ballot > event->ballot) return E_PROTO;
     uint64_t known = event->prepared.committed; /* Of the primary's order, we hold this much. */
     if (known > r->logged) known = r->logged;
     if (known < r->matched) known = r->matched;
@@ -367,7 +370,9 @@ static int on_prepared(struct repl *r, const struct repl_event *event, struct re
 
 static int on_committed(struct repl *r, const struct repl_event *event, struct repl_effects *out)
 {
-    if (is_from_our_primary(r, event->ballot)) follow(r, event->committed.decree, out);
+    if (!is_from_our_primary(r, event->ballot)) return 0;
+    if (event->committed.from != r->config.primary) return E_PROTO;
+    follow(r, event->committed.decree, out);
     return 0;
 }
 

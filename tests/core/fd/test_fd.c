@@ -199,6 +199,35 @@ static void test_new_processes(void **state)
     fd_watch_fini(&w);
 }
 
+/* Who is dying is revived by nothing but a later process, or by the end of its dying: the command may be on
+ * its way. Spared, it has another grace; buried, it may start again. */
+static void test_dying(void **state)
+{
+    (void)state;
+    struct fd_watch w;
+    fd_watch_init(&w, &times);
+    fd_watch_lead(&w, 0);
+    for (uint64_t id = 1; id <= 4; id++) assert_int_equal(fd_watch_started(&w, id, 1, 0), 0);
+    for (uint64_t id = 1; id <= 4; id++) assert_int_equal(fd_watch_next_dead(&w, 10001), id);
+    for (uint64_t id = 1; id <= 4; id++) assert_int_equal(fd_watch_started(&w, id, 1, 10002), 0);
+    fd_watch_excuse(&w, 10002);
+    assert_int_equal(fd_watch_heard(&w, 1, 1, 10003), FD_HEARD_NEW);
+    fd_watch_buried(&w, 1, false, 10004);
+    assert_int_equal(fd_watch_heard(&w, 1, 1, 10005), FD_HEARD_NEW);
+    assert_int_equal(fd_watch_started(&w, 1, 1, 10006), 0);
+    assert_int_equal(fd_watch_heard(&w, 1, 1, 10007), FD_HEARD);
+    fd_watch_buried(&w, 2, true, 10008);
+    assert_int_equal(fd_watch_heard(&w, 2, 1, 10009), FD_HEARD);
+    assert_int_equal(fd_watch_started(&w, 3, 2, 10010), 0);
+    assert_int_equal(fd_watch_heard(&w, 3, 2, 10011), FD_HEARD);
+    fd_watch_buried(&w, 3, false, 10012); /* It was meant for the process before. */
+    assert_int_equal(fd_watch_heard(&w, 3, 2, 10013), FD_HEARD);
+    assert_int_equal(fd_watch_deadline_ms(&w), 10007 + times.grace_ms + 1);
+    fd_watch_excuse(&w, 12000);
+    assert_int_equal(fd_watch_deadline_ms(&w), 12000 + times.grace_ms + 1);
+    fd_watch_fini(&w);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -385,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_leader_is_found),
         cmocka_unit_test(test_new_leader_waits),
         cmocka_unit_test(test_new_processes),
+        cmocka_unit_test(test_dying),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_death_under_a_lease),
     };

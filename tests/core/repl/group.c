@@ -253,7 +253,8 @@ static void perform(struct group *g, struct group_node *n, const struct repl_eff
         break;
     case REPL_DO_PREPARE: do_prepare(g, n, e); break;
     case REPL_DO_COMMIT_POINT:
-        say(g, n, e, (struct repl_event){.type = REPL_COMMITTED, .committed.decree = e->last});
+        say(g, n, e,
+            (struct repl_event){.type = REPL_COMMITTED, .committed = {id_of(g, n), e->last}});
         break;
     case REPL_DO_ACK:
         say(g, n, e,

@@ -86,7 +86,7 @@ static struct repl_event link_lost(uint64_t to)
 static struct repl_event commit_point(uint64_t ballot, uint64_t decree)
 {
     return (struct repl_event){
-        .type = REPL_COMMITTED, .ballot = ballot, .committed.decree = decree};
+        .type = REPL_COMMITTED, .ballot = ballot, .committed = {OTHER, decree}};
 }
 
 /* Events with a mutation: made here, and let go when the step has taken its own reference. */
@@ -399,6 +399,14 @@ static void test_secondary_follows(void **state)
     prepare(r, 2, 1, 2, 2, 0, "ack 2 to 2"); /* Again: the ack may be what was lost. */
     expect(r, link_lost(OTHER), "ack 2 to 2 and more?");
     expect(r, link_lost(THIRD), "");
+    struct repl_event stranger = commit_point(2, 2);
+    stranger.committed.from = THIRD;
+    expect_rc(r, stranger, E_PROTO, "");
+    struct repl_event endless = {.type = REPL_PREPARED, .ballot = 2};
+    endless.prepared.from = OTHER;
+    expect_mutation(r, endless, group_mutation(3, 2, UINT64_MAX, 1, 1), E_PROTO, "");
+    expect_mutation(r, endless, group_mutation(3, 3, 1000, 1, 1), E_PROTO,
+                    ""); /* Of a later ballot. */
 }
 
 /* Other ballots, other senders, holes and rubbish are not obeyed. */
