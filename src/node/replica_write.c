@@ -19,7 +19,9 @@
 #include "node/stream.h"
 #include "node/worker.h"
 
-enum { UNAPPLIED_MAX = 32 << 20 }; /* Bytes on their way while the store wants time. */
+enum {
+    UNAPPLIED_MAX = 32 << 20
+}; /* Bytes on their way while the store wants time, or a member is silent. */
 
 /* What a write keeps in its request. */
 struct write_state {

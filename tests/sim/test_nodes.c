@@ -428,8 +428,13 @@ static void play(uint64_t seed)
 static void test_chance(void **state)
 {
     (void)state;
+    static const uint64_t remembered[] = {
+        2008,     /* A dying node's beacon was acknowledged. */
+        150, 205, /* They meet a message that another server does not take... */
+        431,      /* ...and a follower that has to ask again. */
+    };
     for (uint64_t seed = 100; seed < 140; seed++) play(seed);
-    play(2008); /* A dying node's beacon was acknowledged. */
+    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i]);
 }
 
 int main(int argc, char **argv)
