@@ -14,9 +14,7 @@
 static const struct logger logger = {.room = "follower"};
 
 enum {
-    FOLLOW_MS =
-        4 * 1000, /* A question without an answer is asked again: a leader that lost its power
-                             * says nothing, and this is how it is noticed (C11). */
+    FOLLOW_MS = 4 * 1000,   /* A question without an answer is asked again (C11). */
     PROPOSE_MS = 10 * 1000, /* What has not been decided then may be later, or never. */
     PAUSE_MS = 500,         /* Before the next question, when one could not even be asked. */
 };
@@ -97,7 +95,8 @@ static void on_proposed(struct cluster_call *call, const struct rpc_answer *answ
     if (rc == 0 && answer->error == WIRE_ERR_OK)
         rc = rpc_answer_read(answer, &propose_response_schema, &arena, &response);
     if (rc == 0) rc = error_of(answer, response.err);
-    if (rc == E_TIMEOUT || (rc == E_CLOSED && answer->is_sent)) rc = E_UNKNOWN;
+    bool is_cut = (rc == E_CLOSED || rc == E_CANCELED) && answer->is_sent;
+    if (rc == E_TIMEOUT || is_cut) rc = E_UNKNOWN;
     if (rc == 0 && response.version < 1) rc = E_UNKNOWN; /* No state shows that. */
     if (rc == 0) {
         buf_append_slice(&p->result, response.result);
@@ -307,11 +306,6 @@ void follower_call(struct follower *f, struct cluster_call *call)
 void follower_belong(struct follower *f, uint64_t cluster_uuid)
 {
     f->question.cluster_uuid = (int64_t)cluster_uuid;
-}
-
-uint64_t follower_version(const struct follower *f)
-{
-    return f->version;
 }
 
 struct io_address follower_leader(const struct follower *f)

@@ -55,8 +55,5 @@ void follower_call(struct follower *f, struct cluster_call *call);
 /* Whose state the copy is: from now on no other cluster's is taken (M34). */
 void follower_belong(struct follower *f, uint64_t cluster_uuid);
 
-/* The number of commands that the copy was made by. */
-uint64_t follower_version(const struct follower *f);
-
 /* Who answered last; port 0: nobody yet. */
 struct io_address follower_leader(const struct follower *f);

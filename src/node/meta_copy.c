@@ -30,9 +30,9 @@ int meta_copy_read(struct node *n, struct slice bytes)
 {
     struct meta *fresh;
     if (bytes.size < COPY_HEAD_SIZE) return E_PROTO;
-    bool is_bare =
-        meta_snapshot_read(bytes, &fresh) == 0; /* As it was written before there were versions. */
-    int rc = is_bare ? 0 : meta_snapshot_read(slice_skip(bytes, COPY_HEAD_SIZE), &fresh);
+    int rc = meta_snapshot_read(bytes, &fresh);
+    bool is_bare = rc != E_PROTO; /* As it was written before there were versions. */
+    if (!is_bare) rc = meta_snapshot_read(slice_skip(bytes, COPY_HEAD_SIZE), &fresh);
     if (rc != 0) return rc;
     meta_free(n->meta);
     n->meta = fresh;
