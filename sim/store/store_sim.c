@@ -15,6 +15,7 @@
 struct image {
     struct list_node node; /* In the disk's images. */
     char *dir;
+    uint64_t identity; /* Never 0. */
     struct pmap rows;
     uint64_t decree, timestamp_us, compacted_s;
     bool is_open, is_damaged;
@@ -138,6 +139,7 @@ static struct image *image_new(struct store_sim_disk *disk, const char *dir)
     struct image *image = take(sizeof *image);
     image->dir = strdup(dir);
     CHECK(image->dir != NULL);
+    while (image->identity == 0) image->identity = prng_next(&disk->prng);
     list_push_back(&disk->images, &image->node);
     return image;
 }
@@ -583,6 +585,11 @@ int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct 
     image->timestamp_us = s->image->timestamp_us;
     image->compacted_s = s->image->compacted_s;
     return 0;
+}
+
+uint64_t store_identity(const struct store *s)
+{
+    return s->image->identity;
 }
 
 /* ---- Compaction ------------------------------------------------------------------------------ */

@@ -148,6 +148,11 @@ int store_flush(struct store *s) MUST_CHECK;
  * E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
 
+/* Whose checkpoints these are: another number for every store that was made, be it from nothing or
+ * from a checkpoint, and the same one as long as that store lives. Two files of one name, a table's
+ * (*.sst), in two checkpoints are the same file if this is the same. Any thread. */
+uint64_t store_identity(const struct store *s);
+
 enum store_compaction {
     STORE_COMPACT_ALL,   /* Rewrite everything. */
     STORE_COMPACT_UPPER, /* Leave alone what lies at the bottom already. */

@@ -602,6 +602,30 @@ static void test_checkpoint_is_equal(void **state)
     assert_int_equal(decree, 77);
 }
 
+/* A store keeps its identity as long as it lives; another one has another, be it made from nothing or
+ * from a checkpoint of this. */
+static void test_identity_is_its_own(void **state)
+{
+    struct world *w = *state;
+    struct store *s = world_open(w, "a"), *other = world_open(w, "b");
+    uint64_t identity = store_identity(s), decree;
+    assert_true(store_identity(other) != identity);
+    fill(s);
+    assert_int_equal(store_checkpoint(s, world_dir(w, "a.1"), &decree, NULL), 0);
+    struct store *copy = world_open(w, "a.1");
+    uint64_t copy_identity = store_identity(copy);
+    assert_true(copy_identity != identity);
+    assert_int_equal(store_compact(s, STORE_COMPACT_ALL, 1), 0);
+    assert_true(store_identity(s) == identity);
+
+    assert_int_equal(world_close(w, s), 0);
+    s = world_open(w, "a");
+    assert_true(store_identity(s) == identity);
+    world_crash(w);
+    assert_true(store_identity(world_open(w, "a")) == identity);
+    assert_true(store_identity(world_open(w, "a.1")) == copy_identity);
+}
+
 /* One directory, one store. */
 static void test_open_twice_is_busy(void **state)
 {
@@ -676,6 +700,7 @@ int main(void)
         STORY(test_compaction_drops_foreign_rows),
         STORY(test_compaction_judges_each_version),
         STORY(test_checkpoint_is_equal),
+        STORY(test_identity_is_its_own),
         STORY(test_open_twice_is_busy),
         STORY(test_damage_is_corrupt),
         STORY(test_stats_follow),
