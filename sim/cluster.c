@@ -41,12 +41,6 @@ static void on_end(void *context, enum sim_end how)
     forget_process(c);
 }
 
-static void on_remove(void *context, const char *path)
-{
-    struct sim_cluster *c = context;
-    store_sim_remove(c->stores, path);
-}
-
 /* Flushes and compactions happen when they like. */
 static void on_background(void *context)
 {
@@ -64,8 +58,8 @@ struct sim_cluster *sim_cluster_new(struct sim *sim, const char *name, uint8_t i
     c->sim = sim;
     c->machine = sim_machine_new(sim, name);
     c->stores = store_sim_disk_new(sim_machine_io(c->machine), prng_next(sim_prng(sim)));
-    c->store_fake =
-        (struct sim_fake){.kind = "store", .on_end = on_end, .on_remove = on_remove, .context = c};
+    store_sim_files(c->stores, sim_machine_io(c->machine));
+    c->store_fake = (struct sim_fake){.kind = "store", .on_end = on_end, .context = c};
     c->group_fake = (struct sim_fake){.kind = GROUP_SIM_KIND, .context = &c->group_faults};
     sim_machine_attach(c->machine, &c->store_fake);
     sim_machine_attach(c->machine, &c->group_fake);

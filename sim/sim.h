@@ -139,10 +139,9 @@ struct sim_machine *sim_machine_current(void);
 /* What a fake other than this one keeps about a machine: sim/store's images, sim/group's faults. It
  * is told of what happens there, and finds what is its own by its kind. */
 struct sim_fake {
-    struct list_node node;                              /* The world's. */
-    const char *kind;                                   /* A constant, such as "group". */
-    void (*on_end)(void *context, enum sim_end how);    /* The process is no more. May be NULL. */
-    void (*on_remove)(void *context, const char *path); /* io_dir_remove() did it. May be NULL. */
+    struct list_node node;                           /* The world's. */
+    const char *kind;                                /* A constant, such as "group". */
+    void (*on_end)(void *context, enum sim_end how); /* The process is no more. May be NULL. */
     void *context;
 };
 void sim_machine_attach(struct sim_machine *m, struct sim_fake *fake); /* Kept as long as 'm'. */

@@ -40,7 +40,7 @@ src/cli              | base wire core/route rpc client io obs | any
 include              |                                      |
 sim/sim.h            | base io/io.h                         |
 sim/io               | base io/io.h sim/sim.h               | math.h setjmp.h
-sim/store            | base store sim/sim.h                 |
+sim/store            | base store io/io.h sim/sim.h         |
 sim/group            | base io/io.h group/group.h sim/sim.h sim/io |
 sim/check            | base wire                            |
 sim                  | any                                  | any

@@ -300,14 +300,6 @@ int io_unlink(struct io *io, const char *path)
     return inode->is_dir ? E_IO : remove_one(d, tidied);
 }
 
-static void tell_fakes(struct sim_machine *m, const char *path)
-{
-    LIST_EACH (node, &m->fakes) {
-        struct sim_fake *fake = LIST_ENTRY(node, struct sim_fake, node);
-        if (fake->on_remove != NULL) fake->on_remove(fake->context, path);
-    }
-}
-
 int io_dir_remove(struct io *io, const char *path)
 {
     struct disk *d = io->machine->disk;
@@ -322,7 +314,6 @@ int io_dir_remove(struct io *io, const char *path)
         rc = remove_one(d, below);
         if (rc != 0) return rc;
     }
-    tell_fakes(d->machine, tidied);
     return strcmp(tidied, "/") == 0 ? 0 : remove_one(d, tidied);
 }
 

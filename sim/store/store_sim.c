@@ -9,19 +9,17 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/prng.h"
-#include "sim/store/pmap.h"
+#include "sim/store/files.h"
 
-/* What a crash leaves of one directory. */
+/* What a crash leaves of one store. */
 struct image {
     struct list_node node; /* In the disk's images. */
     char *dir;
     uint64_t identity; /* Never 0. */
-    struct pmap rows;
-    uint64_t decree, timestamp_us, compacted_s;
+    struct store_content now;
     bool is_open, is_damaged;
     bool has_before; /* As it was when it was opened first, since store_sim_keep(). */
-    struct pmap before;
-    uint64_t before_decree, before_timestamp_us, before_compacted_s;
+    struct store_content before;
 };
 
 struct store_sim_disk {
@@ -29,6 +27,7 @@ struct store_sim_disk {
     void *world;
     struct prng prng;
     struct store_sim_faults faults;
+    struct io *io; /* Where the files are; NULL: directories are names of images, no more. */
     struct list_node images, envs;
 };
 
@@ -116,6 +115,12 @@ void store_sim_faults_set(struct store_sim_disk *disk, const struct store_sim_fa
     disk->faults = *faults;
 }
 
+void store_sim_files(struct store_sim_disk *disk, struct io *io)
+{
+    CHECK(list_is_empty(&disk->images));
+    disk->io = io;
+}
+
 static struct store_sim_disk *disk_find(void *world)
 {
     LIST_EACH (node, &disks) {
@@ -134,6 +139,15 @@ static struct image *image_find(struct store_sim_disk *disk, const char *dir)
     return NULL;
 }
 
+static struct image *image_of_identity(struct store_sim_disk *disk, uint64_t identity)
+{
+    LIST_EACH (node, &disk->images) {
+        struct image *image = LIST_ENTRY(node, struct image, node);
+        if (image->identity == identity) return image;
+    }
+    return NULL;
+}
+
 static struct image *image_new(struct store_sim_disk *disk, const char *dir)
 {
     struct image *image = take(sizeof *image);
@@ -144,12 +158,21 @@ static struct image *image_new(struct store_sim_disk *disk, const char *dir)
     return image;
 }
 
+/* Its directory may have another name by now. */
+static void image_move(struct image *image, const char *dir)
+{
+    char *copy = strdup(dir);
+    CHECK(copy != NULL);
+    free(image->dir);
+    image->dir = copy;
+}
+
 static void image_free(struct image *image)
 {
     CHECK(!image->is_open);
     list_remove(&image->node);
-    pmap_fini(&image->rows);
-    pmap_fini(&image->before);
+    pmap_fini(&image->now.rows);
+    pmap_fini(&image->before.rows);
     free(image->dir);
     free(image);
 }
@@ -200,10 +223,40 @@ void store_env_close(struct store_env *env)
     free(env);
 }
 
+/* As the files of 'dir' tell: a directory without any is a new store's, and a checkpoint's becomes a
+ * store of its own when it is opened first. */
+static int image_by_files(struct store_sim_disk *disk, const char *dir, struct image **out,
+                          struct err *e)
+{
+    struct store_content content = {0};
+    uint64_t identity = 0;
+    int rc = store_files_load(disk->io, dir, &content, &identity, e);
+    if (rc != 0 && rc != E_NOTFOUND) return rc;
+    if (identity != 0) {
+        pmap_fini(&content.rows); /* It may have flushed more since. */
+        *out = image_of_identity(disk, identity);
+        return *out != NULL ? 0 : err_set(e, E_CORRUPT, "store %s: made on another disk", dir);
+    }
+    *out = image_new(disk, dir);
+    (*out)->now = content;
+    return store_files_claim(disk->io, dir, (*out)->identity, e);
+}
+
+/* The image that a store in 'dir' begins with. */
+static int image_for(struct store_sim_disk *disk, const char *dir, struct image **out,
+                     struct err *e)
+{
+    if (disk->io != NULL) return image_by_files(disk, dir, out, e);
+    *out = image_find(disk, dir);
+    if (*out == NULL) *out = image_new(disk, dir);
+    return 0;
+}
+
 int store_open(struct store_env *env, const char *dir, struct store **out, struct err *e)
 {
-    struct image *image = image_find(env->disk, dir);
-    if (image == NULL) image = image_new(env->disk, dir);
+    struct image *image = NULL;
+    int rc = image_for(env->disk, dir, &image, e);
+    if (rc != 0) return rc;
     if (image->is_open) return err_set(e, E_BUSY, "store %s: it is open already", dir);
     if (image->is_damaged) return err_set(e, E_CORRUPT, "store %s: a table file is damaged", dir);
     struct store_sim_faults *faults = &env->disk->faults;
@@ -212,20 +265,18 @@ int store_open(struct store_env *env, const char *dir, struct store **out, struc
         return err_set(e, faults->open_code, "store %s: %s", dir, err_text(faults->open_code));
     }
 
+    image_move(image, dir);
     struct store *s = take(sizeof *s);
     s->env = env;
     s->image = image;
     image->is_open = true;
     if (!image->has_before) {
         image->has_before = true;
-        image->before = pmap_copy(image->rows);
-        image->before_decree = image->decree;
-        image->before_timestamp_us = image->timestamp_us;
-        image->before_compacted_s = image->compacted_s;
+        image->before = store_content_copy(&image->now);
     }
-    s->rows = pmap_copy(image->rows);
-    s->applied = image->decree;
-    s->timestamp_us = image->timestamp_us;
+    s->rows = pmap_copy(image->now.rows);
+    s->applied = image->now.decree;
+    s->timestamp_us = image->now.timestamp_us;
     list_init(&s->iters);
     list_init(&s->pins);
     list_push_back(&env->stores, &s->node);
@@ -270,7 +321,7 @@ void store_sim_keep(struct store_sim_disk *disk)
 {
     LIST_EACH (it, &disk->images) {
         struct image *image = LIST_ENTRY(it, struct image, node);
-        if (image->has_before) pmap_fini(&image->before);
+        pmap_fini(&image->before.rows);
         image->has_before = false;
     }
 }
@@ -281,12 +332,9 @@ void store_sim_undo(struct store_sim_disk *disk)
         struct image *image = LIST_ENTRY(it, struct image, node);
         CHECK(!image->is_open);
         if (!image->has_before) continue;
-        pmap_fini(&image->rows);
-        image->rows = image->before;
-        image->decree = image->before_decree;
-        image->timestamp_us = image->before_timestamp_us;
-        image->compacted_s = image->before_compacted_s;
-        image->before = (struct pmap){0};
+        pmap_fini(&image->now.rows);
+        image->now = image->before;
+        image->before = (struct store_content){0};
         image->has_before = false;
     }
 }
@@ -313,7 +361,7 @@ uint64_t store_timestamp_us(const struct store *s)
 
 uint64_t store_durable(struct store *s)
 {
-    return s->image->decree;
+    return s->image->now.decree;
 }
 
 void store_policy_set(struct store *s, const struct store_policy *policy)
@@ -411,10 +459,10 @@ static int end_flush(struct store *s)
     s->is_flushing = false;
     if (failure(s) == 0) s->failed = s->env->disk->faults.flush_code;
     if (s->failed == 0) {
-        pmap_fini(&s->image->rows);
-        s->image->rows = pmap_copy(s->flushing);
-        s->image->decree = s->flushing_decree;
-        s->image->timestamp_us = s->flushing_timestamp_us;
+        pmap_fini(&s->image->now.rows);
+        s->image->now.rows = pmap_copy(s->flushing);
+        s->image->now.decree = s->flushing_decree;
+        s->image->now.timestamp_us = s->flushing_timestamp_us;
     }
     pmap_fini(&s->flushing);
     return s->failed;
@@ -567,24 +615,30 @@ int store_iter_status(const struct store_iter *it)
 
 int store_flush(struct store *s)
 {
-    if (s->image->decree == s->applied) return 0;
+    if (s->image->now.decree == s->applied) return 0;
     begin_flush(s);
     return end_flush(s);
+}
+
+/* A checkpoint in memory alone. */
+static int checkpoint_image(struct store *s, const char *dir)
+{
+    struct image *image = image_new(s->env->disk, dir);
+    image->now = store_content_copy(&s->image->now);
+    return 0;
 }
 
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e)
 {
     struct store_sim_disk *disk = s->env->disk;
-    if (image_find(disk, dir) != NULL)
+    if (disk->io == NULL && image_find(disk, dir) != NULL)
         return err_set(e, E_EXISTS, "checkpoint %s: it is there", dir);
     int rc = store_flush(s);
     if (rc != 0) return err_set(e, rc, "checkpoint %s: %s", dir, err_text(rc));
-    struct image *image = image_new(disk, dir);
-    image->rows = pmap_copy(s->image->rows);
-    image->decree = *decree = s->image->decree;
-    image->timestamp_us = s->image->timestamp_us;
-    image->compacted_s = s->image->compacted_s;
-    return 0;
+    rc = disk->io == NULL ? checkpoint_image(s, dir)
+                          : store_files_save(disk->io, dir, &s->image->now, e);
+    if (rc == 0) *decree = s->image->now.decree;
+    return rc;
 }
 
 uint64_t store_identity(const struct store *s)
@@ -617,7 +671,7 @@ static void compact_row(struct store *s, struct row *row, uint64_t wall_us)
         break;
     }
     }
-    replace(&s->image->rows, row, with);
+    replace(&s->image->now.rows, row, with);
     if (s->is_flushing) replace(&s->flushing, row, with);
     replace(&s->rows, row, with);
     row_unref(with);
@@ -629,7 +683,7 @@ static void compact(struct store *s, uint32_t percent)
 {
     const struct store_env *env = s->env;
     uint64_t wall_us = env->options.wall_us(env->options.world);
-    struct pmap walked = pmap_copy(s->image->rows);
+    struct pmap walked = pmap_copy(s->image->now.rows);
     for (struct row *row = pmap_first(walked); row != NULL; row = pmap_after(walked, row->key))
         if (prng_percent(&env->disk->prng, percent)) compact_row(s, row, wall_us);
     pmap_fini(&walked);
@@ -642,13 +696,13 @@ int store_compact(struct store *s, enum store_compaction what, uint64_t as_of_s)
     int rc = store_flush(s);
     if (rc != 0) return rc;
     compact(s, 100);
-    s->image->compacted_s = as_of_s;
+    s->image->now.compacted_s = as_of_s;
     return 0;
 }
 
 uint64_t store_compacted_s(const struct store *s)
 {
-    return s->image->compacted_s;
+    return s->image->now.compacted_s;
 }
 
 void store_compact_stop(struct store *s)
@@ -682,7 +736,7 @@ void store_sim_background(struct store_sim_disk *disk)
 
 void store_stats(struct store *s, struct store_stats *out)
 {
-    struct pmap_size all = pmap_size(s->rows), flushed = pmap_size(s->image->rows);
+    struct pmap_size all = pmap_size(s->rows), flushed = pmap_size(s->image->now.rows);
     *out = (struct store_stats){
         .memory_size = all.bytes > flushed.bytes ? all.bytes - flushed.bytes : 0,
         .disk_size = flushed.bytes,

@@ -1,7 +1,7 @@
 /* sim/store/store_sim.h: the storage port (store/store.h) in memory, and what a test may do to
  * it.
  *
- *     disk    what survives: for each directory an image (rows, decree) as of the last good flush
+ *     disk    what survives: for each store an image (rows, decree) as of the last good flush
  *     store   an open directory: rows in memory, ahead of the image; perhaps a flush under way
  *
  *                store_write()        background: begin       background: end
@@ -20,12 +20,19 @@
 #pragma once
 #include "store/store.h"
 
+struct io;
 struct store_sim_disk;
 
 /* The disk that store_env_open() finds by store_env_options.world. At most one for each world. */
 struct store_sim_disk *store_sim_disk_new(void *world, uint64_t seed);
 void store_sim_disk_free(
     struct store_sim_disk *disk); /* After a crash or all closes. Accepts NULL. */
+
+/* From now on stores live in directories of that machine's disk (files.h): checkpoints are files that
+ * can be copied, and a store is there if its directory is. Stores are opened and checkpoints made by
+ * its process then, on threads that may block. Without this a directory is but the name of an image.
+ * Before the first store is opened. */
+void store_sim_files(struct store_sim_disk *disk, struct io *io);
 
 struct store_sim_faults {
     uint32_t again_percent; /* Of reads and seeks of STORE_CACHED; of steps a tenth of that. */
@@ -52,8 +59,9 @@ void store_sim_crash(struct store_sim_disk *disk);
  * compact some of the rows. Call it whenever something may happen. */
 void store_sim_background(struct store_sim_disk *disk);
 
-/* From now on 'dir', which is closed, can't be opened: E_CORRUPT. */
+/* From now on 'dir', which is closed, can't be opened: E_CORRUPT. Without files. */
 void store_sim_damage(struct store_sim_disk *disk, const char *dir);
 
-/* Remove the images of 'dir' and below, which are closed: what removing the directory does. */
+/* Remove the images of 'dir' and below, which are closed; "" is all. What removing the directory does
+ * where there are files. */
 void store_sim_remove(struct store_sim_disk *disk, const char *dir);

@@ -145,7 +145,7 @@ int store_flush(struct store *s) MUST_CHECK;
 
 /* Flush, hard-link the store as it then is into 'dir', whose parent exists and which itself must
  * not, and say at what decree. Opening 'dir' gives an equal store. Blocking. Returns 0;
- * E_EXISTS, E_NOSPACE, E_IO: 'dir' does not exist then. */
+ * E_EXISTS, E_NOSPACE, E_IO, E_NOMEM: 'dir' does not exist then. */
 int store_checkpoint(struct store *s, const char *dir, uint64_t *decree, struct err *e) MUST_CHECK;
 
 /* Whose checkpoints these are: another number for every store that was made, be it from nothing or
