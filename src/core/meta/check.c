@@ -10,6 +10,22 @@ static bool is_power_of_two(uint32_t n)
     return n > 0 && (n & (n - 1)) == 0;
 }
 
+static bool is_member(const struct meta_partition *p, uint64_t node_id)
+{
+    enum meta_role role = meta_partition_role(p, node_id);
+    return role == META_ROLE_PRIMARY || role == META_ROLE_SECONDARY;
+}
+
+static const char *fault_in_learner(const struct meta *m, const struct meta_partition *p)
+{
+    if (p->learner == 0) return NULL;
+    MUST(p->primary != 0, "a learner without a primary");
+    MUST(meta_node_by_id(m, p->learner) != NULL, "an unknown learner");
+    MUST(!is_member(p, p->learner), "a member learns");
+    MUST(p->secondary_count + 1 < META_REPLICAS_MAX, "a learner without a place to take");
+    return NULL;
+}
+
 static const char *fault_in_members(const struct meta *m, const struct meta_partition *p)
 {
     MUST(p->ballot >= 1, "a ballot is 0");
@@ -24,9 +40,8 @@ static const char *fault_in_members(const struct meta *m, const struct meta_part
             MUST(p->secondaries[k] != p->secondaries[i], "a secondary comes twice");
     }
     for (size_t i = 0; i < p->last_drop_count; i++)
-        MUST(meta_partition_role(p, p->last_drops[i]) == META_ROLE_NONE,
-             "a member is remembered as lost");
-    return NULL;
+        MUST(!is_member(p, p->last_drops[i]), "a member is remembered as lost");
+    return fault_in_learner(m, p);
 }
 
 static const char *fault_in_dup(const struct meta_table *t, const struct meta_dup *dup)

@@ -43,6 +43,7 @@ static void evict_others(struct meta *m, const struct meta_node *node)
         struct meta_node *other = &m->nodes[i];
         if (other == node || other->ipv4 != node->ipv4 || other->port != node->port) continue;
         *other = (struct meta_node){.id = other->id, .incarnation = other->incarnation};
+        (void)meta_members_bury(m, other->id);
     }
 }
 
@@ -97,28 +98,32 @@ int meta_on_node_start(struct meta *m, const struct meta_command *c, struct outc
                              .port = port_of(start->port),
                              .is_alive = true,
                              .incarnation = (uint64_t)start->incarnation};
+    const bool is_another = before == NULL || before->incarnation != told.incarnation;
     if (start->incarnation < 1) return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
     if (before != NULL && before->incarnation > told.incarnation)
         return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_VERSION,
                               "a later process of this node has started");
     bool is_news;
     int rc = node_be(m, &told, out, &is_news);
-    if (is_news) meta_partitions_renew(m, told.id);
+    if (is_news && is_another) meta_members_restart(m, told.id);
+    else if (is_news) meta_members_renew(m, told.id);
     return rc;
 }
 
-static int node_die(struct meta_node *node, struct outcome *out)
+static int node_die(struct meta *m, struct meta_node *node, struct outcome *out)
 {
     if (node == NULL) return outcome_refused(out, WIRE_ERR_OBJECT_NOT_FOUND);
     if (outcome_ready(out) != 0) return E_NOMEM;
-    if (node->is_alive) out->result.changed_id = META_TABLE_ANY;
+
+    const bool was_alive = node->is_alive;
     node->is_alive = false;
+    if (meta_members_bury(m, node->id) || was_alive) out->result.changed_id = META_TABLE_ANY;
     return 0;
 }
 
 int meta_on_node_leave(struct meta *m, const struct meta_command *c, struct outcome *out)
 {
-    return node_die(node_find(m, (uint64_t)c->node_leave.id), out);
+    return node_die(m, node_find(m, (uint64_t)c->node_leave.id), out);
 }
 
 int meta_on_node_dead(struct meta *m, const struct meta_command *c, struct outcome *out)
@@ -127,7 +132,7 @@ int meta_on_node_dead(struct meta *m, const struct meta_command *c, struct outco
     if (node != NULL && node->incarnation != (uint64_t)c->node_dead.incarnation)
         return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_VERSION,
                               "another process of this node has started");
-    return node_die(node, out);
+    return node_die(m, node, out);
 }
 
 /* ---- Clusters known by name ------------------------------------------------------------------ */

@@ -167,6 +167,21 @@ static const struct field meta_partition_set_fields[] = {
 };
 static SCHEMA(meta_partition_set);
 
+static const struct field meta_member_change_fields[] = {
+    FIELD(meta_member_change, 1, I32, table_id),
+    FIELD(meta_member_change, 2, I32, partition),
+    FIELD(meta_member_change, 3, I64, ballot),
+    FIELD(meta_member_change, 4, I64, node),
+};
+static SCHEMA(meta_member_change);
+
+static const struct field meta_member_drop_fields[] = {
+    FIELD(meta_member_drop, 1, I32, table_id),  FIELD(meta_member_drop, 2, I32, partition),
+    FIELD(meta_member_drop, 3, I64, ballot),    FIELD(meta_member_drop, 4, I64, node),
+    FIELD(meta_member_drop, 5, I64, successor),
+};
+static SCHEMA(meta_member_drop);
+
 static const struct schema *const schemas[] = {
     [META_CLUSTER_INIT] = &meta_cluster_init_schema,
     [META_NODE_JOIN] = &meta_node_join_schema,
@@ -189,6 +204,9 @@ static const struct schema *const schemas[] = {
     [META_PARTITION_SET] = &meta_partition_set_schema,
     [META_NODE_START] = &meta_node_start_schema,
     [META_NODE_DEAD] = &meta_node_dead_schema,
+    [META_MEMBER_ADD] = &meta_member_change_schema,
+    [META_MEMBER_JOIN] = &meta_member_change_schema,
+    [META_MEMBER_DROP] = &meta_member_drop_schema,
 };
 
 enum { TYPE_COUNT = sizeof schemas / sizeof schemas[0] };

@@ -15,7 +15,7 @@
  * says why, in the words of Pegasus where Pegasus has words. What is written here is durable; what
  * is only true now (leases, lag, disks) is somebody else's.
  *
- * Source: docs/meta.md, rules M1 to M21 and M33. */
+ * Source: docs/meta.md, rules M1 to M21, M33, M35 and M36. */
 #pragma once
 #include <stdbool.h>
 
@@ -62,7 +62,7 @@ struct meta_result {
 
 /* ---- The state ------------------------------------------------------------------------------- */
 
-enum meta_role { META_ROLE_NONE, META_ROLE_PRIMARY, META_ROLE_SECONDARY };
+enum meta_role { META_ROLE_NONE, META_ROLE_PRIMARY, META_ROLE_SECONDARY, META_ROLE_LEARNER };
 
 struct meta_env {
     char *key, *value; /* Ended by NUL; no NUL inside. */
@@ -73,6 +73,8 @@ struct meta_partition {
     uint64_t primary; /* Node id; 0: none. */
     uint64_t secondaries[META_REPLICAS_MAX - 1];
     uint64_t last_drops[META_REPLICAS_MAX]; /* Members lost last, the newest at the end. */
+    uint64_t
+        learner; /* Copies the partition and is to become a secondary; no member yet. 0: none. */
     uint8_t secondary_count;
     uint8_t last_drop_count;
 };
@@ -169,6 +171,9 @@ enum meta_command_type {
     META_PARTITION_SET = 19,
     META_NODE_START = 20,
     META_NODE_DEAD = 21,
+    META_MEMBER_ADD = 22,
+    META_MEMBER_JOIN = 23,
+    META_MEMBER_DROP = 24,
 };
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
@@ -187,8 +192,8 @@ struct meta_node_join {
     int32_t ipv4, port; /* As the bits of uint32_t and uint16_t. */
 };
 
-/* A node's process has started. Where it is one of several members, the partition gets a new ballot with
- * the same members: what it was in its last life is over, and all meet again. */
+/* A node's process has started. What it was in its last life is over: where it is one of several members the
+ * partition gets a new ballot, under which a primary is a secondary; it learns nothing any more (M6). */
 struct meta_node_start {
     int64_t id;
     int32_t ipv4, port; /* As above. */
@@ -196,7 +201,8 @@ struct meta_node_start {
         incarnation; /* Which of the node's processes it is: counted by its own directory, from 1. */
 };
 
-/* It is taken for dead. Servers say META_NODE_DEAD. */
+/* It is taken for dead: all its partitions lose it, and others take the place of primaries (M35). Servers say
+ * META_NODE_DEAD. */
 struct meta_node_leave {
     int64_t id;
 };
@@ -301,11 +307,26 @@ struct meta_dup_confirm {
     struct meta_confirms confirms;
 };
 
-/* New members. Refused unless 'ballot' is one more than it has. */
+/* New members, and no learner. Refused unless 'ballot' is one more than it has. */
 struct meta_partition_set {
     int32_t table_id, partition;
     int64_t ballot, primary;
     struct i64_list secondaries;
+};
+
+/* One node comes or goes. Refused unless 'ballot' is one more than the partition has.
+ * META_MEMBER_ADD: it becomes the learner. META_MEMBER_JOIN: the learner becomes the last secondary. */
+struct meta_member_change {
+    int32_t table_id, partition;
+    int64_t ballot, node;
+};
+
+/* META_MEMBER_DROP: a member or the learner leaves. Where it is the primary an alive secondary follows, or it
+ * is refused: what the last member holds is all there is. */
+struct meta_member_drop {
+    int32_t table_id, partition;
+    int64_t ballot, node;
+    int64_t successor; /* Of the primary; 0: the alive secondary with the fewest primaries. */
 };
 
 struct meta_command {
@@ -332,6 +353,8 @@ struct meta_command {
         struct meta_dup_advance dup_advance;
         struct meta_dup_confirm dup_confirm;
         struct meta_partition_set partition_set;
+        struct meta_member_change member_add, member_join;
+        struct meta_member_drop member_drop;
     };
 };
 

@@ -2,8 +2,9 @@
  *
  *     apply.c      one command: read, done or refused, answered
  *     cluster.c    who we are, nodes, known remotes          table.c   life and death of tables
- *     place.c      which node holds what                     env.c     environment variables
- *     dup.c        duplications and their positions          env_rules.c  which of them are valid
+ *     place.c      which node gets what of a new table       env.c     environment variables
+ *     members.c    who belongs to a partition                env_rules.c  which of them are valid
+ *     load.c       what each node holds                      dup.c     duplications and their positions
  *     command.c    commands as bytes                         snapshot.c   the whole state as bytes
  *     state.c      making, freeing, finding                  check.c      what must be true
  *
@@ -40,6 +41,7 @@ meta_handler meta_on_table_purge, meta_on_replicas_set, meta_on_partition_set;
 meta_handler meta_on_envs_set, meta_on_envs_delete, meta_on_envs_clear;
 meta_handler meta_on_dup_add, meta_on_dup_modify, meta_on_dup_resolve, meta_on_dup_advance;
 meta_handler meta_on_dup_confirm;
+meta_handler meta_on_member_add, meta_on_member_join, meta_on_member_drop;
 
 /* Read a command into 'out', lists in 'arena', bytes borrowed. Returns 0, E_NOMEM, E_PROTO. */
 int meta_command_read(struct slice bytes, struct arena *arena, struct meta_command *out) MUST_CHECK;
@@ -91,8 +93,19 @@ int env_list_put(struct env_list *list, struct slice key, struct slice value) MU
 int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t count,
                uint32_t replica_count) MUST_CHECK;
 
-/* Give every partition that 'node_id' shares with others a new ballot. */
-void meta_partitions_renew(struct meta *m, uint64_t node_id);
+/* ---- Members --------------------------------------------------------------------------------- */
+
+/* In all tables, those that may be recalled included, each change with a new ballot of its partition: */
+
+/* The node is dead, which it is already in the state: nobody's member any more, except where no other member
+ * is alive (M35). False: nothing was to be changed. */
+bool meta_members_bury(struct meta *m, uint64_t node_id);
+
+/* Another process of the node has started (M6). */
+void meta_members_restart(struct meta *m, uint64_t node_id);
+
+/* The same process is alive after all, or elsewhere: whoever it shares a partition with meets it again. */
+void meta_members_renew(struct meta *m, uint64_t node_id);
 
 /* NULL, or what is wrong with the state. */
 const char *meta_fault(const struct meta *m);

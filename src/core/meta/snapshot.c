@@ -46,6 +46,7 @@ static SCHEMA(remote_image);
 struct partition_image {
     int64_t ballot, primary;
     struct i64_list secondaries, last_drops;
+    int64_t learner; /* Absent in older snapshots: none. */
 };
 
 static const struct field partition_image_fields[] = {
@@ -53,6 +54,7 @@ static const struct field partition_image_fields[] = {
     FIELD(partition_image, 2, I64, primary),
     FIELD_LIST(partition_image, 3, I64, secondaries),
     FIELD_LIST(partition_image, 4, I64, last_drops),
+    FIELD(partition_image, 5, I64, learner),
 };
 static SCHEMA(partition_image);
 
@@ -178,6 +180,7 @@ static int draw_partition(const struct meta_partition *p, struct arena *arena,
 {
     to->ballot = (int64_t)p->ballot;
     to->primary = (int64_t)p->primary;
+    to->learner = (int64_t)p->learner;
     int rc = draw_ids(p->secondaries, p->secondary_count, arena, &to->secondaries);
     return rc != 0 ? rc : draw_ids(p->last_drops, p->last_drop_count, arena, &to->last_drops);
 }
@@ -299,6 +302,7 @@ static int build_partitions(const struct table_image *from, struct meta_table *t
         struct meta_partition *p = &t->partitions[i];
         p->ballot = (uint64_t)image->ballot;
         p->primary = (uint64_t)image->primary;
+        p->learner = (uint64_t)image->learner;
         int rc = build_ids(&image->secondaries, META_REPLICAS_MAX - 1, p->secondaries,
                            &p->secondary_count);
         if (rc == 0)

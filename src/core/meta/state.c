@@ -83,10 +83,13 @@ struct meta_table *meta_table_named(struct meta *m, struct slice name)
 
 const struct meta_node *meta_node_by_id(const struct meta *m, uint64_t id)
 {
-    for (size_t i = 0; i < m->node_count; i++) {
-        if (m->nodes[i].id == id) return &m->nodes[i];
+    size_t low = 0, high = m->node_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->nodes[middle].id < id) low = middle + 1;
+        else high = middle;
     }
-    return NULL;
+    return low < m->node_count && m->nodes[low].id == id ? &m->nodes[low] : NULL;
 }
 
 size_t meta_nodes_alive(const struct meta *m)
@@ -115,7 +118,7 @@ enum meta_role meta_partition_role(const struct meta_partition *p, uint64_t node
     for (size_t i = 0; i < p->secondary_count; i++) {
         if (p->secondaries[i] == node_id) return META_ROLE_SECONDARY;
     }
-    return META_ROLE_NONE;
+    return p->learner == node_id ? META_ROLE_LEARNER : META_ROLE_NONE;
 }
 
 int64_t meta_purge_due_s(const struct meta *m)

@@ -32,10 +32,17 @@ static void live(struct world *w)
     assert_int_equal(world_do(w, &confirm), WIRE_ERR_OK);
     struct meta_command leave = {.type = META_NODE_LEAVE, .node_leave = {.id = 1}};
     assert_int_equal(world_do(w, &leave), WIRE_ERR_OK);
+    struct meta_command add = {
+        .type = META_MEMBER_ADD,
+        .member_add = {.table_id = 1,
+                       .ballot = 3,
+                       .node = 3}, /* It was 1 and 2; the ballot is 2. */
+    };
+    assert_int_equal(world_do(w, &add), WIRE_ERR_OK);
     int64_t two = 2;
     struct meta_command set = {
         .type = META_PARTITION_SET,
-        .partition_set = {.table_id = 2, .ballot = 2, .primary = 3, .secondaries = {&two, 1}},
+        .partition_set = {.table_id = 2, .ballot = 3, .primary = 3, .secondaries = {&two, 1}},
     };
     assert_int_equal(world_do(w, &set), WIRE_ERR_OK);
 }
@@ -303,6 +310,13 @@ static void test_out_of_memory(void **state)
         {.type = META_DUP_ADD,
          .dup_add = {.table = slice_str("u"), .remote = slice_str("far"), .with_bootstrap = true}},
         {.type = META_DUP_CONFIRM, .dup_confirm = {.confirms = {&confirm, 1}}},
+        {.type = META_MEMBER_JOIN, .member_join = {.table_id = 1, .ballot = 4, .node = 3}},
+        {.type = META_MEMBER_DROP, .member_drop = {.table_id = 1, .ballot = 5, .node = 2}},
+        {.type = META_MEMBER_DROP, .member_drop = {.table_id = 1, .ballot = 6, .node = 3}},
+        {.type = META_MEMBER_ADD, .member_add = {.table_id = 1, .ballot = 6, .node = 2}},
+        {.type = META_NODE_START,
+         .node_start = {.id = 3, .ipv4 = 0x0a000009, .port = 34601, .incarnation = 7}},
+        {.type = META_NODE_DEAD, .node_dead = {.id = 3, .incarnation = 7}},
         {.type = META_TABLE_DROP, .table_drop = {.name = slice_str("t")}},
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

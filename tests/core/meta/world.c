@@ -98,6 +98,68 @@ enum wire_error world_add_dup(struct world *w, const char *table, const char *re
     return world_do(w, &c);
 }
 
+enum wire_error world_start(struct world *w, int64_t id, int64_t incarnation)
+{
+    struct meta_command c = {
+        .type = META_NODE_START,
+        .node_start = {.id = id,
+                       .ipv4 = 0x0a000000 + (int32_t)id,
+                       .port = 34601,
+                       .incarnation = incarnation},
+    };
+    return world_do(w, &c);
+}
+
+enum wire_error world_bury(struct world *w, int64_t id, int64_t incarnation)
+{
+    struct meta_command c = {
+        .type = META_NODE_DEAD,
+        .node_dead = {.id = id, .incarnation = incarnation},
+    };
+    return world_do(w, &c);
+}
+
+enum wire_error world_leave(struct world *w, int64_t id)
+{
+    struct meta_command c = {.type = META_NODE_LEAVE, .node_leave = {.id = id}};
+    return world_do(w, &c);
+}
+
+static int64_t next_ballot(const struct world *w, int32_t table_id, int32_t partition)
+{
+    const struct meta_table *t = meta_table_by_id(w->meta, table_id);
+    return t != NULL ? (int64_t)t->partitions[partition].ballot + 1 : 1;
+}
+
+static enum wire_error change_member(struct world *w, enum meta_command_type type, int32_t table_id,
+                                     int32_t partition, int64_t id)
+{
+    struct meta_command c = {
+        .type = type,
+        .member_add = {table_id, partition, next_ballot(w, table_id, partition), id},
+    };
+    return world_do(w, &c);
+}
+
+enum wire_error world_add_member(struct world *w, int32_t table_id, int32_t partition, int64_t id)
+{
+    return change_member(w, META_MEMBER_ADD, table_id, partition, id);
+}
+
+enum wire_error world_join_member(struct world *w, int32_t table_id, int32_t partition, int64_t id)
+{
+    return change_member(w, META_MEMBER_JOIN, table_id, partition, id);
+}
+
+enum wire_error world_drop_member(struct world *w, int32_t table_id, int32_t partition, int64_t id)
+{
+    struct meta_command c = {
+        .type = META_MEMBER_DROP,
+        .member_drop = {table_id, partition, next_ballot(w, table_id, partition), id, 0},
+    };
+    return world_do(w, &c);
+}
+
 const struct meta_table *world_table(const struct world *w, const char *name)
 {
     return meta_table_by_name(w->meta, slice_str(name));
@@ -111,5 +173,8 @@ const char *world_members(const struct meta_table *t, uint32_t partition)
     for (size_t i = 0; i < p->secondary_count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, " %llu",
                          (unsigned long long)p->secondaries[i]);
+    if (p->learner != 0)
+        (void)snprintf(text + used, sizeof text - (size_t)used, " +%llu",
+                       (unsigned long long)p->learner);
     return text;
 }

@@ -37,6 +37,16 @@ enum wire_error world_remote(struct world *w, const char *name, const char *meta
 enum wire_error world_add_dup(struct world *w, const char *table, const char *remote,
                               bool with_bootstrap);
 
+/* Of processes: a node's start, as the incarnation told, at its own address; its death. */
+enum wire_error world_start(struct world *w, int64_t id, int64_t incarnation);
+enum wire_error world_bury(struct world *w, int64_t id, int64_t incarnation);
+enum wire_error world_leave(struct world *w, int64_t id);
+
+/* A node becomes the learner of a partition, a member, or neither; the ballot is the next. */
+enum wire_error world_add_member(struct world *w, int32_t table_id, int32_t partition, int64_t id);
+enum wire_error world_join_member(struct world *w, int32_t table_id, int32_t partition, int64_t id);
+enum wire_error world_drop_member(struct world *w, int32_t table_id, int32_t partition, int64_t id);
+
 const struct meta_table *world_table(const struct world *w, const char *name);
 
 /* The hint of the last answer is this text. */
@@ -46,5 +56,5 @@ const struct meta_table *world_table(const struct world *w, const char *name);
         assert_memory_equal((w)->result.hint.data, text, strlen(text));                            \
     } while (0)
 
-/* "primary secondary secondary" of a partition, in a buffer of the function's. */
+/* "primary secondary secondary" of a partition, and "+learner" behind; in a buffer of the function's. */
 const char *world_members(const struct meta_table *t, uint32_t partition);
