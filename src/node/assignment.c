@@ -60,6 +60,15 @@ static void config_fill(struct repl_config *c, const struct meta_partition *p)
     if (p->primary != 0) c->members[c->member_count++] = p->primary;
     for (uint8_t i = 0; i < p->secondary_count; i++)
         c->members[c->member_count++] = p->secondaries[i];
+    c->learner = p->learner;
+}
+
+/* With fewer than a majority of what was asked for, one more loss could be the loss of an acknowledged write.
+ * Two are as good as one can have of two. */
+static uint32_t write_members_min(const struct meta_table *table)
+{
+    const uint32_t wanted = (uint32_t)table->max_replica_count;
+    return wanted <= 2 ? 1 : wanted / 2 + 1;
 }
 
 static void dup_fill(struct assignment_dup *to, const struct meta_dup *from, uint32_t index)
@@ -85,6 +94,8 @@ static void addresses_fill(const struct meta *m, struct assignment *a)
         const struct meta_node *node = meta_node_by_id(m, a->config.members[i]);
         if (node != NULL) a->addresses[i] = (struct io_address){node->ipv4, node->port};
     }
+    const struct meta_node *learner = meta_node_by_id(m, a->config.learner);
+    if (learner != NULL) a->learner_address = (struct io_address){learner->ipv4, learner->port};
 }
 
 struct assignment *assignment_new(const struct meta *m, const struct meta_table *table,
@@ -100,6 +111,7 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
     a->partition_count = table->partition_count;
     config_fill(&a->config, &table->partitions[index]);
     addresses_fill(m, a);
+    a->write_members_min = write_members_min(table);
     a->default_ttl_s = env_u32(table, "default_ttl", 0);
     a->has_iteration_time = meta_env_get(table, iteration_key) != NULL;
     a->iteration_time_ms_max = env_u32(table, iteration_key, 0);
@@ -121,6 +133,10 @@ bool assignment_address(const struct assignment *a, uint64_t node_id, struct io_
     for (uint32_t i = 0; i < a->config.member_count; i++) {
         if (a->config.members[i] != node_id || a->addresses[i].port == 0) continue;
         *out = a->addresses[i];
+        return true;
+    }
+    if (node_id != 0 && node_id == a->config.learner && a->learner_address.port != 0) {
+        *out = a->learner_address;
         return true;
     }
     return false;

@@ -43,6 +43,8 @@ struct assignment {
     uint32_t partition_count;
     struct repl_config config;
     struct io_address addresses[REPL_MEMBERS_MAX]; /* Of its members; port 0: not known. */
+    struct io_address learner_address;
+    uint32_t write_members_min; /* With fewer nothing is written. */
 
     uint32_t default_ttl_s;
     uint32_t iteration_time_ms_max;
@@ -61,5 +63,5 @@ struct assignment *assignment_new(const struct meta *m, const struct meta_table 
                                   uint32_t index);
 void assignment_free(struct assignment *a); /* Accepts NULL. */
 
-/* Where a member is. False: it is none, or its address is not known. */
+/* Where a member or the learner is. False: it is none, or its address is not known. */
 bool assignment_address(const struct assignment *a, uint64_t node_id, struct io_address *out);

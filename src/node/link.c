@@ -21,6 +21,8 @@ enum {
     LINK_RETRY_MS_MAX = 1000, /* ...up to this. */
 };
 
+enum { SENDERS_MAX = sizeof((struct replica *)0)->senders / sizeof((struct replica *)0)->senders[0] };
+
 struct link_call {
     struct rpc_call rpc;
     struct link *link; /* NULL: not under way. */
@@ -95,7 +97,7 @@ static void link_close(struct link *l)
 
 static struct sender *sender_find(struct replica *r, uint64_t node_id)
 {
-    for (size_t i = 0; i < REPL_MEMBERS_MAX; i++)
+    for (size_t i = 0; i < SENDERS_MAX; i++)
         if (r->senders[i].node_id == node_id) return &r->senders[i];
     return NULL;
 }
@@ -169,6 +171,8 @@ void replica_send(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_ACK:
         s->owes_ack = true;
         s->ack = effect->last;
+        s->committed = effect->committed;
+        s->prepared = effect->prepared;
         s->asks_for_more = s->asks_for_more || effect->asks_for_more;
         break;
     default: CHECK_NEVER("nothing to be said to anybody");
@@ -178,7 +182,7 @@ void replica_send(struct replica *r, const struct repl_effect *effect)
 
 void replica_senders_sync(struct replica *r)
 {
-    for (size_t i = 0; i < REPL_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < SENDERS_MAX; i++) {
         struct sender *s = &r->senders[i];
         struct io_address address;
         const uint64_t to = s->node_id;
@@ -194,7 +198,7 @@ void replica_senders_sync(struct replica *r)
 
 void replica_senders_end(struct replica *r)
 {
-    for (size_t i = 0; i < REPL_MEMBERS_MAX; i++)
+    for (size_t i = 0; i < SENDERS_MAX; i++)
         if (r->senders[i].node_id != 0) sender_end(&r->senders[i]);
 }
 
@@ -229,16 +233,33 @@ static struct replicate_item *add(struct message *m, const struct sender *s,
 static void add_prepares(struct message *m, struct sender *s)
 {
     const struct repl *p = &s->replica->repl;
-    if (s->first <= p->committed) s->first = p->committed + 1; /* All members hold that. */
+    const bool is_learner = s->node_id == p->config.learner;
+    if (s->first <= p->committed && !is_learner)
+        s->first = p->committed + 1; /* All members hold that. */
     for (; s->first <= s->last && !is_full(m); s->first++) {
         const struct chunk *bytes = repl_tail_get(p, s->first);
-        CHECK(bytes != NULL); /* What a member may lack is not committed, and stays. */
+        if (bytes == NULL) { /* What a member may lack is not committed, and stays. */
+            CHECK(is_learner);
+            MARK("the tail left a learner behind");
+            s->first = s->last + 1; /* It hears how far we are, and asks (R12). */
+            s->owes_commit_point = true;
+            return;
+        }
         struct replicate_item *item = add(m, s, REPLICATE_PREPARE, s->first);
         item->committed = (int64_t)p->committed;
         item->mutation = slice_of(bytes->data, bytes->capacity);
         m->size += bytes->capacity;
         s->owes_commit_point = false;
     }
+}
+
+static void add_ack(struct message *m, const struct sender *s)
+{
+    struct replicate_item *item = add(m, s, REPLICATE_ACK, s->ack);
+    item->asks_for_more = s->asks_for_more;
+    if (!s->asks_for_more) return;
+    item->committed = (int64_t)s->committed;
+    item->prepared = (int64_t)s->prepared;
 }
 
 /* What the sender has to say, as far as there is room. True: that was all. */
@@ -252,7 +273,7 @@ static bool add_sender(struct message *m, struct sender *s)
         s->owes_commit_point = false;
     }
     if (s->owes_ack && !is_full(m)) {
-        add(m, s, REPLICATE_ACK, s->ack)->asks_for_more = s->asks_for_more;
+        add_ack(m, s);
         s->owes_ack = s->asks_for_more = false;
     }
     return s->first > s->last && !s->owes_commit_point && !s->owes_ack;
@@ -364,6 +385,10 @@ static void say_again(struct replica *r)
         if (config.members[i] != r->repl.self && sender_find(r, config.members[i]) == NULL)
             replica_step(r, &lost);
     }
+    struct repl_event lost = {.type = REPL_LINK_LOST, .link_lost.to = config.learner};
+    if (config.learner != 0 && config.learner != r->repl.self &&
+        sender_find(r, config.learner) == NULL)
+        replica_step(r, &lost);
 }
 
 static void on_unsaid(struct io_timer *timer)

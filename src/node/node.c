@@ -122,11 +122,10 @@ static int on_log_record(void *context, struct gpid gpid, uint64_t decree, uint6
                          struct slice mutation)
 {
     struct recovery *rec = context;
-    (void)decree;
-    (void)ballot; /* Both are in the mutation. */
+    (void)decree; /* In the mutation. */
     struct replica *r = recovered_find(rec->node, gpid);
     if (r == NULL || r->is_damaged) return 0;
-    int rc = replica_recover(r, mutation);
+    int rc = replica_recover(r, ballot, mutation);
     return rc == E_PROTO ? 0 : rc;
 }
 

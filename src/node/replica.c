@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "kv/apply.h"
+#include "node/learn.h"
 #include "node/node_dir.h"
 #include "node/node_impl.h"
 #include "node/replica_state.h"
@@ -84,6 +85,8 @@ static void replica_init(struct replica *r, struct gpid gpid)
     list_init(&r->streams);
     list_init(&r->dup_waits);
     replica_room_init(r);
+    teach_init(&r->teacher);
+    wish_init(r);
 }
 
 int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
@@ -93,12 +96,13 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
     if (r == NULL) return err_set(e, E_NOMEM, "replica %s", dir);
     replica_init(r, gpid);
 
-    struct repl_config saved;
+    struct repl_saved saved;
     int rc = E_NOMEM;
     r->dir = mem_alloc(strlen(dir) + 1);
     if (r->dir == NULL) goto failed;
     memcpy(r->dir, dir, strlen(dir) + 1);
     rc = node_dir_make(io, dir);
+    if (rc == 0) rc = learn_install(io, dir);
     if (rc == 0) rc = replica_state_load(io, dir, &saved);
     if (rc != 0) goto failed;
     rc = kv_scans_init(&r->scans, KV_SCANS_COUNT_DEFAULT, KV_SCANS_SIZE_DEFAULT, io_seed(io));
@@ -108,8 +112,8 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
     (void)snprintf(store_dir, sizeof store_dir, "%s/store", dir);
     rc = store_open(env, store_dir, &r->store, e);
     if (rc != 0) goto failed_said;
-    rc = repl_init(&r->repl, node_id, saved.ballot != 0 ? &saved : NULL, store_applied(r->store),
-                   tail_size_max);
+    rc = repl_init(&r->repl, node_id, saved.config.ballot != 0 ? &saved : NULL,
+                   store_applied(r->store), tail_size_max);
     if (rc != 0) goto failed;
     repl_saw_timestamp(&r->repl, store_timestamp_us(r->store));
     r->apply_to = r->durable = r->repl.applied;
@@ -124,13 +128,13 @@ failed_said:
     return rc;
 }
 
-int replica_recover(struct replica *r, struct slice mutation)
+int replica_recover(struct replica *r, uint64_t ballot, struct slice mutation)
 {
     struct chunk *bytes = chunk_new(mutation.size);
     if (bytes == NULL) return E_NOMEM;
     memcpy(bytes->data, mutation.data, mutation.size);
     struct repl_effects effects;
-    struct repl_event event = {.type = REPL_RECOVERED, .recovered.mutation = bytes};
+    struct repl_event event = {.type = REPL_RECOVERED, .recovered = {bytes, ballot}};
     int rc = repl_step(&r->repl, &event, &effects);
     chunk_unref(bytes);
     if (rc == E_PROTO) r->is_damaged = true;
@@ -232,10 +236,11 @@ static void close_gone_streams(struct replica *r, const struct assignment *a)
     }
 }
 
-/* Streams run where mutations are ordered: on the primary. */
+/* Streams run where mutations are ordered: on the primary, from one configuration to the next. */
 static void replica_sync_streams(struct replica *r)
 {
-    const struct assignment *a = r->repl.role == REPL_PRIMARY ? r->assigned : NULL;
+    bool is_primary = r->repl.role == REPL_PRIMARY || r->repl.is_staying;
+    const struct assignment *a = is_primary ? r->assigned : NULL;
     close_gone_streams(r, a);
     for (uint32_t i = 0; a != NULL && i < a->dup_count; i++) {
         struct stream *s = replica_stream(r, a->dups[i].id);
@@ -263,6 +268,7 @@ void replica_assign(struct replica *r, struct assignment *a)
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
     replica_senders_sync(r);
     if (!r->is_damaged) replica_step(r, &event);
+    wish_sync(r);
     replica_sync_streams(r);
 }
 
@@ -300,7 +306,7 @@ void replica_save_state(struct replica *r)
 {
     if (r->is_saving_state) return; /* When it is done, the newest is saved. */
     r->is_saving_state = true;
-    r->saving = r->repl.coming;
+    r->saving = (struct repl_saved){r->repl.coming, r->repl.floor};
     r->busy++;
     r->state_work.run = state_save;
     r->state_work.done = state_saved;
@@ -322,7 +328,7 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_APPEND: do_append(r, effect); break;
     case REPL_DO_APPLY:
         r->apply_to = effect->last;
-        if (r->repl.role == REPL_SECONDARY)
+        if (r->repl.role != REPL_PRIMARY)
             metric_gauge_set(&r->metrics.committed, (int64_t)r->repl.committed);
         replica_apply(r);
         break;
@@ -337,6 +343,10 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_PREPARE:
     case REPL_DO_COMMIT_POINT:
     case REPL_DO_ACK: replica_send(r, effect); break;
+    case REPL_DO_LEARN: learn_begin(r, effect); break;
+    case REPL_DO_JOIN:
+    case REPL_DO_EXPEL:
+    case REPL_DO_GIVE_WAY: wish_add(r, effect); break;
     }
 }
 
@@ -349,6 +359,8 @@ static int step(struct replica *r, const struct repl_event *event)
         r->newest_us = r->repl.timestamp_us; /* Rows are never later (R3). */
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
     if (r->repl.role != before && r->assigned != NULL) replica_sync_streams(r);
+    if (r->repl.role != REPL_LEARNER) learn_end(r);
+    teach_sync(r);
     if (!list_is_empty(&r->early) && !replica_is_coming(r)) replica_serve_early(r);
     return rc;
 }
@@ -396,9 +408,20 @@ int replica_on_peer(struct replica *r, uint64_t from, const struct replicate_ite
         event.acked.from = from;
         event.acked.decree = decree;
         event.acked.asks_for_more = item->asks_for_more;
+        event.acked.committed = (uint64_t)item->committed;
+        event.acked.prepared = (uint64_t)item->prepared;
         return step(r, &event);
     default: return E_PROTO;
     }
+}
+
+int replica_on_learned(struct replica *r, uint64_t ballot, uint64_t committed,
+                       struct slice mutation)
+{
+    struct repl_event event = {.type = REPL_PREPARED, .ballot = ballot};
+    event.prepared.from = r->repl.config.primary;
+    event.prepared.committed = committed;
+    return r->is_closing ? E_CANCELED : prepare(r, &event, mutation);
 }
 
 static void state_saved(struct io_work *work)
@@ -410,7 +433,7 @@ static void state_saved(struct io_work *work)
         replica_release(r);
         return;
     }
-    struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->saving.ballot};
+    struct repl_event event = {.type = REPL_STATE_SAVED, .ballot = r->saving.config.ballot};
     if (r->state_rc != 0) {
         LOG_ERROR(&logger, "replica state not saved", field_str("dir", r->dir),
                   field_code(r->state_rc));
@@ -554,8 +577,8 @@ static void close_run(struct io_work *work)
     struct replica *r = LIST_ENTRY(work, struct replica, work);
     int rc = store_close(r->store);
     r->store = NULL;
-    /* Its records are all there is of the last writes. */
-    r->is_log_needed = rc != 0 || r->repl.applied < r->repl.committed;
+    /* Its records are all there is of the last writes, unless there is another store with all of them. */
+    r->is_log_needed = !r->is_replaced && (rc != 0 || r->repl.applied < r->repl.committed);
     if (rc != 0)
         LOG_WARN(&logger, "store closed without flush", field_str("dir", r->dir), field_code(rc));
 }
@@ -601,5 +624,8 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     replica_fail_all(r);
     close_gone_streams(r, NULL);
     replica_senders_end(r);
+    learn_end(r);
+    teach_sync(r);
+    wish_end(r);
     replica_release(r);
 }

@@ -19,11 +19,14 @@
 #include "node/assignment.h"
 #include "node/link.h"
 #include "node/survey.h"
+#include "node/teach.h"
+#include "node/wish.h"
 #include "obs/metric.h"
 #include "rpc/server.h"
 #include "store/store.h"
 
 struct worker;
+struct learning;
 struct replica_fetch;
 struct replica_throttle;
 
@@ -85,19 +88,23 @@ struct replica {
     uint32_t dup_wait_count;
     uint64_t dup_question; /* The newest that its streams were asked (docs/duplication.md, D14). */
 
-    struct sender senders[REPL_MEMBERS_MAX]; /* To the other members. */
+    struct sender senders[REPL_MEMBERS_MAX + 1]; /* To the other members and the learner. */
+    struct teacher teacher;                      /* Of a primary... */
+    struct learning *learning;                   /* ...and of a learner; NULL: nothing is asked. */
+    struct wish wish;                            /* What it wants of the meta group. */
 
     uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
     uint64_t busy;      /* Things under way that point here. */
     bool is_closing;    /* No new requests; closed when not busy. */
-    bool is_dropped;    /* Closing because the partition is no longer ours. */
+    bool is_dropped;    /* Closing because the partition is no longer ours... */
+    bool is_replaced;   /* ...or because a copied store takes the place of this one. */
     bool is_log_needed; /* The log must keep its records: the last flush failed. */
     bool is_damaged;    /* The log lost records of it: it must not serve. */
     bool is_flushing, is_saving_state;
     void (*on_closed)(struct replica *r);
     struct io_work work; /* Flush, state file, close: one at a time each... */
     struct io_work state_work;
-    struct repl_config saving; /* What the pool makes durable now; how that ended. */
+    struct repl_saved saving; /* What the pool makes durable now; how that ended. */
     int state_rc;
 
     struct replica_metrics metrics;
@@ -111,8 +118,9 @@ int replica_open(struct io *io, struct store_env *env, const char *dir, struct g
                  uint64_t node_id, size_t tail_size_max, struct replica **out,
                  struct err *e) MUST_CHECK;
 
-/* Recovery: the log holds this mutation. Returns 0, E_NOMEM, E_PROTO (a gap: it is damaged now). */
-int replica_recover(struct replica *r, struct slice mutation) MUST_CHECK;
+/* Recovery: the log holds this mutation, given to it under 'ballot'. Returns 0, E_NOMEM, E_PROTO (a gap: it
+ * is damaged now). */
+int replica_recover(struct replica *r, uint64_t ballot, struct slice mutation) MUST_CHECK;
 
 /* Recovery: that was all. What is certain is applied to the store; what finds the disk full is left to
  * replica_start(). Blocking. Returns 0, or the store's failure; its records stay in the log then. */
@@ -172,6 +180,10 @@ void replica_step(struct replica *r, const struct repl_event *event);
  * is to be said again. */
 struct replicate_item;
 int replica_on_peer(struct replica *r, uint64_t from, const struct replicate_item *item) MUST_CHECK;
+
+/* A mutation that it asked its primary for; returns as replica_on_peer() does. */
+int replica_on_learned(struct replica *r, uint64_t ballot, uint64_t committed,
+                       struct slice mutation) MUST_CHECK;
 
 /* ---- Inside the replica's files ---- */
 

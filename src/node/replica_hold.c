@@ -43,6 +43,7 @@ void replica_hold(struct replica *r)
         if (decree < confirmed) confirmed = decree;
     }
     r->shippers_need = confirmed;
+    if (r->teacher.needs < confirmed) confirmed = r->teacher.needs;
     bool takes_none = r->is_damaged || r->repl.is_stopped || r->is_log_needed; /* Until a start. */
     if (takes_none && r->durable < confirmed) confirmed = r->durable;
     log_hold_set(&r->hold, takes_none ? LOG_NO_STORE : r->durable, confirmed);
@@ -109,6 +110,11 @@ static void on_backlog_over(struct log_hold *hold)
     LIST_EACH (it, &r->streams) {
         struct stream *s = LIST_ENTRY(it, struct stream, node);
         if (slowest == NULL || stream_hold_decree(s) < stream_hold_decree(slowest)) slowest = s;
+    }
+    bool is_learner_slower = slowest == NULL || r->teacher.needs < stream_hold_decree(slowest);
+    if (r->teacher.needs != LOG_NO_SHIPPER && is_learner_slower) {
+        teach_give_up_log(r);
+        return;
     }
     if (slowest == NULL) return; /* It has nothing to give up, and would be asked again at once. */
     stream_give_up_log(slowest);

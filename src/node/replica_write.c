@@ -202,6 +202,8 @@ static enum wire_error refused_now(const struct replica *r)
     struct worker *w = r->worker;
     if (r->is_disk_full) return WIRE_ERR_DISK_INSUFFICIENT;
     if (!replica_may_serve(r)) return WIRE_ERR_INVALID_STATE;
+    if (r->repl.config.member_count < r->assigned->write_members_min)
+        return WIRE_ERR_NOT_ENOUGH_MEMBER;
     bool is_unapplied = r->repl.tail.size > r->repl.tail.size_max + UNAPPLIED_MAX;
     if (worker_is_behind(w) || is_unapplied) return WIRE_ERR_CAPACITY_EXCEEDED;
     if (w->is_disk_full || w->is_disk_failed || disk_guard_refuses(&w->guard))

@@ -189,12 +189,13 @@ static unsigned denied(const struct replica *r, enum rpc_kind kind)
 
 void replica_on_request(struct replica *r, struct rpc_request *request)
 {
-    if (replica_is_coming(r)) {
+    enum rpc_kind kind = rpc_info(request->frame.code)->kind;
+    if (replica_is_coming(r) && kind != RPC_KIND_PEER) {
         list_push_back(&r->early, &request->node);
         return;
     }
-    enum rpc_kind kind = rpc_info(request->frame.code)->kind;
-    unsigned deny = kind == RPC_KIND_PIRENE ? DENY_NOTHING : denied(r, kind);
+    bool is_ours = kind == RPC_KIND_PIRENE || kind == RPC_KIND_PEER;
+    unsigned deny = is_ours ? DENY_NOTHING : denied(r, kind);
     if ((deny & DENY_BY_SILENCE) != 0) {
         rpc_drop(request);
         return;
@@ -207,6 +208,8 @@ void replica_on_request(struct replica *r, struct rpc_request *request)
     case RPC_DUP_STATUS: dup_status_on_request(r, request); break;
     case RPC_DUP_WAIT: dup_wait_on_request(r, request); break;
     case RPC_DIGEST: replica_on_digest(r, request); break;
+    case RPC_LEARN: teach_on_learn(r, request); break;
+    case RPC_LEARN_READ: teach_on_read(r, request); break;
     default:
         if (kind == RPC_KIND_WRITE) replica_on_write(r, request, false);
         else replica_on_read(r, request, false);
@@ -265,7 +268,7 @@ static bool is_for_partition(enum rpc_code code)
     case RPC_KIND_WRITE:
     case RPC_KIND_SCAN: return true;
     case RPC_KIND_PIRENE: return code != RPC_HELLO;
-    case RPC_KIND_PEER:
+    case RPC_KIND_PEER: return true;
     case RPC_KIND_META:
     case RPC_KIND_ADMIN: break;
     }
@@ -435,6 +438,14 @@ static void on_replica_closed(struct replica *r)
 void worker_close_replica(struct replica *r, bool is_dropped)
 {
     replica_close(r, is_dropped, on_replica_closed);
+}
+
+void worker_reopen_replica(struct replica *r)
+{
+    r->is_replaced = true;
+    worker_close_replica(r, true);
+    r->again = r->assigned;
+    r->assigned = NULL;
 }
 
 static void close_replicas(struct worker *w)

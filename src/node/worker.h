@@ -97,6 +97,9 @@ void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, 
 /* Close a replica of this worker, because it is dropped or because the worker stops. */
 void worker_close_replica(struct replica *r, bool is_dropped);
 
+/* Close a replica, and open it again with the store that was copied for it. */
+void worker_reopen_replica(struct replica *r);
+
 /* Called when a part has closed: the worker's on_closed, if that was the last. */
 void worker_stop_if_done(struct worker *w);
 

@@ -92,6 +92,8 @@ enum rpc_kind {
     X(BEACON, "RPC_PIRENE_BEACON", META, beacon_request, beacon_response)                          \
     X(FOLLOW, "RPC_PIRENE_FOLLOW", META, follow_request, follow_response)                          \
     X(REPLICATE, "RPC_PIRENE_REPLICATE", PEER, replicate_request, replicate_response)              \
+    X(LEARN, "RPC_PIRENE_LEARN", PEER, learn_request, learn_response)                              \
+    X(LEARN_READ, "RPC_PIRENE_LEARN_READ", PEER, learn_read_request, learn_read_response)          \
     X(PROPOSE, "RPC_PIRENE_PROPOSE", META, propose_request, propose_response)
 
 enum rpc_code {

@@ -1,7 +1,7 @@
 /* src/core/repl/repl.h: one partition's replica as a state machine: PacificA (Lin et al., 2008).
  *
  * Events say what happened, effects say what to do; the shell performs effects in the order given.
- * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R11 are in
+ * Nothing in here knows a file, a socket, a clock or that duplication exists. Rules R1 to R15 are in
  * docs/replication.md.
  *
  *     decree    1 ........ applied .... committed .... logged .... prepared
@@ -30,6 +30,7 @@ enum repl_role {
     REPL_INACTIVE,  /* Serves nobody: just opened, removed, or its disk failed. */
     REPL_PRIMARY,   /* Orders mutations and answers clients. */
     REPL_SECONDARY, /* Logs what the primary sends. */
+    REPL_LEARNER,   /* Copies what the members have, until it may be one (R12). */
 };
 
 /* What the meta group decided; ballots only grow, and a ballot names one configuration. */
@@ -38,6 +39,14 @@ struct repl_config {
     uint64_t primary;                   /* A node's id. */
     uint64_t members[REPL_MEMBERS_MAX]; /* Node ids, the primary among them. */
     uint32_t member_count;
+    uint64_t learner; /* A node's id, of no member; 0: none. */
+};
+
+/* Records of the log with a decree above 'decree' that were appended under a ballot below 'ballot' are
+ * void: they were written before this replica became a learner, and the members went another way (R14).
+ * All zero: none is. As durable as the configuration it comes with. */
+struct repl_floor {
+    uint64_t ballot, decree;
 };
 
 /* ---- The tail: recent mutations in memory, one run of decrees without a hole. ---- */
@@ -62,7 +71,9 @@ enum repl_event_type {
     REPL_LOG_FAILED, /* Our own log refused; nothing after the last REPL_LOGGED is known. */
     REPL_PREPARED,   /* A primary sent us a mutation. */
     REPL_COMMITTED,  /* A primary told us how far it has committed. */
-    REPL_ACKED,      /* A member's log holds everything up to the decree. */
+    REPL_ACKED,      /* A member's or learner's log holds everything up to the decree. */
+    REPL_LEARNED,    /* What REPL_DO_LEARN asked for came, as REPL_PREPARED each, and this was all. */
+    REPL_COPYING,    /* It was a whole store that came: what this one holds is to be replaced. */
     REPL_LINK_LOST,  /* What was said to a member, or should have been, may not have arrived. */
     REPL_APPLIED,    /* The store holds everything up to the decree. */
     REPL_STORE_FAILED,
@@ -74,8 +85,12 @@ struct repl_event {
     union {
         struct repl_config configured;
         struct {
-            struct chunk *mutation;
-        } recovered, submitted; /* Borrowed; a reference is taken. */
+            struct chunk *mutation; /* Borrowed; a reference is taken. */
+            uint64_t ballot;        /* Under which the log was given it. */
+        } recovered;
+        struct {
+            struct chunk *mutation; /* Borrowed; a reference is taken. */
+        } submitted;
         struct {
             uint64_t decree;
         } logged, applied;
@@ -92,7 +107,12 @@ struct repl_event {
         struct {
             uint64_t from, decree;
             bool asks_for_more; /* It may have missed what was sent behind that: send it again. */
+            uint64_t committed; /* Of who asks for more: how far it knows to be committed... */
+            uint64_t prepared;  /* ...and how far its log goes, whoever ordered it. */
         } acked;
+        struct {
+            bool is_end; /* The rest comes by itself, once asked for with an ack. */
+        } learned;
         struct {
             uint64_t to;
         } link_lost;
@@ -107,6 +127,10 @@ enum repl_effect_type {
     REPL_DO_PREPARE, /* Send [first, last] of the tail, and the commit point, to member 'to'. */
     REPL_DO_COMMIT_POINT, /* Send the commit point 'last' to 'to': nothing else carries it now. */
     REPL_DO_ACK,          /* Tell 'to' that our log holds everything up to 'last'. */
+    REPL_DO_LEARN,        /* Ask 'to' for what is committed behind 'last', then say REPL_LEARNED. */
+    REPL_DO_JOIN,         /* Ask the meta group to make the learner 'to' a member. */
+    REPL_DO_EXPEL,        /* Ask it to take the member 'to' out: it has lost what it promised. */
+    REPL_DO_GIVE_WAY,     /* Ask it to make 'to' the primary, and us nothing: we have lost more. */
     REPL_DO_APPLY,        /* Write [first, last] of the tail to the store, then say REPL_APPLIED. */
     REPL_DO_COMMIT,       /* Everything up to 'last' is committed: wake the shippers. */
     REPL_DO_REPLY,        /* Everything up to 'last' is applied: answer its clients. */
@@ -119,7 +143,8 @@ struct repl_effect {
     uint64_t ballot;
     uint64_t to;
     uint64_t first, last; /* Decrees, both included. */
-    bool asks_for_more;   /* Of an ack. */
+    bool asks_for_more;   /* Of an ack... */
+    uint64_t committed, prepared; /* ...and with it. */
     int rc;
 };
 
@@ -133,6 +158,14 @@ struct repl_effects {
 struct repl_member {
     uint64_t id;
     uint64_t logged; /* Its log holds everything up to here, under this ballot. */
+    bool is_heard;   /* It has said, under this ballot, where it is (R13). */
+};
+
+/* Of a primary: whoever copies from it. */
+struct repl_pupil {
+    uint64_t logged;   /* As of a member. */
+    bool is_following; /* It is sent what is new. */
+    bool is_joining;   /* It was caught up once: nothing is committed any more that it does not hold. */
 };
 
 struct repl {
@@ -141,13 +174,21 @@ struct repl {
     struct repl_config config; /* Durable here. */
     struct repl_config coming; /* Being made durable; ballot 0: none. */
     bool is_coming_saved;      /* It is, and waits for our own log to be quiet. */
+    bool is_staying;           /* Primary before 'coming', and after it: who waits need not know. */
+    struct repl_floor floor;   /* Durable with 'coming', or with 'config' if none comes. */
     struct repl_member
         members[REPL_MEMBERS_MAX]; /* Of 'config', on a primary; ours at its place. */
+    struct repl_pupil pupil;       /* Of config.learner, on a primary. */
+    uint32_t unheard;              /* Members that have not said where they are. */
 
     uint64_t applied, committed, logged, prepared; /* Decrees. */
     uint64_t applying;      /* Handed to the store up to here; at least 'applied'. */
     uint64_t matched;       /* On a secondary: known to be as its primary has it, up to here. */
     uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
+    uint64_t began_at;      /* Of a primary: what was committed when it became one. */
+    bool is_learning;       /* Of a learner: an answer is awaited... */
+    bool has_more;          /* ...or was taken, and is on its way to the log: more is to follow. */
+    bool is_copying;        /* It holds nothing any more that it could speak for. */
     uint64_t timestamp_us;  /* Highest hybrid time seen: given out, received or replayed (R3). */
     bool is_stopped;
 
@@ -155,10 +196,16 @@ struct repl {
     uint64_t stale_messages; /* Of other ballots: counted, not obeyed. */
 };
 
-/* Start with the configuration that REPL_DO_SAVE_STATE last made durable (NULL: none) and with what
+/* What REPL_DO_SAVE_STATE makes durable: 'coming' and 'floor'. */
+struct repl_saved {
+    struct repl_config config;
+    struct repl_floor floor;
+};
+
+/* Start with what REPL_DO_SAVE_STATE last made durable (NULL: none) and with what
  * the store holds. 'tail_size_max' is in bytes. Returns 0; E_NOMEM, E_CORRUPT (impossible
  * configuration), and then nothing needs freeing. */
-int repl_init(struct repl *r, uint64_t self, const struct repl_config *saved, uint64_t applied,
+int repl_init(struct repl *r, uint64_t self, const struct repl_saved *saved, uint64_t applied,
               size_t tail_size_max) MUST_CHECK;
 void repl_fini(struct repl *r);
 
@@ -178,8 +225,12 @@ struct repl_next repl_next(const struct repl *r, uint64_t wall_us);
 /* Tell the clock about a hybrid time that somebody else gave out: a duplicated write's (R3). */
 void repl_saw_timestamp(struct repl *r, uint64_t timestamp_us);
 
-/* May this replica take writes, and may an answer of a read leave? (R7) */
+/* May this replica take writes, and may an answer of a read leave? (R7, R13) */
 bool repl_is_serving(const struct repl *r);
+
+/* A learner that was opened again (its store was copied) goes on under a new ballot only: what it said in its
+ * former life counts no more (R12). */
+bool repl_needs_ballot(const struct repl *r);
 
 /* The mutation with this decree, borrowed until the next step; NULL: the tail no longer has it. */
 struct chunk *repl_tail_get(const struct repl *r, uint64_t decree);

@@ -1,4 +1,4 @@
-/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R11).
+/* src/core/repl/step.c: one partition's replica, event by event (docs/replication.md, R1 to R15).
  *
  *                 on_state_saved                        on_state_saved
  *     INACTIVE ---------------------> PRIMARY <----------------------------> SECONDARY
@@ -10,6 +10,7 @@
  *     PRIMARY     orders; commits what every member holds; serves once reconciled
  *     SECONDARY   logs what the primary of its ballot sends; commits what it is told is committed;
  *                 [.. matched] is the primary's order, what it holds behind that may give way
+ *     LEARNER     as a secondary that nobody waits for; asks for what it was not sent
  *     INACTIVE    obeys configurations only */
 #include <string.h>
 
@@ -41,6 +42,12 @@ static struct repl_member *member_find(struct repl *r, uint64_t node)
     return NULL;
 }
 
+/* It takes what its primary sends, and says what it holds. */
+static bool is_led(const struct repl *r)
+{
+    return r->role == REPL_SECONDARY || (r->role == REPL_LEARNER && !r->is_copying);
+}
+
 /* ---- Commit and apply ---- */
 
 /* Hand what is committed and not yet with the store to the store. */
@@ -62,24 +69,58 @@ static void send_commit_point(const struct repl *r, uint64_t to, struct repl_eff
                                    .last = r->committed});
 }
 
+/* To everybody who is sent what is new. */
+static void tell_commit_point(const struct repl *r, struct repl_effects *out)
+{
+    for (uint32_t i = 0; i < r->config.member_count; i++)
+        if (r->members[i].id != r->self) send_commit_point(r, r->members[i].id, out);
+    if (r->pupil.is_following) send_commit_point(r, r->config.learner, out);
+}
+
+/* How much of the primary's order everybody holds who has to. */
+static uint64_t held_by_all(const struct repl *r)
+{
+    uint64_t held = r->prepared;
+    for (uint32_t i = 0; i < r->config.member_count; i++)
+        if (r->members[i].logged < held) held = r->members[i].logged;
+#ifndef MUT_joining_is_not_awaited
+    if (r->pupil.is_joining && r->pupil.logged < held) held = r->pupil.logged;
+#endif
+    return held;
+}
+
+/* A learner that holds all that is committed may be a member: nothing more is committed without it, so that
+ * this stays true until the meta group has decided. Before a new primary has reconciled it does not know
+ * what all that is (R7, R12). */
+static void join_caught_up(struct repl *r, struct repl_effects *out)
+{
+    struct repl_pupil *p = &r->pupil;
+    bool is_known = r->committed >= r->reconciled_at;
+#ifdef MUT_join_before_reconciled
+    is_known = true;
+#endif
+    if (!p->is_following || p->is_joining || !is_known || p->logged < r->committed) return;
+    p->is_joining = true;
+    push(out, (struct repl_effect){
+                  .type = REPL_DO_JOIN, .ballot = r->config.ballot, .to = r->config.learner});
+}
+
 /* "A mutation is committed when all members of the configuration have prepared it" (PacificA, 2.1).
  * The commit point goes to the secondaries on its own, at once: it never waits for a next write. It is
  * told before it is applied: the news is on its way to others while we write, and before the client's
  * answer (R10). */
 static void commit_held_by_all(struct repl *r, struct repl_effects *out)
 {
-    uint64_t held = r->prepared;
-    for (uint32_t i = 0; i < r->config.member_count; i++)
-        if (r->members[i].logged < held) held = r->members[i].logged;
+    const uint64_t held = held_by_all(r);
     if (held <= r->committed) return;
 
     r->committed = held;
     push(out, (struct repl_effect){.type = REPL_DO_COMMIT, .last = held});
 #ifndef MUT_commit_waits_for_next_write
-    for (uint32_t i = 0; i < r->config.member_count; i++)
-        if (r->members[i].id != r->self) send_commit_point(r, r->members[i].id, out);
+    tell_commit_point(r, out);
 #endif
     apply_committed(r, out);
+    join_caught_up(r, out);
 }
 
 /* ---- Acknowledging ---- */
@@ -96,42 +137,71 @@ static void send_ack(const struct repl *r, bool asks_for_more, struct repl_effec
                                    .ballot = r->config.ballot,
                                    .to = r->config.primary,
                                    .asks_for_more = asks_for_more,
-                                   .last = held});
+                                   .last = held,
+                                   .committed = r->committed,
+                                   .prepared = r->prepared});
 }
 
 /* ---- Configuration ---- */
 
-/* A primary is one of the members, and nobody is a member twice. */
+/* A primary is one of the members, and nobody is a member twice, or a learner too. */
 static bool is_possible(const struct repl_config *c)
 {
     if (c->ballot == 0 || c->member_count > REPL_MEMBERS_MAX) return false;
     for (uint32_t i = 0; i < c->member_count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (c->members[i] == c->members[k]) return false;
+    if (c->learner != 0 && (c->primary == 0 || is_member(c, c->learner))) return false;
     return c->primary == 0 || is_member(c, c->primary);
+}
+
+/* Another mutation takes this decree. What we hold behind it was ordered after the one that gives
+ * way, by a primary that did not get its way either: it goes too. */
+static void give_way(struct repl *r, uint64_t decree)
+{
+    if (decree > r->prepared) return;
+    CHECK(decree > r->committed);
+    tail_cut(&r->tail, decree);
+    r->prepared = decree - 1;
+    if (r->logged > r->prepared) r->logged = r->prepared;
 }
 
 static void stop(struct repl *r, int rc, struct repl_effects *out)
 {
     if (r->is_stopped) return;
     r->is_stopped = true;
+    r->is_staying = false;
     r->role = REPL_INACTIVE;
     push(out, (struct repl_effect){.type = REPL_DO_FAIL, .rc = rc});
     push(out, (struct repl_effect){.type = REPL_DO_STOP, .rc = rc});
 }
 
-/* Send a member what it is not known to hold; where there is nothing, at least how far we are. */
-static void bring_up(const struct repl *r, const struct repl_member *m, struct repl_effects *out)
+static void send_prepares(const struct repl *r, uint64_t to, uint64_t first, uint64_t last,
+                          struct repl_effects *out)
 {
-    if (m->logged >= r->prepared) {
-        send_commit_point(r, m->id, out);
-        return;
-    }
     push(out, (struct repl_effect){.type = REPL_DO_PREPARE,
                                    .ballot = r->config.ballot,
-                                   .to = m->id,
-                                   .first = m->logged + 1,
-                                   .last = r->prepared});
+                                   .to = to,
+                                   .first = first,
+                                   .last = last});
+}
+
+/* Send somebody what it is not known to hold; where there is nothing, at least how far we are. */
+static void bring_up(const struct repl *r, uint64_t to, uint64_t logged, struct repl_effects *out)
+{
+    if (logged >= r->prepared) send_commit_point(r, to, out);
+    else send_prepares(r, to, logged + 1, r->prepared, out);
+}
+
+/* A learner is sent what is new once the tail reaches back to what it has. It hears of a commit point
+ * beyond that otherwise, and asks (R12). */
+static void bring_up_learner(struct repl *r, struct repl_effects *out)
+{
+    const uint64_t next = r->pupil.logged + 1;
+    r->pupil.is_following =
+        r->pupil.is_joining || next > r->prepared || tail_get(&r->tail, next) != NULL;
+    if (r->pupil.is_following) bring_up(r, r->config.learner, r->pupil.logged, out);
+    else send_commit_point(r, r->config.learner, out);
 }
 
 /* A new primary brings everybody to where it is itself: it takes its own uncommitted mutations
@@ -141,12 +211,17 @@ static void become_primary(struct repl *r, struct repl_effects *out)
 {
     r->role = REPL_PRIMARY;
     r->reconciled_at = r->prepared;
+    r->began_at = r->committed;
+    r->pupil = (struct repl_pupil){0};
+    r->unheard = 0;
     for (uint32_t i = 0; i < r->config.member_count; i++) {
-        uint64_t node = r->config.members[i];
-        r->members[i] = (struct repl_member){node, node == r->self ? r->logged : r->committed};
-        if (node == r->self) continue;
+        const uint64_t node = r->config.members[i];
+        const bool is_us = node == r->self;
+        r->members[i] = (struct repl_member){node, is_us ? r->logged : r->committed, is_us};
+        if (is_us) continue;
+        r->unheard++;
         if (r->prepared > r->committed) MARK("prepared again under a new ballot");
-        bring_up(r, &r->members[i], out);
+        bring_up(r, node, r->committed, out);
     }
     commit_held_by_all(r, out);
 }
@@ -160,12 +235,45 @@ static void become_secondary(struct repl *r, struct repl_effects *out)
     send_ack(r, true, out);
 }
 
+/* Ask for what is committed behind what we have of the primary's order. */
+static void learn(struct repl *r, struct repl_effects *out)
+{
+    r->is_learning = true;
+    r->has_more = false;
+    push(out, (struct repl_effect){.type = REPL_DO_LEARN,
+                                   .ballot = r->config.ballot,
+                                   .to = r->config.primary,
+                                   .last = r->matched});
+}
+
+/* What a learner holds and does not know to be committed was ordered before the members went on without
+ * it: it must never be taken up again, for it was decided by values that may be others now. The floor
+ * says the same of the log (R14). */
+static void become_learner(struct repl *r, struct repl_effects *out)
+{
+    r->role = REPL_LEARNER;
+#ifndef MUT_learner_keeps_its_own
+    if (r->prepared > r->committed) {
+        MARK("a learner's uncommitted mutations are void");
+        give_way(r, r->committed + 1);
+    }
+#endif
+    r->matched = r->committed;
+    learn(r, out);
+}
+
+/* The only member, and nobody can have joined us without our knowing. */
+static bool is_alone(const struct repl *r)
+{
+    return r->config.member_count == 1 && r->config.primary == r->self && r->config.learner == 0;
+}
+
 /* After a restart the only member of a configuration goes on under the same ballot: nobody else can
  * hold anything that it does not. With more members the meta group gives a new one first (R4). */
 static bool is_restart_alone(const struct repl *r, const struct repl_config *c)
 {
     return r->role == REPL_INACTIVE && r->coming.ballot == 0 && c->ballot == r->config.ballot &&
-           r->config.member_count == 1 && r->config.primary == r->self;
+           is_alone(r);
 }
 
 /* Take up the coming configuration once it is durable and our own log is quiet: then no answer of
@@ -175,9 +283,11 @@ static void adopt(struct repl *r, struct repl_effects *out)
     if (!r->is_coming_saved || r->logged < r->prepared) return;
     r->config = r->coming;
     r->coming = (struct repl_config){0};
-    r->is_coming_saved = false;
+    r->is_coming_saved = r->is_staying = false;
+    r->is_learning = r->has_more = r->is_copying = false;
     if (r->config.primary == r->self) become_primary(r, out);
     else if (r->config.primary != 0 && is_member(&r->config, r->self)) become_secondary(r, out);
+    else if (r->config.learner == r->self) become_learner(r, out);
 }
 
 static int on_configured(struct repl *r, const struct repl_config *c, struct repl_effects *out)
@@ -191,9 +301,14 @@ static int on_configured(struct repl *r, const struct repl_config *c, struct rep
     if (c->ballot <= newest) return 0; /* Old news; ballots only grow (R4). */
     if (!is_possible(c)) return E_PROTO;
 
+    const bool was_primary = r->role == REPL_PRIMARY || r->is_staying;
     r->coming = *c;
     r->is_coming_saved = false;
-    if (r->role == REPL_PRIMARY)
+    r->is_staying = was_primary && c->primary == r->self;
+    if (c->learner == r->self) r->floor = (struct repl_floor){c->ballot, r->committed};
+    /* Who stays primary keeps its mutations, and who waits for them: they are committed under the new
+     * ballot (R7). */
+    if (was_primary && !r->is_staying)
         push(out, (struct repl_effect){.type = REPL_DO_FAIL, .rc = E_STATE});
     r->role = REPL_INACTIVE; /* Nothing is said under a ballot that is not durable (R4). */
     push(out, (struct repl_effect){.type = REPL_DO_SAVE_STATE, .ballot = c->ballot});
@@ -224,17 +339,6 @@ static int take(struct repl *r, struct chunk *bytes, const struct mutation *m)
     return 0;
 }
 
-/* Another mutation takes this decree. What we hold behind it was ordered after the one that gives
- * way, by a primary that did not get its way either: it goes too. */
-static void give_way(struct repl *r, uint64_t decree)
-{
-    if (decree > r->prepared) return;
-    CHECK(decree > r->committed);
-    tail_cut(&r->tail, decree);
-    r->prepared = decree - 1;
-    if (r->logged > r->prepared) r->logged = r->prepared;
-}
-
 static void append(struct repl *r, uint64_t decree, struct repl_effects *out)
 {
     push(out,
@@ -246,11 +350,19 @@ static void append(struct repl *r, uint64_t decree, struct repl_effects *out)
  * again replaces what was there and behind it, as it did when it was appended; below the store's
  * own decree, where it cannot be replaced any more, it still shows that what is behind it gave
  * way. */
-static int on_recovered(struct repl *r, struct chunk *bytes)
+static int on_recovered(struct repl *r, struct chunk *bytes, uint64_t ballot)
 {
     struct mutation m;
     if (r->role != REPL_INACTIVE) return E_STATE;
     if (mutation_read(slice_of(bytes->data, bytes->capacity), &m) != 0) return E_PROTO;
+    /* A learner's store may have been replaced by one that holds less: what then follows on nothing is void
+     * as well. If it was not, R13 will tell. */
+    bool is_void = ballot < r->floor.ballot && m.decree > r->floor.decree;
+    bool is_loose = ballot <= r->floor.ballot && m.decree > r->prepared + 1;
+    if (is_void || is_loose) {
+        MARK("void record not replayed");
+        return 0; /* R14 */
+    }
     if (m.decree > r->prepared + 1) return E_PROTO; /* A gap: this replica must learn (I11). */
     if (m.decree <= r->prepared && r->prepared > r->applied)
         MARK("replayed decree replaced by a later ballot");
@@ -266,7 +378,7 @@ static int on_recovered(struct repl *r, struct chunk *bytes)
  * applied at once, so that no later decision (the table was dropped) finds it only in the log. */
 static void on_replayed(struct repl *r, struct repl_effects *out)
 {
-    if (r->config.member_count != 1 || r->config.primary != r->self) return;
+    if (!is_alone(r)) return;
     r->committed = r->logged;
     apply_committed(r, out);
 }
@@ -284,11 +396,8 @@ static int on_submitted(struct repl *r, struct chunk *bytes, struct repl_effects
     append(r, m.decree, out);
     for (uint32_t i = 0; i < r->config.member_count; i++)
         if (r->members[i].id != r->self)
-            push(out, (struct repl_effect){.type = REPL_DO_PREPARE,
-                                           .ballot = r->config.ballot,
-                                           .to = r->members[i].id,
-                                           .first = m.decree,
-                                           .last = m.decree});
+            send_prepares(r, r->members[i].id, m.decree, m.decree, out);
+    if (r->pupil.is_following) send_prepares(r, r->config.learner, m.decree, m.decree, out);
     return 0;
 }
 
@@ -302,10 +411,11 @@ static int on_logged(struct repl *r, uint64_t decree, struct repl_effects *out)
     if (r->role == REPL_PRIMARY) {
         member_find(r, r->self)->logged = decree;
         commit_held_by_all(r, out);
-    } else if (r->role == REPL_SECONDARY) {
-        send_ack(r, false, out);
-    } else {
+    } else if (r->role == REPL_INACTIVE) {
         adopt(r, out);
+    } else if (is_led(r)) {
+        send_ack(r, false, out);
+        if (r->has_more && r->logged == r->prepared) learn(r, out);
     }
     return 0;
 }
@@ -314,7 +424,7 @@ static int on_logged(struct repl *r, uint64_t decree, struct repl_effects *out)
 
 static bool is_from_our_primary(struct repl *r, uint64_t ballot)
 {
-    if (r->role == REPL_SECONDARY && ballot == r->config.ballot) return true;
+    if (is_led(r) && ballot == r->config.ballot) return true;
     MARK("message of another ballot ignored");
     r->stale_messages++;
     return false;
@@ -373,6 +483,43 @@ static int on_committed(struct repl *r, const struct repl_event *event, struct r
     if (!is_from_our_primary(r, event->ballot)) return 0;
     if (event->committed.from != r->config.primary) return E_PROTO;
     follow(r, event->committed.decree, out);
+    /* Commit points come behind the mutations: something was never sent to this learner. */
+    bool is_missing = r->role == REPL_LEARNER && event->committed.decree > r->prepared;
+    if (is_missing && !r->is_learning && !r->has_more) learn(r, out);
+    return 0;
+}
+
+/* What a member says of itself when it first meets its primary (R13). What is committed was logged by
+ * all members: whoever holds less has lost its log, or its whole disk. */
+static bool is_sound(struct repl *r, struct repl_member *member, const struct repl_event *event,
+                     struct repl_effects *out)
+{
+    struct repl_effect lost = {.ballot = r->config.ballot, .to = member->id};
+    if (event->acked.committed > r->reconciled_at) {
+        MARK("a primary has lost what it had committed");
+        lost.type = REPL_DO_GIVE_WAY;
+    } else if (event->acked.prepared < r->began_at) {
+        MARK("a member has lost what it had logged");
+        lost.type = REPL_DO_EXPEL;
+    } else {
+        member->is_heard = true;
+        r->unheard--;
+        return true;
+    }
+    push(out, lost);
+    return false;
+}
+
+static int on_learner_acked(struct repl *r, const struct repl_event *event,
+                            struct repl_effects *out)
+{
+    struct repl_pupil *p = &r->pupil;
+    const uint64_t decree = event->acked.decree;
+    if (decree > r->prepared) return E_PROTO;
+    if (decree > p->logged || (event->acked.asks_for_more && !p->is_joining)) p->logged = decree;
+    if (event->acked.asks_for_more) bring_up_learner(r, out);
+    if (p->is_joining) commit_held_by_all(r, out);
+    else join_caught_up(r, out);
     return 0;
 }
 
@@ -383,15 +530,37 @@ static int on_acked(struct repl *r, const struct repl_event *event, struct repl_
         r->stale_messages++;
         return 0;
     }
+    if (event->acked.from == r->config.learner && r->config.learner != 0)
+        return on_learner_acked(r, event, out);
     struct repl_member *member = member_find(r, event->acked.from);
     if (member == NULL || member->id == r->self || event->acked.decree > r->prepared)
         return E_PROTO; /* Peers err: not obeyed. */
+    if (event->acked.asks_for_more && !member->is_heard && !is_sound(r, member, event, out))
+        return 0;
     if (event->acked.decree > member->logged) {
         member->logged = event->acked.decree;
         commit_held_by_all(r, out);
     }
-    if (event->acked.asks_for_more) bring_up(r, member, out);
+    if (event->acked.asks_for_more) bring_up(r, member->id, member->logged, out);
     return 0;
+}
+
+/* The learner's store is to be replaced: from now on it says and takes nothing under this ballot. What it
+ * has said before was less than what is committed, or it would not have been given a store: so it cannot be
+ * joined for that (R12). */
+static void on_copying(struct repl *r, const struct repl_event *event)
+{
+    if (r->role == REPL_LEARNER && event->ballot == r->config.ballot) r->is_copying = true;
+}
+
+/* The learner has what it asked for. */
+static void on_learned(struct repl *r, const struct repl_event *event, struct repl_effects *out)
+{
+    if (r->role != REPL_LEARNER || event->ballot != r->config.ballot || !r->is_learning) return;
+    r->is_learning = false;
+    r->has_more = !event->learned.is_end;
+    if (!r->has_more) send_ack(r, true, out);
+    else if (r->logged == r->prepared) learn(r, out);
 }
 
 /* Messages to a member were lost: a primary says again what that is not known to hold, a secondary where it
@@ -402,8 +571,10 @@ static void on_link_lost(struct repl *r, uint64_t to, struct repl_effects *out)
 #ifdef MUT_lost_is_not_repeated
     return;
 #endif
-    if (member != NULL && to != r->self) bring_up(r, member, out);
-    else if (r->role == REPL_SECONDARY && to == r->config.primary) send_ack(r, true, out);
+    if (member != NULL && to != r->self) bring_up(r, to, member->logged, out);
+    else if (r->role == REPL_PRIMARY && to == r->config.learner && r->pupil.is_following)
+        bring_up_learner(r, out);
+    else if (is_led(r) && to == r->config.primary) send_ack(r, true, out);
 }
 
 /* ---- The store answers ---- */
@@ -425,7 +596,9 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     int rc = 0;
     out->count = 0;
     switch (event->type) {
-    case REPL_RECOVERED: rc = on_recovered(r, event->recovered.mutation); break;
+    case REPL_RECOVERED:
+        rc = on_recovered(r, event->recovered.mutation, event->recovered.ballot);
+        break;
     case REPL_REPLAYED: on_replayed(r, out); break;
     case REPL_CONFIGURED: rc = on_configured(r, &event->configured, out); break;
     case REPL_STATE_SAVED: rc = on_state_saved(r, event->ballot, out); break;
@@ -434,6 +607,8 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     case REPL_PREPARED: rc = on_prepared(r, event, out); break;
     case REPL_COMMITTED: rc = on_committed(r, event, out); break;
     case REPL_ACKED: rc = on_acked(r, event, out); break;
+    case REPL_LEARNED: on_learned(r, event, out); break;
+    case REPL_COPYING: on_copying(r, event); break;
     case REPL_LINK_LOST: on_link_lost(r, event->link_lost.to, out); break;
     case REPL_APPLIED: rc = on_applied(r, event->applied.decree, out); break;
     case REPL_LOG_FAILED:
@@ -443,16 +618,17 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     return rc;
 }
 
-int repl_init(struct repl *r, uint64_t self, const struct repl_config *saved, uint64_t applied,
+int repl_init(struct repl *r, uint64_t self, const struct repl_saved *saved, uint64_t applied,
               size_t tail_size_max)
 {
     struct repl_tail tail;
-    if (saved != NULL && !is_possible(saved)) return E_CORRUPT;
+    if (saved != NULL && !is_possible(&saved->config)) return E_CORRUPT;
     int rc = tail_init(&tail, applied + 1, tail_size_max);
     if (rc != 0) return rc;
     *r = (struct repl){
         .self = self,
-        .config = saved != NULL ? *saved : (struct repl_config){0},
+        .config = saved != NULL ? saved->config : (struct repl_config){0},
+        .floor = saved != NULL ? saved->floor : (struct repl_floor){0},
         .applied = applied,
         .applying = applied,
         .committed = applied,
@@ -485,12 +661,18 @@ void repl_saw_timestamp(struct repl *r, uint64_t timestamp_us)
     if (timestamp_us > r->timestamp_us) r->timestamp_us = timestamp_us;
 }
 
+bool repl_needs_ballot(const struct repl *r)
+{
+    return r->role == REPL_INACTIVE && !r->is_stopped && r->coming.ballot == 0 &&
+           r->config.learner == r->self;
+}
+
 bool repl_is_serving(const struct repl *r)
 {
 #ifdef MUT_serve_before_reconcile
     return r->role == REPL_PRIMARY;
 #endif
-    return r->role == REPL_PRIMARY && r->applied >= r->reconciled_at;
+    return r->role == REPL_PRIMARY && r->applied >= r->reconciled_at && r->unheard == 0;
 }
 
 struct chunk *repl_tail_get(const struct repl *r, uint64_t decree)
@@ -505,8 +687,10 @@ void repl_check(const struct repl *r)
     CHECK(r->tail.first_decree <= r->applied + 1);
     CHECK(r->role == REPL_INACTIVE || (r->config.ballot > 0 && r->coming.ballot == 0));
     CHECK(r->committed <= r->logged && r->logged <= r->prepared);
-    if (r->role == REPL_SECONDARY) CHECK(r->committed <= r->matched && r->matched <= r->prepared);
+    if (r->role == REPL_SECONDARY || r->role == REPL_LEARNER) CHECK(r->committed <= r->matched && r->matched <= r->prepared);
     if (r->role != REPL_PRIMARY) return;
     for (uint32_t i = 0; i < r->config.member_count; i++)
         CHECK(r->committed <= r->members[i].logged && r->members[i].logged <= r->prepared);
+    CHECK(r->pupil.logged <= r->prepared);
+    CHECK(!r->pupil.is_joining || (r->pupil.is_following && r->committed <= r->pupil.logged));
 }

@@ -13,6 +13,17 @@ static void must(const struct group *g, bool holds, const char *rule)
 {
     if (holds) return;
     (void)fprintf(stderr, "seed %llu: %s\n", (unsigned long long)g->seed, rule);
+    for (int i = 0; i < GROUP_NODES; i++) {
+        const struct group_node *n = &g->nodes[i];
+        const struct repl *r = &n->repl;
+        (void)fprintf(stderr,
+                      "%d: up %d role %d ballot %d (%d) applied %d committed %d logged %d "
+                      "prepared %d; disk: written %d synced %d held to %d flushed %d\n",
+                      i + 1, n->is_up, (int)r->role, (int)r->config.ballot, (int)r->coming.ballot,
+                      (int)r->applied, (int)r->committed, (int)r->logged, (int)r->prepared,
+                      (int)n->disk.written, (int)n->disk.synced, (int)n->disk.held_to,
+                      (int)n->disk.flushed);
+    }
     abort();
 }
 
@@ -101,20 +112,25 @@ void group_duplicate(struct group *g, uint32_t index)
         send(g, g->messages[index].to, g->messages[index].event);
 }
 
+static void teach(struct group *g, uint64_t primary, const struct repl_event *asked);
+
 void group_deliver(struct group *g, uint32_t index)
 {
     struct group_message m = g->messages[index];
     if (m.event.type == REPL_PREPARED) chunk_ref(m.event.prepared.mutation);
     group_drop(g, index);
-    if (group_node(g, m.to)->is_up) group_step(g, m.to, &m.event);
+    if (!group_node(g, m.to)->is_up) return;
+    if (m.event.type == REPL_LEARNED) teach(g, m.to, &m.event);
+    else group_step(g, m.to, &m.event);
     if (m.event.type == REPL_PREPARED) chunk_unref(m.event.prepared.mutation);
 }
 
 /* ---- The disk ---- */
 
-static void write_log(struct group_disk *disk, struct chunk *mutation)
+static void write_log(struct group_disk *disk, struct chunk *mutation, uint64_t ballot)
 {
     CHECK(disk->written < GROUP_RECORDS_MAX);
+    disk->ballots[disk->written] = ballot;
     disk->log[disk->written++] = chunk_ref(mutation);
 }
 
@@ -124,7 +140,7 @@ static uint64_t sync_record(struct group_disk *disk)
 {
     struct chunk *record = disk->log[disk->synced++];
     uint64_t decree = read_back(record).decree;
-    CHECK(decree <= disk->held_to + 1);
+    CHECK(decree <= disk->held_to + 1 || decree <= disk->flushed + 1);
     disk->held[decree] = record;
     disk->held_to = decree;
     return decree;
@@ -143,10 +159,10 @@ void group_sync_log(struct group *g, uint64_t id, uint32_t records)
 void group_save_state(struct group *g, uint64_t id)
 {
     struct group_node *n = group_node(g, id);
-    if (!n->is_up || n->disk.saving.ballot == 0) return;
+    if (!n->is_up || n->disk.saving.config.ballot == 0) return;
     n->disk.saved = n->disk.saving;
-    n->disk.saving = (struct repl_config){0};
-    struct repl_event saved = {.type = REPL_STATE_SAVED, .ballot = n->disk.saved.ballot};
+    n->disk.saving = (struct repl_saved){0};
+    struct repl_event saved = {.type = REPL_STATE_SAVED, .ballot = n->disk.saved.config.ballot};
     group_step(g, id, &saved);
 }
 
@@ -173,25 +189,9 @@ void group_crash(struct group *g, uint64_t id)
          lucky--)
         (void)sync_record(disk);
     while (disk->written > disk->synced) chunk_unref(disk->log[--disk->written]);
-    if (disk->saving.ballot != 0 && prng_percent(&g->prng, 50)) disk->saved = disk->saving;
-    disk->saving = (struct repl_config){0};
+    if (disk->saving.config.ballot != 0 && prng_percent(&g->prng, 50)) disk->saved = disk->saving;
+    disk->saving = (struct repl_saved){0};
     repl_fini(&n->repl);
-}
-
-void group_copy_disk(struct group *g, uint64_t from, uint64_t to)
-{
-    const struct group_disk *source = &group_node(g, from)->disk;
-    struct group_disk *disk = &group_node(g, to)->disk;
-    CHECK(!group_node(g, to)->is_up);
-    for (uint32_t i = 0; i < disk->written; i++) chunk_unref(disk->log[i]);
-    struct repl_config saved = disk->saved;
-    memset(disk, 0, sizeof *disk);
-    disk->saved = saved;
-    disk->flushed = source->flushed;
-    for (uint32_t i = 0; i < source->synced; i++) {
-        write_log(disk, source->log[i]);
-        (void)sync_record(disk);
-    }
 }
 
 void group_restart(struct group *g, uint64_t id)
@@ -199,14 +199,17 @@ void group_restart(struct group *g, uint64_t id)
     struct group_node *n = group_node(g, id);
     struct group_disk *disk = &n->disk;
     if (n->is_up) return;
-    CHECK(repl_init(&n->repl, id, disk->saved.ballot != 0 ? &disk->saved : NULL, disk->flushed,
-                    256) == 0);
+    CHECK(repl_init(&n->repl, id, disk->saved.config.ballot != 0 ? &disk->saved : NULL,
+                    disk->flushed, 256) == 0);
+    if (disk->flushed > 0) /* A store knows how late its rows are. */
+        repl_saw_timestamp(&n->repl, read_back(g->committed[disk->flushed]).timestamp_us);
     n->is_up = true;
     n->apply_to = disk->flushed;
     n->checked = disk->flushed;
     n->waiting_to = n->primary_of = 0;
     for (uint32_t i = 0; i < disk->synced && n->is_up; i++) {
-        struct repl_event event = {.type = REPL_RECOVERED, .recovered.mutation = disk->log[i]};
+        struct repl_event event = {.type = REPL_RECOVERED,
+                                   .recovered = {disk->log[i], disk->ballots[i]}};
         group_step(g, id, &event);
     }
     if (n->is_up) group_step(g, id, &(struct repl_event){.type = REPL_REPLAYED});
@@ -217,7 +220,7 @@ void group_restart(struct group *g, uint64_t id)
 static void say(struct group *g, struct group_node *n, const struct repl_effect *e,
                 struct repl_event event)
 {
-    must(g, n->disk.saved.ballot >= e->ballot, "I3: said something under a ballot not durable");
+    must(g, n->disk.saved.config.ballot >= e->ballot, "I3: said something under a ballot not durable");
     event.ballot = e->ballot;
     send(g, e->to, event);
 }
@@ -230,6 +233,77 @@ static void do_prepare(struct group *g, struct group_node *n, const struct repl_
                                 .prepared = {.from = id_of(g, n),
                                              .committed = n->repl.committed,
                                              .mutation = repl_tail_get(&n->repl, d)}});
+}
+
+/* A learner's question travels as an event that is never sent otherwise, with an ack's fields. */
+static void do_learn(struct group *g, struct group_node *n, const struct repl_effect *e)
+{
+    say(g, n, e,
+        (struct repl_event){.type = REPL_LEARNED, .acked = {.from = id_of(g, n), .decree = e->last}});
+}
+
+void group_tell_all(struct group *g)
+{
+    for (uint64_t id = 1; id <= GROUP_NODES; id++) group_tell(g, id);
+}
+
+void group_renew_learner(struct group *g)
+{
+    const struct group_node *n = g->config.learner != 0 ? group_node(g, g->config.learner) : NULL;
+    bool is_told = n != NULL && n->is_up && n->repl.config.ballot == g->config.ballot;
+    if (!is_told || !repl_needs_ballot(&n->repl) || g->config.ballot + 4 >= GROUP_BALLOTS_MAX)
+        return;
+    group_decide_learner(g, g->config.learner);
+    group_tell_all(g);
+}
+
+/* What a learner may be told: a piece of the log, or a copy of the store where the log is too short or
+ * where chance wants it. Then its replica is opened anew. */
+static void teach(struct group *g, uint64_t primary, const struct repl_event *asked)
+{
+    struct group_node *p = group_node(g, primary), *n = group_node(g, asked->acked.from);
+    const uint64_t from = asked->acked.decree, ballot = asked->ballot;
+    const bool is_ours = p->repl.role == REPL_PRIMARY && p->repl.config.ballot == ballot &&
+                         n->is_up && n->repl.role == REPL_LEARNER &&
+                         n->repl.config.ballot == ballot;
+    if (!is_ours) return;
+    bool is_lost = from + 1 > p->disk.held_to + 1 || (from < p->disk.flushed && p->disk.held[from + 1] == NULL);
+    if (from > p->repl.committed || is_lost ||
+        (from < p->repl.applied && prng_percent(&g->prng, 40))) {
+        group_crash(g, id_of(g, n));
+        n->disk.saved.floor = (struct repl_floor){ballot, p->repl.applied};
+        n->disk.flushed = p->repl.applied;
+        g->copies++;
+        group_restart(g, id_of(g, n));
+        group_renew_learner(g);
+        return;
+    }
+    uint64_t last = from + prng_below(&g->prng, 4);
+    if (last > p->repl.committed) last = p->repl.committed;
+    for (uint64_t d = from + 1; d <= last && n->is_up; d++) {
+        struct repl_event event = {.type = REPL_PREPARED, .ballot = ballot};
+        event.prepared.from = primary;
+        event.prepared.committed = p->repl.committed;
+        event.prepared.mutation = g->committed[d];
+        group_step(g, id_of(g, n), &event);
+    }
+    struct repl_event end = {.type = REPL_LEARNED,
+                             .ballot = ballot,
+                             .learned.is_end = last == p->repl.committed};
+    if (n->is_up) group_step(g, id_of(g, n), &end);
+}
+
+/* The meta group hears a wish of the primary, unless it was slower than another decision. */
+static void do_wish(struct group *g, struct group_node *n, const struct repl_effect *e)
+{
+    struct repl_config c = g->config;
+    if (c.ballot != e->ballot || n->repl.is_stopped || c.ballot + 4 >= GROUP_BALLOTS_MAX) return;
+    must(g, e->type == REPL_DO_JOIN, "nobody has lost anything here");
+    must(g, c.learner == e->to, "the learner is another");
+    c.members[c.member_count++] = c.learner;
+    group_decide(g, c.members, c.member_count, c.primary);
+    g->joins++;
+    group_tell_all(g);
 }
 
 static void do_reply(struct group *g, struct group_node *n, uint64_t applied)
@@ -246,10 +320,12 @@ static void do_reply(struct group *g, struct group_node *n, uint64_t applied)
 static void perform(struct group *g, struct group_node *n, const struct repl_effect *e)
 {
     switch (e->type) {
-    case REPL_DO_SAVE_STATE: n->disk.saving = n->repl.coming; break;
+    case REPL_DO_SAVE_STATE:
+        n->disk.saving = (struct repl_saved){n->repl.coming, n->repl.floor};
+        break;
     case REPL_DO_APPEND:
         for (uint64_t d = e->first; d <= e->last; d++)
-            write_log(&n->disk, repl_tail_get(&n->repl, d));
+            write_log(&n->disk, repl_tail_get(&n->repl, d), e->ballot);
         break;
     case REPL_DO_PREPARE: do_prepare(g, n, e); break;
     case REPL_DO_COMMIT_POINT:
@@ -259,8 +335,13 @@ static void perform(struct group *g, struct group_node *n, const struct repl_eff
     case REPL_DO_ACK:
         say(g, n, e,
             (struct repl_event){.type = REPL_ACKED,
-                                .acked = {id_of(g, n), e->last, e->asks_for_more}});
+                                .acked = {id_of(g, n), e->last, e->asks_for_more, e->committed,
+                                          e->prepared}});
         break;
+    case REPL_DO_LEARN: do_learn(g, n, e); break;
+    case REPL_DO_JOIN:
+    case REPL_DO_EXPEL:
+    case REPL_DO_GIVE_WAY: do_wish(g, n, e); break;
     case REPL_DO_APPLY: n->apply_to = e->last; break;
     case REPL_DO_COMMIT: break; /* The onlooker sees it. */
     case REPL_DO_REPLY: do_reply(g, n, e->last); break;
@@ -314,6 +395,20 @@ void group_decide(struct group *g, const uint64_t *members, uint32_t count, uint
     g->config = c;
 }
 
+void group_decide_learner(struct group *g, uint64_t node)
+{
+    g->config.ballot++;
+    g->config.learner = node;
+    CHECK(g->config.ballot < GROUP_BALLOTS_MAX);
+}
+
+bool group_is_member(const struct group *g, uint64_t id)
+{
+    for (uint32_t i = 0; i < g->config.member_count; i++)
+        if (g->config.members[i] == id) return true;
+    return false;
+}
+
 void group_tell(struct group *g, uint64_t id)
 {
     send(g, id, (struct repl_event){.type = REPL_CONFIGURED, .configured = g->config});
@@ -329,7 +424,7 @@ void group_settle(struct group *g)
         for (uint64_t id = 1; id <= GROUP_NODES; id++) {
             struct group_node *n = group_node(g, id);
             if (!n->is_up || n->repl.is_stopped) continue;
-            is_busy |= n->disk.saving.ballot != 0 || n->disk.written > n->disk.synced ||
+            is_busy |= n->disk.saving.config.ballot != 0 || n->disk.written > n->disk.synced ||
                        n->repl.applied < n->apply_to;
             group_save_state(g, id);
             group_sync_log(g, id, UINT32_MAX);
@@ -350,20 +445,15 @@ struct group_node *group_serving(struct group *g)
 static bool is_held(const struct group_node *n, uint64_t decree, const struct chunk *mutation)
 {
     const struct group_disk *disk = &n->disk;
+    if (decree <= disk->flushed) return true; /* In its store, perhaps copied. */
     return disk->held_to >= decree && is_same(disk->held[decree], mutation);
-}
-
-bool group_holds_committed(const struct group *g, uint64_t id)
-{
-    for (uint64_t d = 1; d <= g->committed_to; d++)
-        if (!is_held(&g->nodes[id - 1], d, g->committed[d])) return false;
-    return true;
 }
 
 /* One that is all there is knows what is committed without being told to be primary. */
 static bool may_be_first(const struct repl *r)
 {
-    bool is_alone = r->config.member_count == 1 && r->config.primary == r->self;
+    bool is_alone = r->config.member_count == 1 && r->config.primary == r->self &&
+                    r->config.learner == 0;
     return r->role == REPL_PRIMARY || is_alone;
 }
 
@@ -420,7 +510,7 @@ void group_check(struct group *g)
     for (uint32_t i = 0; i < GROUP_NODES; i++) {
         struct group_node *n = &g->nodes[i];
         if (!n->is_up) continue;
-        must(g, n->repl.config.ballot <= n->disk.saved.ballot,
+        must(g, n->repl.config.ballot <= n->disk.saved.config.ballot,
              "I3: a ballot in use is not durable");
         if (n->repl.role == REPL_PRIMARY) check_primary(g, n);
     }

@@ -30,12 +30,13 @@ struct chunk *group_mutation(uint64_t decree, uint64_t ballot, uint64_t timestam
 /* What survives a crash, and what was handed to the disk and may. */
 struct group_disk {
     struct chunk *log[GROUP_RECORDS_MAX];      /* In the order of their appends. */
+    uint64_t ballots[GROUP_RECORDS_MAX];       /* Under which they were appended. */
     uint32_t written, synced;                  /* Of 'log': handed over; durable. */
     struct chunk *held[GROUP_DECREES_MAX + 1]; /* By decree: what the durable log says. Borrowed. */
     uint64_t held_to;
-    struct repl_config saved;  /* Durable. */
-    struct repl_config saving; /* Ballot 0: none. */
-    uint64_t flushed;          /* The store's durable decree. */
+    struct repl_saved saved;  /* Durable. */
+    struct repl_saved saving; /* Ballot 0: none. */
+    uint64_t flushed;         /* The store's durable decree. */
 };
 
 struct group_node {
@@ -69,7 +70,7 @@ struct group {
     struct chunk *committed[GROUP_DECREES_MAX + 1];
     uint64_t committed_to;
     uint64_t acked_to[GROUP_BALLOTS_MAX]; /* The highest decree acknowledged under each ballot. */
-    uint64_t acks, holes;
+    uint64_t acks, holes, joins, copies;
 };
 
 /* All three up, with a first configuration decided but told to nobody. */
@@ -94,10 +95,13 @@ void group_restart(struct group *g, uint64_t id);
 /* ---- The meta group ---- */
 
 void group_decide(struct group *g, const uint64_t *members, uint32_t count, uint64_t primary);
-/* A node that is down gets what a member's disk holds durably, but not its configuration. */
-void group_copy_disk(struct group *g, uint64_t from, uint64_t to);
-bool group_holds_committed(const struct group *g, uint64_t id);
+/* The same members, and 'node' is to become one: 0: nobody. */
+void group_decide_learner(struct group *g, uint64_t node);
+/* A learner that lives again wants a new ballot, unless it has another on its way. */
+void group_renew_learner(struct group *g);
+bool group_is_member(const struct group *g, uint64_t id); /* Of the newest configuration. */
 void group_tell(struct group *g, uint64_t id); /* The newest configuration sets out for a node. */
+void group_tell_all(struct group *g);
 
 /* ---- Without faults ---- */
 

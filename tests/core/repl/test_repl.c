@@ -19,6 +19,7 @@ enum { US = 1, OTHER = 2, THIRD = 3 };
 static void render(const struct repl_effects *effects, char *to, size_t size)
 {
     static const char *const names[] = {"save",  "append", "prepare", "commit_point", "ack",
+                                        "learn", "join", "expel", "give_way",
                                         "apply", "commit", "reply",   "fail",         "stop"};
     size_t used = 0;
     to[0] = '\0';
@@ -53,7 +54,7 @@ static struct repl_event configured(uint64_t ballot, uint64_t primary, uint32_t 
 {
     return (struct repl_event){
         .type = REPL_CONFIGURED,
-        .configured = {ballot, primary, {US, OTHER, THIRD}, members},
+        .configured = {ballot, primary, {US, OTHER, THIRD}, members, 0},
     };
 }
 
@@ -75,7 +76,16 @@ static struct repl_event applied(uint64_t decree)
 static struct repl_event acked(uint64_t ballot, uint64_t from, uint64_t decree)
 {
     return (struct repl_event){
-        .type = REPL_ACKED, .ballot = ballot, .acked = {from, decree, false}};
+        .type = REPL_ACKED, .ballot = ballot, .acked = {.from = from, .decree = decree}};
+}
+
+/* As a member does when it first meets its primary. */
+static struct repl_event asks(uint64_t ballot, uint64_t from, uint64_t decree, uint64_t committed,
+                              uint64_t prepared)
+{
+    return (struct repl_event){.type = REPL_ACKED,
+                               .ballot = ballot,
+                               .acked = {from, decree, true, committed, prepared}};
 }
 
 static struct repl_event link_lost(uint64_t to)
@@ -142,7 +152,7 @@ static int teardown(void **state)
 
 static void restart(struct repl *r, const struct repl_config *config, uint64_t store_applied)
 {
-    struct repl_config copy = *config;
+    struct repl_saved copy = {.config = *config};
     repl_fini(r);
     assert_int_equal(repl_init(r, US, &copy, store_applied, 1 << 20), 0);
 }
@@ -154,6 +164,10 @@ static void become_primary(struct repl *r, uint64_t ballot, uint32_t members)
     assert_int_equal(repl_step(r, &decided, &out), 0);
     assert_int_equal(repl_step(r, &durable, &out), 0);
     assert_int_equal(r->role, REPL_PRIMARY);
+    for (uint64_t id = OTHER; id <= members; id++) {
+        struct repl_event met = asks(ballot, id, r->committed, r->committed, r->prepared);
+        assert_int_equal(repl_step(r, &met, &out), 0);
+    }
 }
 
 static void become_secondary(struct repl *r, uint64_t ballot)
@@ -205,11 +219,11 @@ static void test_replay_ends(void **state)
 {
     struct repl *r = *state;
     struct repl_event end = {.type = REPL_REPLAYED};
-    restart(r, &(struct repl_config){4, US, {US}, 1}, 0);
+    restart(r, &(struct repl_config){4, US, {US}, 1, 0}, 0);
     recover(r, 1, 4, 0);
     expect(r, end, "apply 1-1");
     expect(r, applied(1), "reply 1");
-    restart(r, &(struct repl_config){4, US, {US, OTHER}, 2}, 0);
+    restart(r, &(struct repl_config){4, US, {US, OTHER}, 2, 0}, 0);
     recover(r, 1, 4, 0);
     expect(r, end, "");
 }
@@ -276,7 +290,7 @@ static void test_impossible_configuration(void **state)
     expect_rc(r, bad, E_PROTO, "");
 
     struct repl other;
-    assert_int_equal(repl_init(&other, US, &bad.configured, 0, 100), E_CORRUPT);
+    assert_int_equal(repl_init(&other, US, &(struct repl_saved){.config = bad.configured}, 0, 100), E_CORRUPT);
 }
 
 /* A configuration without us, or without a primary: nothing to do until the next. */
@@ -464,7 +478,7 @@ static void test_recovery_replaces(void **state)
     assert_int_equal(r->prepared, 2);
     assert_null(repl_tail_get(r, 3));
 
-    restart(r, &(struct repl_config){2, US, {US}, 1}, 2);
+    restart(r, &(struct repl_config){2, US, {US}, 1, 0}, 2);
     recover(r, 2, 1, 0);
     recover(r, 3, 1, 0);
     recover(r, 2, 2, 0);

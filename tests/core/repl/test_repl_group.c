@@ -37,33 +37,22 @@ static void decide_smaller(struct group *g, uint32_t drop_percent)
     group_decide(g, members, count, members[prng_below(&g->prng, count)]);
 }
 
-/* The power fails everywhere, and nobody is left who could commit more without knowing of what
- * comes now (I6; how a learner joins a group that lives is another story). Then who was left out
- * comes back, with what it has when that is all that was committed, or else with a copy of a
- * member's disk. A sole member commits what its log holds when it restarts: a copy then. */
+/* The power fails everywhere. */
 static void power_cut(struct group *g)
 {
-    uint64_t members[REPL_MEMBERS_MAX];
-    const struct repl_config *c = &g->config;
     for (uint64_t id = 1; id <= GROUP_NODES; id++) group_crash(g, id);
     while (g->message_count > 0) group_drop(g, 0);
-    for (uint32_t i = 0; i < c->member_count; i++) members[i] = c->members[i];
-    uint32_t count = c->member_count;
-    for (uint64_t id = 1; id <= GROUP_NODES; id++) {
-        bool is_member = false;
-        for (uint32_t i = 0; i < c->member_count; i++) is_member |= c->members[i] == id;
-        if (is_member) continue;
-        if (c->member_count == 1 || !group_holds_committed(g, id))
-            group_copy_disk(g, members[0], id);
-        members[count++] = id;
-    }
-    group_decide(g, members, count, members[prng_below(&g->prng, count)]);
+    decide_smaller(g, 0);
     for (uint64_t id = 1; id <= GROUP_NODES; id++) group_restart(g, id);
 }
 
-static void tell_everybody(struct group *g)
+/* Who is no member copies what the members have, and joins them by itself. */
+static bool add_learner(struct group *g)
 {
-    for (uint64_t id = 1; id <= GROUP_NODES; id++) group_tell(g, id);
+    const uint64_t id = some_node(g);
+    if (g->config.learner != 0 || group_is_member(g, id)) return false;
+    group_decide_learner(g, id);
+    return true;
 }
 
 /* ---- A life ---- */
@@ -115,8 +104,8 @@ static void misfortune(struct group *g, const struct faults *f)
     } else if ((dice -= f->crash_rate) < f->decide_rate) {
         if (g->config.ballot + 4 >= GROUP_BALLOTS_MAX) return;
         if (prng_percent(&g->prng, 20)) power_cut(g);
-        else decide_smaller(g, 30);
-        tell_everybody(g);
+        else if (!add_learner(g)) decide_smaller(g, 30);
+        group_tell_all(g);
     } else if ((dice -= f->decide_rate) < f->log_failure_rate) {
         fail_log(g, some_node(g));
     }
@@ -145,6 +134,7 @@ static void step_somehow(struct group *g, const struct faults *f)
         break;
     case 10:
         if (prng_percent(&g->prng, 30)) group_tell(g, id);
+        else group_renew_learner(g);
         break;
     case 11: g->wall_us = g->wall_us + prng_below(&g->prng, 3000) - 1400; break;
     default: deliver_some(g, f); break;
@@ -161,11 +151,22 @@ static void heal(struct group *g)
         group_restart(g, id);
     }
     decide_smaller(g, 0);
-    tell_everybody(g);
+    group_tell_all(g);
     group_settle(g);
     struct group_node *primary = group_serving(g);
     assert_non_null(primary);
     for (int i = 0; i < 3; i++) assert_true(group_submit(g, g->config.primary));
+    group_settle(g);
+    for (uint64_t id = 1; id <= GROUP_NODES; id++) {
+        if (group_is_member(g, id)) continue;
+        group_decide_learner(g, id);
+        group_tell_all(g);
+        group_settle(g);
+        assert_true(group_is_member(g, id));
+    }
+    primary = group_serving(g);
+    assert_non_null(primary);
+    assert_true(group_submit(g, g->config.primary));
     group_settle(g);
     assert_int_equal(g->acked_to[g->config.ballot], primary->repl.prepared);
     for (uint32_t i = 0; i < g->config.member_count; i++)
@@ -175,7 +176,7 @@ static void heal(struct group *g)
 static void live(struct group *g, uint64_t seed)
 {
     group_init(g, seed);
-    tell_everybody(g);
+    group_tell_all(g);
     if (seed % 2 == 0) group_settle(g); /* Otherwise trouble is there from the first moment. */
     struct faults f = draw_faults(g);
     for (int i = 0; i < STEPS; i++) step_somehow(g, &f);
@@ -192,17 +193,22 @@ static void test_lives_under_faults(void **state)
     const char *one = getenv("PIRENE_SEED");
     uint64_t first = one != NULL ? strtoull(one, NULL, 0) : 1;
     uint64_t last = one != NULL ? first : LIVES;
-    uint64_t acks = 0, holes = 0, ballots = 0;
+    uint64_t acks = 0, holes = 0, ballots = 0, joins = 0, copies = 0;
     for (uint64_t seed = first; seed <= last; seed++) {
         live(g, seed);
         acks += g->acks;
         holes += g->holes;
+        joins += g->joins;
+        copies += g->copies;
         ballots += g->config.ballot;
         group_fini(g);
     }
-    print_message("%llu acknowledgements, %llu holes, %llu configurations\n",
-                  (unsigned long long)acks, (unsigned long long)holes, (unsigned long long)ballots);
-    assert_true(one != NULL || (acks > 5 * LIVES && holes > LIVES && ballots > 4 * LIVES));
+    print_message("%llu acknowledgements, %llu holes, %llu configurations, %llu learners joined, "
+                  "%llu stores copied\n",
+                  (unsigned long long)acks, (unsigned long long)holes, (unsigned long long)ballots,
+                  (unsigned long long)joins, (unsigned long long)copies);
+    assert_true(one != NULL || (acks > 5 * LIVES && holes > LIVES && ballots > 4 * LIVES &&
+                                joins > LIVES && copies > LIVES / 2));
     free(g);
 }
 
