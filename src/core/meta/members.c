@@ -148,6 +148,7 @@ static const char *why_not_add(const struct meta *m, const struct meta_partition
     const struct meta_node *node = meta_node_by_id(m, id);
     if (node == NULL) return "the node is not known";
     if (!node->is_alive) return "the node is dead";
+    if (p->learner == id) return NULL; /* It begins anew, under a new ballot. */
     if (p->learner != 0) return "there is a learner already";
     if (p->primary == 0) return "there is no primary to learn from";
     if (meta_partition_role(p, id) != META_ROLE_NONE) return "the node is a member already";

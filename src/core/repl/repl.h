@@ -183,6 +183,7 @@ struct repl {
 
     uint64_t applied, committed, logged, prepared; /* Decrees. */
     uint64_t applying;      /* Handed to the store up to here; at least 'applied'. */
+    bool is_met;            /* On a secondary: its primary has spoken under this ballot. */
     uint64_t matched;       /* On a secondary: known to be as its primary has it, up to here. */
     uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
     uint64_t began_at;      /* Of a primary: what was committed when it became one. */

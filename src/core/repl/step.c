@@ -231,7 +231,21 @@ static void become_primary(struct repl *r, struct repl_effects *out)
 static void become_secondary(struct repl *r, struct repl_effects *out)
 {
     r->role = REPL_SECONDARY;
+    r->is_met = false;
     r->matched = r->committed;
+    send_ack(r, true, out);
+}
+
+/* The first word of its primary under this ballot: what we said before, it may not have been there to hear. */
+static bool needs_meeting(const struct repl *r)
+{
+    return r->role == REPL_SECONDARY && !r->is_met;
+}
+
+static void meet(struct repl *r, struct repl_effects *out)
+{
+    if (!needs_meeting(r)) return;
+    r->is_met = true;
     send_ack(r, true, out);
 }
 
@@ -462,7 +476,11 @@ static int on_prepared(struct repl *r, const struct repl_event *event, struct re
     uint64_t known = event->prepared.committed; /* Of the primary's order, we hold this much. */
     if (known > r->logged) known = r->logged;
     if (known < r->matched) known = r->matched;
-    if (m.decree > known + 1) return E_PROTO; /* A hole: the primary must start earlier. */
+    if (m.decree > known + 1 && !needs_meeting(r)) return E_PROTO; /* The primary must start earlier. */
+    if (m.decree > known + 1) { /* Perhaps it does not know yet how little we have (R13). */
+        meet(r, out);
+        return 0;
+    }
 
     bool is_new = m.decree == known + 1 && !is_held(r, m.decree, bytes);
     if (is_new) {
@@ -474,6 +492,7 @@ static int on_prepared(struct repl *r, const struct repl_event *event, struct re
     }
     r->matched = m.decree > known ? m.decree : known;
     follow(r, event->prepared.committed, out);
+    meet(r, out);
     if (!is_new && r->logged >= m.decree) send_ack(r, false, out); /* The first one may be lost. */
     return 0;
 }
@@ -483,6 +502,7 @@ static int on_committed(struct repl *r, const struct repl_event *event, struct r
     if (!is_from_our_primary(r, event->ballot)) return 0;
     if (event->committed.from != r->config.primary) return E_PROTO;
     follow(r, event->committed.decree, out);
+    meet(r, out);
     /* Commit points come behind the mutations: something was never sent to this learner. */
     bool is_missing = r->role == REPL_LEARNER && event->committed.decree > r->prepared;
     if (is_missing && !r->is_learning && !r->has_more) learn(r, out);

@@ -119,7 +119,7 @@ static void submit(struct repl *r, const char *effects)
 
 static void recover(struct repl *r, uint64_t decree, uint64_t ballot, int rc)
 {
-    expect_mutation(r, (struct repl_event){.type = REPL_RECOVERED},
+    expect_mutation(r, (struct repl_event){.type = REPL_RECOVERED, .recovered.ballot = ballot},
                     group_mutation(decree, ballot, 100 * ballot + decree, 1, 1), rc, "");
 }
 
@@ -177,6 +177,8 @@ static void become_secondary(struct repl *r, uint64_t ballot)
     assert_int_equal(repl_step(r, &decided, &out), 0);
     assert_int_equal(repl_step(r, &durable, &out), 0);
     assert_int_equal(r->role, REPL_SECONDARY);
+    struct repl_event met = commit_point(ballot, r->committed);
+    assert_int_equal(repl_step(r, &met, &out), 0);
 }
 
 /* ---- A configuration of one ---- */
@@ -251,7 +253,7 @@ static void test_ballot_is_durable_first(void **state)
     submit(r, "append 1-1");
     expect(r, logged(1), "commit 1, apply 1-1");
     expect(r, configured(1, OTHER, 3), ""); /* Old news. */
-    expect(r, configured(3, US, 2), "fail, save 3");
+    expect(r, configured(3, US, 2), "save 3"); /* It stays primary: who waits need not know. */
     assert_false(repl_is_serving(r));
     expect(r, configured(4, US, 3), "save 4");
     expect(r, saved(3), "");
@@ -272,7 +274,7 @@ static void test_new_ballot_waits_for_the_log(void **state)
     expect(r, saved(3), "");
     prepare(r, 3, 1, 3, 0, 0, ""); /* Nobody takes it: hence the question for more. */
     expect(r, logged(1), "ack 0 to 2 and more?");
-    prepare(r, 3, 1, 3, 0, 0, "append 1-1");
+    prepare(r, 3, 1, 3, 0, 0, "append 1-1, ack 0 to 2 and more?"); /* Its first word (R13). */
     assert_int_equal(r->logged, 0);
     expect(r, logged(1), "ack 1 to 2");
 }
@@ -391,6 +393,8 @@ static void test_new_primary_reconciles(void **state)
     expect(r, acked(3, OTHER, 2), "commit 2, commit_point 2 to 2, apply 1-2");
     assert_false(repl_is_serving(r));
     expect(r, applied(2), "reply 2");
+    assert_false(repl_is_serving(r)); /* The other one may know of more (R13). */
+    expect(r, asks(3, OTHER, 2, 2, 2), "commit_point 2 to 2");
     assert_true(repl_is_serving(r));
 }
 
@@ -456,7 +460,7 @@ static void test_uncommitted_gives_way(void **state)
     expect(r, logged(3), "ack 3 to 2");
     expect(r, configured(3, OTHER, 3), "save 3");
     expect(r, saved(3), "ack 0 to 2 and more?");
-    prepare(r, 3, 1, 2, 0, 0, "ack 1 to 2");
+    prepare(r, 3, 1, 2, 0, 0, "ack 1 to 2 and more?, ack 1 to 2");
     assert_int_equal(r->prepared, 3);
     prepare(r, 3, 2, 3, 0, 0, "append 2-2");
     assert_int_equal(r->prepared, 2);
@@ -657,6 +661,152 @@ static void test_half_reconciled_keeps_the_acknowledged(void **state)
     free(g);
 }
 
+/* ---- Learning (R12 to R14) ---- */
+
+static struct repl_event learning(uint64_t ballot, uint64_t primary, uint32_t members,
+                                  uint64_t learner)
+{
+    struct repl_event event = configured(ballot, primary, members);
+    event.configured.learner = learner;
+    return event;
+}
+
+static struct repl_event learned(uint64_t ballot, bool is_end)
+{
+    return (struct repl_event){.type = REPL_LEARNED, .ballot = ballot, .learned.is_end = is_end};
+}
+
+/* US, learner of OTHER, which is alone. */
+static struct repl_event told_to_learn(uint64_t ballot)
+{
+    return (struct repl_event){.type = REPL_CONFIGURED,
+                               .configured = {ballot, OTHER, {OTHER}, 1, US}};
+}
+
+/* A learner asks for what is committed, piece by piece, and then to be sent the rest. It hears of more than it
+ * was sent: it asks again. */
+static void test_learner_asks(void **state)
+{
+    struct repl *r = *state;
+    expect(r, told_to_learn(4), "save 4");
+    expect(r, saved(4), "learn 0 to 2");
+    prepare(r, 4, 1, 4, 3, 0, "append 1-1");
+    prepare(r, 4, 2, 4, 3, 0, "append 2-2");
+    expect(r, learned(4, false), "");
+    expect(r, logged(1), "ack 1 to 2");
+    expect(r, logged(2), "ack 2 to 2, learn 2 to 2"); /* Only when the log has taken the last piece. */
+    prepare(r, 4, 3, 4, 3, 0, "append 3-3, apply 1-2");
+    expect(r, learned(4, true), "ack 2 to 2 and more?");
+    expect(r, logged(3), "ack 3 to 2");
+    expect(r, commit_point(4, 3), "apply 3-3");
+    expect(r, commit_point(4, 7), "learn 3 to 2");
+    expect(r, commit_point(4, 8), ""); /* It has asked. */
+    expect(r, learned(3, true), ""); /* Of another ballot. */
+}
+
+/* What a learner holds uncommitted from before is void, in memory and in the log. */
+static void test_learner_forgets(void **state)
+{
+    struct repl *r = *state;
+    become_secondary(r, 2);
+    prepare(r, 2, 1, 2, 0, 0, "append 1-1");
+    prepare(r, 2, 2, 2, 1, 0, "append 2-2");
+    expect(r, logged(2), "ack 2 to 2");
+    expect(r, commit_point(2, 1), "apply 1-1");
+    expect(r, told_to_learn(4), "save 4");
+    assert_int_equal(r->floor.ballot, 4);
+    assert_int_equal(r->floor.decree, 1);
+    expect(r, saved(4), "learn 1 to 2");
+    assert_int_equal(r->prepared, 1);
+
+    struct repl_saved disk = {r->config, r->floor};
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, &disk, 0, 1 << 20), 0);
+    recover(r, 1, 2, 0);
+    recover(r, 2, 2, 0);
+    assert_int_equal(r->prepared, 1);
+    recover(r, 2, 4, 0); /* Appended as a learner. */
+    assert_int_equal(r->prepared, 2);
+}
+
+/* A learner whose store is replaced says nothing any more, and wants a new ballot when it lives again. */
+static void test_learner_copies(void **state)
+{
+    struct repl *r = *state;
+    struct repl_event copying = {.type = REPL_COPYING, .ballot = 4};
+    expect(r, told_to_learn(4), "save 4");
+    expect(r, saved(4), "learn 0 to 2");
+    expect(r, copying, "");
+    prepare(r, 4, 1, 4, 3, 0, "");
+    expect(r, link_lost(OTHER), "");
+    assert_false(repl_needs_ballot(r));
+
+    struct repl_saved disk = {r->config, {4, 9}};
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, &disk, 9, 1 << 20), 0);
+    assert_true(repl_needs_ballot(r));
+    expect(r, told_to_learn(4), "");
+    expect(r, told_to_learn(5), "save 5");
+    assert_false(repl_needs_ballot(r));
+    expect(r, saved(5), "learn 9 to 2");
+}
+
+/* A primary sends a learner what is new once the tail reaches back to what it has; it may join when it holds
+ * all that is committed, and from then on nothing is committed without it. */
+static void test_learner_joins(void **state)
+{
+    struct repl *r = *state;
+    expect(r, learning(2, US, 1, THIRD), "save 2");
+    expect(r, saved(2), "");
+    submit(r, "append 1-1"); /* Nobody has asked for it. */
+    expect(r, logged(1), "commit 1, apply 1-1");
+    expect(r, acked(2, THIRD, 0), "");
+    expect(r, asks(2, THIRD, 0, 0, 0), "prepare 1-1 to 3");
+    submit(r, "append 2-2, prepare 2-2 to 3");
+    expect(r, acked(2, THIRD, 1), "join 0 to 3");
+    expect(r, logged(2), ""); /* It is waited for. */
+    expect(r, acked(2, THIRD, 2), "commit 2, commit_point 2 to 3, apply 2-2");
+    expect(r, acked(2, THIRD, 9), ""); /* Peers err. */
+}
+
+/* It is not sent what the tail no longer has. */
+static void test_learner_is_behind(void **state)
+{
+    struct repl *r = *state;
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, NULL, 5, 1 << 20), 0);
+    expect(r, learning(2, US, 1, THIRD), "save 2");
+    expect(r, saved(2), "");
+    submit(r, "append 6-6");
+    expect(r, asks(2, THIRD, 2, 2, 2), "commit_point 5 to 3");
+    submit(r, "append 7-7");
+    expect(r, asks(2, THIRD, 5, 5, 5), "prepare 6-7 to 3, join 0 to 3");
+    expect(r, link_lost(THIRD), "prepare 6-7 to 3");
+}
+
+/* ---- Lost memory (R13) ---- */
+
+static void test_member_has_lost_its_log(void **state)
+{
+    struct repl *r = *state;
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, NULL, 5, 1 << 20), 0);
+    expect(r, configured(2, US, 2), "save 2");
+    expect(r, saved(2), "commit_point 5 to 2");
+    expect(r, asks(2, OTHER, 4, 4, 4), "expel 0 to 2");
+    assert_false(repl_is_serving(r));
+}
+
+static void test_primary_has_lost_its_log(void **state)
+{
+    struct repl *r = *state;
+    expect(r, configured(2, US, 2), "save 2");
+    expect(r, saved(2), "commit_point 0 to 2");
+    assert_false(repl_is_serving(r)); /* It would say that there is nothing. */
+    expect(r, asks(2, OTHER, 0, 4, 4), "give_way 0 to 2");
+    assert_false(repl_is_serving(r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -665,6 +815,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replay_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_among_several_needs_a_ballot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ballot_is_durable_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learner_asks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learner_forgets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learner_copies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learner_joins, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_learner_is_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_member_has_lost_its_log, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_primary_has_lost_its_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_ballot_waits_for_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_impossible_configuration, setup, teardown),
         cmocka_unit_test_setup_teardown(test_left_out, setup, teardown),
