@@ -25,6 +25,7 @@ enum {
     READ_CALL_MS = 10 * 1000,
     RETRY_MS_MIN = 50, /* After a failure; doubles... */
     RETRY_MS_MAX = 5000,
+    PATIENCE_MS = 60 * 1000,   /* Failing all that time, it leaves its place to another. */
     PIECE_SIZE = 1 << 20, /* Bytes asked for at once: one piece travels while the last is written. */
     NAME_SIZE_MAX = 64,   /* Of a store's file. */
     FILES_MAX = 1 << 16,
@@ -49,7 +50,8 @@ struct learning {
     struct io_address address;
     uint64_t ballot, decree; /* Of the question. */
     struct io_timer timer;
-    uint32_t retry_ms;
+    uint32_t retry_ms;         /* 0: the last try succeeded. */
+    uint64_t failing_since_ms; /* Otherwise: since when none did. */
 
     struct rpc_call ask;
     struct rpc_call read;
@@ -122,9 +124,12 @@ static void ask(struct learning *l);
 static void pause_then_ask(struct learning *l)
 {
     struct io_loop *loop = l->replica->worker->loop;
+    const uint64_t now_ms = io_now(io_of(loop)).boot_ms;
+    if (l->retry_ms == 0) l->failing_since_ms = now_ms;
+    else if (now_ms - l->failing_since_ms >= PATIENCE_MS) wish_learn_no_more(l->replica);
     l->retry_ms = l->retry_ms == 0 ? RETRY_MS_MIN : l->retry_ms * 2;
     if (l->retry_ms > RETRY_MS_MAX) l->retry_ms = RETRY_MS_MAX;
-    io_timer_start(loop, &l->timer, io_now(io_of(loop)).boot_ms + l->retry_ms);
+    io_timer_start(loop, &l->timer, now_ms + l->retry_ms);
 }
 
 static void on_timer(struct io_timer *timer)
@@ -296,6 +301,7 @@ static void write_done(struct io_work *work)
         return;
     }
     l->files[l->piece_file].have += l->bytes.size;
+    l->retry_ms = 0;
     l->copied += l->bytes.size;
     copy_go_on(l);
 }

@@ -19,6 +19,8 @@ enum {
     LINK_CALL_MS = 5000,      /* A message without an answer is taken for lost. */
     LINK_RETRY_MS_MIN = 10,   /* Before what was lost is said again; doubles... */
     LINK_RETRY_MS_MAX = 1000, /* ...up to this. */
+    LINK_SILENCE_MS = 3000,   /* After which a member that others wait for is to go: less than the grace of its
+                               * node, more than a slow disk takes. */
 };
 
 enum { SENDERS_MAX = sizeof((struct replica *)0)->senders / sizeof((struct replica *)0)->senders[0] };
@@ -37,7 +39,8 @@ struct link {
     struct link_call calls[LINK_CALLS_MAX];
     bool is_lost; /* A message was; nothing is sent before that is mended. */
     struct io_timer retry;
-    uint32_t retry_ms; /* The last pause; 0 after a message that arrived. */
+    uint32_t retry_ms;      /* The last pause; 0 after a message that arrived. */
+    uint64_t lost_since_ms; /* When the first after that was lost. */
 };
 
 /* ---- Links ------------------------------------------------------------------------------------------------------ */
@@ -285,23 +288,29 @@ static void lose(struct link *l)
 {
     if (l->is_lost) return;
     MARK("message to another server lost");
+    const uint64_t now_ms = io_now(io_of(l->worker->loop)).boot_ms;
     l->is_lost = true;
+    if (l->retry_ms == 0) l->lost_since_ms = now_ms;
     l->retry_ms = l->retry_ms == 0 ? LINK_RETRY_MS_MIN : l->retry_ms * 2;
     if (l->retry_ms > LINK_RETRY_MS_MAX) l->retry_ms = LINK_RETRY_MS_MAX;
-    io_timer_start(l->worker->loop, &l->retry,
-                   io_now(io_of(l->worker->loop)).boot_ms + l->retry_ms);
+    io_timer_start(l->worker->loop, &l->retry, now_ms + l->retry_ms);
 }
 
 /* Everybody says again what the other side may not have. */
 static void mend(struct io_timer *timer)
 {
     struct link *l = LIST_ENTRY(timer, struct link, retry);
+    const uint64_t now_ms = io_now(io_of(l->worker->loop)).boot_ms;
+    const bool is_silent = now_ms - l->lost_since_ms >= LINK_SILENCE_MS;
     l->is_lost = false;
     for (struct list_node *next, *it = l->senders.next; it != &l->senders; it = next) {
         struct sender *s = LIST_ENTRY(it, struct sender, node);
+        struct replica *r = s->replica;
         struct repl_event lost = {.type = REPL_LINK_LOST, .link_lost.to = s->node_id};
+        struct repl_event silent = {.type = REPL_LINK_SILENT, .link_silent.to = s->node_id};
         next = it->next;
-        replica_step(s->replica, &lost);
+        replica_step(r, &lost);
+        if (is_silent) replica_step(r, &silent);
     }
 }
 

@@ -122,19 +122,36 @@ static void want(struct replica *r, enum meta_command_type type, uint64_t ballot
 
 void wish_add(struct replica *r, const struct repl_effect *effect)
 {
-    static const char *const why = "a member holds less than it had acknowledged";
+    const struct repl *p = &r->repl;
     switch (effect->type) {
     case REPL_DO_JOIN: want(r, META_MEMBER_JOIN, effect->ballot, effect->to, 0); break;
     case REPL_DO_EXPEL:
-        LOG_ERROR(&logger, why, field_str("dir", r->dir), field_u64("member", effect->to));
+        if (effect->to != p->config.learner && p->config.member_count > 1 &&
+            p->config.member_count - 1 < r->assigned->write_members_min) {
+            /* Not many are left to whom we can speak: perhaps it is us who can't. */
+            LOG_WARN(&logger, "too few members can be reached: another shall lead",
+                     field_str("dir", r->dir), field_u64("silent", effect->to));
+            want(r, META_MEMBER_DROP, effect->ballot, p->self, 0);
+            break;
+        }
+        LOG_WARN(&logger, "a member is silent, or holds less than it had acknowledged: it shall go",
+                 field_str("dir", r->dir), field_u64("member", effect->to));
         want(r, META_MEMBER_DROP, effect->ballot, effect->to, 0);
         break;
     case REPL_DO_GIVE_WAY:
-        LOG_ERROR(&logger, why, field_str("dir", r->dir), field_u64("member", r->repl.self));
+        LOG_ERROR(&logger, "this server holds less than it had committed: another shall lead",
+                  field_str("dir", r->dir), field_u64("other", effect->to));
         want(r, META_MEMBER_DROP, effect->ballot, r->repl.self, effect->to);
         break;
     default: break;
     }
+}
+
+void wish_learn_no_more(struct replica *r)
+{
+    LOG_WARN(&logger, "nothing to be learned from the primary for too long: another shall try",
+             field_str("dir", r->dir));
+    want(r, META_MEMBER_DROP, r->repl.config.ballot, r->repl.self, 0);
 }
 
 static bool is_told_member(const struct replica *r)

@@ -2,9 +2,11 @@
  * it ends with the ballot under which it was made, for then something else was decided.
  *
  *     the learner has caught up                        JOIN     it becomes a secondary
- *     a member has lost what it had promised           DROP     the member, to learn again
- *     the primary has, or its disk failed, or its      DROP     itself; somebody else becomes primary
- *     log is damaged
+ *     a member has lost what it had promised, or       DROP     the member, to learn again
+ *     is silent
+ *     the primary has, or speaks to too few, or its    DROP     itself; somebody else becomes primary
+ *     disk failed, or its log is damaged
+ *     a learner can't reach its primary                DROP     itself; somebody else may learn
  *     a learner's store was replaced                   ADD      itself, under a new ballot
  *
  * A wish that was not granted, or of whose end nothing is known, is said again after a pause. Threads: on the
@@ -30,6 +32,9 @@ void wish_init(struct replica *r);
 
 /* REPL_DO_JOIN, REPL_DO_EXPEL and REPL_DO_GIVE_WAY. */
 void wish_add(struct replica *r, const struct repl_effect *effect);
+
+/* Learning has failed for too long. */
+void wish_learn_no_more(struct replica *r);
 
 /* It was told a configuration, or something happened to it: perhaps it has to leave, or nothing is wished any
  * more. */

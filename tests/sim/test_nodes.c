@@ -1,5 +1,6 @@
 /* tests/sim/test_nodes.c: one cluster of three real nodes on simulated machines: what is acknowledged is
- * held by all members of its partition, whatever happens to machines and links.
+ * held by all members of its partition, whatever happens to machines and links; who dies is replaced, and who
+ * comes back learns what it lacks.
  *
  *     client ──> one (the meta group), two, three: tables of three replicas
  *
@@ -35,7 +36,8 @@ struct cast {
     struct sim *sim;
     struct sim_cluster *nodes[NODES];
     struct sim_client *client;
-    struct buf key;
+    struct buf key, value;
+    int value_size; /* Bytes of a value, at least. */
     struct key_fate keys[KEYS];
     struct replica *found[NODES][PARTITIONS];
     int looking_at;
@@ -146,6 +148,7 @@ static void cast_end(struct cast *c)
 {
     sim_check_each(c->sim, NULL, NULL);
     buf_fini(&c->key);
+    buf_fini(&c->value);
     sim_client_free(c->client);
     for (int i = 0; i < NODES; i++) sim_cluster_free(c->nodes[i]);
     sim_free(c->sim);
@@ -166,12 +169,13 @@ static struct slice key_of(struct cast *c, int key)
 /* The next value of a key; true: acknowledged. */
 static bool put(struct cast *c, int key, uint64_t timeout_ms)
 {
-    char text[16];
     struct key_fate *fate = &c->keys[key];
     struct update_request args = {.key = key_of(c, key)};
     struct update_response response = {0};
     fate->tried++;
-    args.value = slice_of(text, (size_t)snprintf(text, sizeof text, "%d", fate->tried));
+    buf_clear(&c->value);
+    buf_printf(&c->value, "%-*d", c->value_size, fate->tried);
+    args.value = buf_slice(&c->value);
     struct sim_call call = {
         .rpc = RPC_PUT, .args = &args, .hash = key_hash(args.key), .timeout_ms = timeout_ms};
     bool is_done = sim_ask(c->client, &call, &response) == 0 && response.error == RRDB_OK;
@@ -189,7 +193,9 @@ static int get(struct cast *c, int key)
     struct sim_call call = {
         .rpc = RPC_GET, .args = &args, .hash = key_hash(args.value), .timeout_ms = 20000};
     assert_int_equal(sim_ask(c->client, &call, &response), 0);
-    if (response.error == RRDB_OK) memcpy(text, response.value.data, response.value.size);
+    const size_t size = response.value.size;
+    if (response.error == RRDB_OK)
+        memcpy(text, response.value.data, size < sizeof text ? size : sizeof text - 1);
     else assert_int_equal(response.error, RRDB_NOT_FOUND);
     sim_call_fini(&call);
     return atoi(text);
@@ -204,7 +210,8 @@ static bool is_equal(void *context)
         int primaries = 0;
         for (int i = 0; i < NODES; i++) {
             const struct replica *r = c->found[i][p];
-            if (r == NULL || r->repl.role == REPL_INACTIVE) return false;
+            if (r == NULL || (r->repl.role != REPL_PRIMARY && r->repl.role != REPL_SECONDARY))
+                return false;
             primaries += repl_is_serving(&r->repl);
             if (r->repl.applied != c->found[0][p]->repl.applied ||
                 r->repl.applied != r->repl.prepared)
@@ -278,7 +285,7 @@ static void test_last_write_needs_no_timer(void **state)
 }
 
 /* A write that a member does not hold is not acknowledged; when that can be reached again it is held, with
- * nothing sent after it. */
+ * nothing sent after it: the cut is too short for anybody's death. */
 static void test_cut_member(void **state)
 {
     (void)state;
@@ -300,6 +307,54 @@ static bool is_taken_for(const struct cast *c, int node, bool is_alive)
     const struct meta_node *told =
         meta_node_by_id(c->nodes[0]->node->meta, c->nodes[node]->node->node_id);
     return told->is_alive == is_alive;
+}
+
+static void put_all(struct cast *c, int rounds)
+{
+    for (int i = 0; i < rounds * KEYS; i++) assert_true(put(c, i % KEYS, 20000));
+}
+
+/* A server dies for good: within a grace, and what it takes to notice, all partitions take writes again. It
+ * comes back and learns what it lacks: from memory, or what the logs have, or with a copy of a store. */
+static void fail_over(uint64_t seed, int value_size, enum sim_end how)
+{
+    struct cast *c = cast_begin(seed);
+    c->value_size = value_size;
+    for (int node = NODES - 1; node > 0; node--) {
+        put_all(c, 1);
+        sim_cluster_crash(c->nodes[node], how);
+        const uint64_t died_us = sim_now_us(c->sim);
+        put_all(c, 1);
+        assert_true(sim_now_us(c->sim) - died_us < 11 * (uint64_t)S);
+        put_all(c, 3);
+        start(c, node);
+        assert_equal_within(c, 60 * (uint64_t)S);
+        assert_kept(c);
+    }
+    cast_end(c);
+}
+
+static void test_fails_over(void **state)
+{
+    (void)state;
+    fail_over(11, 1, SIM_KILL);
+    fail_over(12, 2000, SIM_KILL);
+    fail_over(13, 5000, SIM_POWER);
+}
+
+/* A server loses its disk: it is another one then, and learns everything. */
+static void test_lost_disk(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(14);
+    c->value_size = 5000;
+    put_all(c, 2);
+    sim_cluster_wipe(c->nodes[2]);
+    start(c, 2);
+    put_all(c, 1);
+    assert_equal_within(c, 120 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
 }
 
 static bool is_three_dead(void *context)
@@ -412,6 +467,7 @@ static void play(uint64_t seed)
     struct cast *c = cast_begin(seed);
     const struct sim_link slow = {.delay_us = 500};
     if (seed % 2 == 0) sim_link_default(c->sim, &slow);
+    c->value_size = seed % 3 == 0 ? 4000 : 1;
     for (int round = 0; round < ROUNDS; round++) {
         disturb(c);
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 200);
@@ -419,7 +475,7 @@ static void play(uint64_t seed)
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 500);
     }
     mend(c);
-    assert_equal_within(c, 60 * (uint64_t)S);
+    assert_equal_within(c, 120 * (uint64_t)S);
     assert_kept(c);
     cast_end(c);
 }
@@ -444,6 +500,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_last_write_needs_no_timer),
         cmocka_unit_test(test_cut_member),
         cmocka_unit_test(test_each_comes_back),
+        cmocka_unit_test(test_fails_over),
+        cmocka_unit_test(test_lost_disk),
         cmocka_unit_test(test_lease_ends_before_death),
         cmocka_unit_test(test_sleeping_meta_buries_nobody),
         cmocka_unit_test(test_chance),

@@ -766,7 +766,7 @@ static void test_learner_joins(void **state)
     expect(r, acked(2, THIRD, 1), "join 0 to 3");
     expect(r, logged(2), ""); /* It is waited for. */
     expect(r, acked(2, THIRD, 2), "commit 2, commit_point 2 to 3, apply 2-2");
-    expect(r, acked(2, THIRD, 9), ""); /* Peers err. */
+    expect_rc(r, acked(2, THIRD, 9), E_PROTO, ""); /* Peers err. */
 }
 
 /* It is not sent what the tail no longer has. */
