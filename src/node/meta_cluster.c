@@ -184,8 +184,10 @@ void meta_control_meta(struct meta_service *s, struct rpc_request *request, cons
         .err = wire_error_name(WIRE_ERR_OK),
         .old_level = s->level,
     };
-    if (is_level(asked->level)) s->level = asked->level;
-    else if (asked->level != FL_INVALID)
+    if (is_level(asked->level)) {
+        s->level = asked->level;
+        meta_cure_sync(s);
+    } else if (asked->level != FL_INVALID)
         response.err = wire_error_name(WIRE_ERR_INVALID_PARAMETERS);
     meta_reply(request, &response);
 }

@@ -231,6 +231,7 @@ void meta_service_on_changed(struct meta_service *s, int32_t changed_id)
     if (changed_id == META_TABLE_NONE || s->is_closing) return;
     arm_purge(s);
     meta_intro_sync(s);
+    meta_cure_sync(s);
 }
 
 static void on_remote_told(void *context, int rc, const struct meta_result *result)
@@ -284,6 +285,7 @@ int meta_service_open(struct node *n, struct meta_service **out, struct err *e)
     arm_purge(s);
     meta_intro_sync(s);
     meta_watch_open(s);
+    meta_cure_open(s);
     *out = s;
     return 0;
 }
@@ -310,6 +312,7 @@ void meta_service_close(struct meta_service *s, void (*on_closed_)(void *context
     s->closed_context = context;
     io_timer_stop(&s->purge_timer);
     meta_watch_close(s);
+    meta_cure_close(s);
     s->busy++; /* Ours, until everything was told to end. */
     meta_followers_tell(s);
     meta_intro_close_all(s);

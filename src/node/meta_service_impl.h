@@ -1,6 +1,7 @@
 /* src/node/meta_service_impl.h: what the files of the meta service share; included by them only. */
 #pragma once
 #include "core/fd/fd.h"
+#include "core/meta/cure.h"
 #include "node/meta_service.h"
 #include "node/node_impl.h"
 
@@ -10,7 +11,10 @@ struct meta_service {
     struct io_timer purge_timer;
     struct fd_watch watch; /* meta_beacon.c: who is alive. */
     struct io_timer watch_timer;
-    struct list_node intros; /* meta_intro.c. */
+    struct cure cure; /* meta_cure.c: which partitions lack members. */
+    struct io_timer cure_timer;
+    bool is_curing, is_cure_due; /* It has begun, as we lead; it is to be asked in the next turn. */
+    struct list_node intros;     /* meta_intro.c. */
     struct list_node
         followers; /* meta_follow.c: questions of nodes, waiting for something to happen. */
     uint32_t follower_count;
@@ -48,6 +52,12 @@ meta_rpc meta_beacon;
 void meta_watch_sync(struct meta_service *s);
 void meta_watch_open(struct meta_service *s);
 void meta_watch_close(struct meta_service *s);
+
+/* meta_cure.c: the state or the level has changed: look for partitions that lack members, once this turn is
+ * over. */
+void meta_cure_sync(struct meta_service *s);
+void meta_cure_open(struct meta_service *s);
+void meta_cure_close(struct meta_service *s);
 
 /* Answer the questions that wait: something has happened, or the service closes. */
 void meta_followers_tell(struct meta_service *s);

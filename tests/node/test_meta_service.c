@@ -204,6 +204,142 @@ static void test_stopped_leader_buries_nobody(void **state)
     assert_false(meta_node_by_id(w->node.meta, 2)->is_alive);
 }
 
+/* ---- Partitions that lack members (M37, M38) ------------------------------------------------- */
+
+enum { HEAL_DELAY_MS = 60 * 1000 };
+
+/* Four nodes, which nobody expects beacons of, and a table "r" of one partition with three replicas: 1 2 3. */
+static const struct meta_partition *three_of_four(struct meta_world *w)
+{
+    for (int32_t id = 2; id <= 4; id++)
+        world_command(w, &(struct meta_command){
+                             .type = META_NODE_JOIN,
+                             .node_join = {.id = id, .ipv4 = 0x0a000000 + id, .port = 34601}});
+    world_command(
+        w, &(struct meta_command){
+               .type = META_TABLE_CREATE,
+               .table_create = {.name = slice_str("r"), .partition_count = 1, .replica_count = 3}});
+    return &meta_table_by_name(w->node.meta, slice_str("r"))->partitions[0];
+}
+
+static void lose_node(struct meta_world *w, int64_t id)
+{
+    world_command(w, &(struct meta_command){.type = META_NODE_LEAVE, .node_leave = {.id = id}});
+}
+
+static uint64_t a_secondary(const struct meta_partition *p)
+{
+    return p->secondaries[0];
+}
+
+/* A member is dead for a minute: the node that is left learns, and no client sees it. */
+static void test_a_lost_member_is_replaced(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct query_config_response response;
+    struct query_config_request ask = {.app_name = slice_str("r")};
+    const uint64_t lost = a_secondary(p);
+    uint64_t spare = 1;
+    while (meta_partition_role(p, spare) != META_ROLE_NONE) spare++;
+    lose_node(w, (int64_t)lost);
+    world_pass_ms(w, HEAL_DELAY_MS - 1);
+    assert_int_equal(p->learner, 0);
+    world_pass_ms(w, 1);
+    assert_int_equal(p->learner, spare);
+    world_ask(w, RPC_QUERY_CONFIG, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &response), "ERR_OK");
+    assert_int_equal(response.partitions.items[0].ballot, 3);
+    assert_int_equal(response.partitions.items[0].secondaries.count, 1);
+    assert_int_equal(response.partitions.items[0].last_drops.count, 1);
+}
+
+/* It comes back in time: it learns at once. */
+static void test_a_member_that_is_back_learns(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    const uint64_t lost = a_secondary(p);
+    lose_node(w, (int64_t)lost);
+    world_pass_ms(w, HEAL_DELAY_MS / 2);
+    start_node(w, (int64_t)lost, 1);
+    world_pass_ms(w, 0);
+    assert_int_equal(p->learner, lost);
+}
+
+/* At "freezed" nothing is done, however long; afterwards at once. */
+static void test_frozen_is_not_cured(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct control_meta_request freeze = {.level = FL_FREEZED}, steady = {.level = FL_STEADY};
+    const uint64_t lost = a_secondary(p);
+    world_ask(w, RPC_CONTROL_META, FRAME_RDSN, &freeze);
+    lose_node(w, (int64_t)lost);
+    world_pass_ms(w, 2 * HEAL_DELAY_MS);
+    start_node(w, (int64_t)lost, 1);
+    world_pass_ms(w, 1);
+    assert_int_equal(p->learner, 0);
+    world_ask(w, RPC_CONTROL_META, FRAME_RDSN, &steady);
+    world_pass_ms(w, 0);
+    assert_int_equal(p->learner, lost);
+}
+
+/* Who does not lead proposes nothing; who leads again begins with a whole minute. */
+static void test_only_the_leader_cures(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    lose_node(w, (int64_t)a_secondary(p));
+    world_pass_ms(w, 1);
+    w->is_leader = false;
+    world_pass_ms(w, 2 * HEAL_DELAY_MS);
+    assert_int_equal(p->learner, 0);
+    w->is_leader = true;
+    world_create(w, "more", 1);
+    world_pass_ms(w, HEAL_DELAY_MS - 1);
+    assert_int_equal(p->learner, 0);
+    world_pass_ms(w, 2);
+    assert_int_not_equal(p->learner, 0);
+}
+
+/* What the group has not decided is asked for again, after a second, then after two. */
+static void test_an_undecided_cure_is_repeated(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct meta_service *s = w->node.service;
+    const uint64_t lost = a_secondary(p);
+    lose_node(w, (int64_t)lost);
+    start_node(w, (int64_t)lost, 1);
+    for (uint64_t wait_ms = 1000; wait_ms <= 2000; wait_ms *= 2) {
+        io_timer_stop(&s->cure_timer);
+        s->cure_timer.run(&s->cure_timer); /* As the loop does, but nothing is decided after it. */
+        assert_false(list_is_empty(&w->proposals));
+        world_decide(w, E_UNKNOWN);
+        world_pass_ms(w, wait_ms - 1);
+        assert_int_equal(p->learner, 0);
+        w->now.boot_ms += 1;
+    }
+    world_pass_ms(w, 0);
+    assert_int_equal(p->learner, lost);
+}
+
+/* The service ends while a command is on its way. */
+static void test_closing_while_curing(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct meta_service *s = w->node.service;
+    const uint64_t lost = a_secondary(p);
+    lose_node(w, (int64_t)lost);
+    start_node(w, (int64_t)lost, 1);
+    io_timer_stop(&s->cure_timer);
+    s->cure_timer.run(&s->cure_timer);
+    assert_false(list_is_empty(&w->proposals));
+    world_close(w);
+}
+
 /* ---- Nodes that follow (M33, M34) ------------------------------------------------------------ */
 
 /* Play a follower's answer into a state of its own: the same bytes of snapshot as the leader's. */
@@ -946,6 +1082,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strange_beacons, one_node, done),
         cmocka_unit_test_setup_teardown(test_dying_together, one_node, done),
         cmocka_unit_test_setup_teardown(test_bare_snapshot, with_table, done),
+        cmocka_unit_test_setup_teardown(test_a_lost_member_is_replaced, with_table, done),
+        cmocka_unit_test_setup_teardown(test_a_member_that_is_back_learns, with_table, done),
+        cmocka_unit_test_setup_teardown(test_frozen_is_not_cured, with_table, done),
+        cmocka_unit_test_setup_teardown(test_only_the_leader_cures, with_table, done),
+        cmocka_unit_test_setup_teardown(test_an_undecided_cure_is_repeated, with_table, done),
+        cmocka_unit_test_setup_teardown(test_closing_while_curing, with_table, done),
         cmocka_unit_test_setup_teardown(test_follow, with_table, done),
         cmocka_unit_test_setup_teardown(test_strangers_do_not_follow, one_node, done),
         cmocka_unit_test_setup_teardown(test_propose_for, one_node, done),
