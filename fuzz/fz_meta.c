@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A cluster with a node, a table and a duplication, so that commands find something. */
+/* A cluster with two nodes, a table and a duplication, so that commands find something. */
 static struct meta *meta_with_life(void)
 {
     struct meta *m = meta_new();
@@ -20,6 +20,7 @@ static struct meta *meta_with_life(void)
         {.type = META_CLUSTER_INIT,
          .cluster_init = {.name = slice_str("here"), .cluster_id = 1, .uuid = 1}},
         {.type = META_NODE_JOIN, .node_join = {.id = 1, .ipv4 = 1, .port = 1}},
+        {.type = META_NODE_JOIN, .node_join = {.id = 2, .ipv4 = 2, .port = 1}},
         {.type = META_TABLE_CREATE,
          .table_create = {.name = slice_str("t"), .partition_count = 2, .replica_count = 1}},
         {.type = META_DUP_ADD, .dup_add = {.table = slice_str("t"), .remote = slice_str("h:1")}},
