@@ -7,9 +7,15 @@
 #include "base/mem.h"
 #include "rpc/cluster_impl.h"
 
-enum { PAUSE_MS_MIN = 8, PAUSE_MS_MAX = 1000 }; /* Doubled each time, less a random half. */
+enum {
+    PAUSE_MS_MIN = 8, /* Doubled each time, less a random half... */
+    PAUSE_MS_MAX = 1000,
+    DOUBT_MS = 2000, /* A server that is alive answers nearly everything in less. */
+    DOUBT_PAUSE_MS = 100, /* So often at most all that flies is looked at. */
+};
 
 static void run_timer(struct io_timer *timer);
+static void run_doubt(struct io_timer *timer);
 static void run_ends(struct io_post *post);
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
@@ -29,6 +35,7 @@ int cluster_open(struct io_loop *loop, const struct cluster_options *options, st
     list_init(&c->flying);
     list_init(&c->ending);
     c->timer.run = run_timer;
+    c->doubt_timer.run = run_doubt;
     c->timer_ms = UINT64_MAX;
     c->end_post.run = run_ends;
     int rc = metas_init(c, options->metas);
@@ -54,6 +61,7 @@ void cluster_close(struct cluster *cluster, void (*on_closed)(void *context), vo
     c->on_closed = on_closed;
     c->closed_context = context;
     io_timer_stop(&c->timer);
+    io_timer_stop(&c->doubt_timer);
     LIST_EACH (it, &c->tables) {
         struct cluster_table *t = LIST_ENTRY(it, struct cluster_table, node);
         cluster_call_cancel(&t->query);
@@ -197,7 +205,8 @@ static void run_ends(struct io_post *post)
     struct cluster *c = LIST_ENTRY(post, struct cluster, end_post);
     while (!list_is_empty(&c->ending)) {
         struct cluster_call *call = LIST_ENTRY(c->ending.next, struct cluster_call, node);
-        call_end(call, &(struct rpc_answer){.rc = call->rc, .error = call->error});
+        call_end(call, &(struct rpc_answer){
+                           .rc = call->rc, .is_sent = call->rc == E_UNKNOWN, .error = call->error});
     }
     c->is_end_posted = false;
     cluster_check_closed(c);
@@ -241,8 +250,28 @@ int call_send(struct cluster_call *call, struct io_address server, int32_t app_i
     call->server = server;
     call->tries++;
     rc = rpc_peer_call(peer, try);
-    if (rc == 0) enter(call, CALL_FLYING, &c->flying);
-    return rc;
+    if (rc != 0) return rc;
+    enter(call, CALL_FLYING, &c->flying);
+    call->asked_ms = cluster_now_ms(c);
+    if (c->doubt_timer.loop == NULL)
+        io_timer_start(c->loop, &c->doubt_timer, call->asked_ms + DOUBT_MS);
+    return 0;
+}
+
+static void run_doubt(struct io_timer *timer)
+{
+    struct cluster *c = LIST_ENTRY(timer, struct cluster, doubt_timer);
+    const uint64_t now_ms = cluster_now_ms(c);
+    uint64_t next_ms = UINT64_MAX;
+    LIST_EACH (it, &c->flying) {
+        struct cluster_call *call = LIST_ENTRY(it, struct cluster_call, node);
+        bool is_due = call->asked_ms + DOUBT_MS <= now_ms;
+        if (is_due) call->asked_ms = now_ms;
+        if (is_due && call->table != NULL) table_doubt(call);
+        if (call->asked_ms + DOUBT_MS < next_ms) next_ms = call->asked_ms + DOUBT_MS;
+    }
+    if (next_ms < now_ms + DOUBT_PAUSE_MS) next_ms = now_ms + DOUBT_PAUSE_MS;
+    if (!list_is_empty(&c->flying)) io_timer_start(c->loop, timer, next_ms);
 }
 
 bool call_is_repeatable(const struct cluster_call *call)

@@ -97,7 +97,8 @@ struct cluster_call {
     struct heap_node wake; /* When it is to be looked at, unless something happens before. */
     uint64_t hash;         /* For the header; with 'is_by_key' it also chooses the partition. */
     uint32_t wanted_index; /* The partition, otherwise. */
-    int64_t ballot;        /* Of the route that the last try used. */
+    int64_t ballot;        /* Of the route that the last try used... */
+    uint64_t asked_ms;     /* When it left, or its server was doubted last. */
     uint32_t backoff_ms;   /* The last pause. */
     uint32_t hops;         /* Metas tried since the last pause. */
     int rc;                /* How it ends, while it waits to be told so. */

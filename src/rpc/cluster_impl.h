@@ -12,6 +12,9 @@
  *     CALL_FLYING    a try is under way in an rpc_peer                     'flying'
  *     CALL_ENDING    over, and to be told so in a moment                   'ending'
  *
+ * A try that flies for long is doubted: perhaps its server is dead, and another serves the partition by now.
+ * Its route is asked for anew, and if that says so the try is given up (R17 of docs/routing.md).
+ *
  * While it waits or pauses it stands in 'wakes' too, with the end of its pause or its deadline;
  * while it flies the peer keeps the deadline. */
 #pragma once
@@ -59,6 +62,7 @@ struct cluster {
     struct heap alarms; /* Of tables: when their route wants to be ticked. */
     struct io_timer timer;
     uint64_t timer_ms;
+    struct io_timer doubt_timer; /* Runs while anything flies. */
     struct io_post end_post;
     bool is_end_posted;
 
@@ -121,6 +125,9 @@ void metas_answered(struct cluster_call *call, const struct rpc_answer *answer);
 void table_try(struct cluster_call *call);
 void table_answered(struct cluster_call *call, const struct rpc_answer *answer);
 void table_tick(struct cluster_table *t);
+
+/* The call has waited for its answer for long. */
+void table_doubt(struct cluster_call *call);
 void table_free(struct cluster_table *t);
 
 /* ---- cluster_peers.c ------------------------------------------------------------------------- */

@@ -164,6 +164,39 @@ void table_answered(struct cluster_call *call, const struct rpc_answer *answer)
     else try_again(call, answer, may_be_done);
 }
 
+/* Only asks: what is under way stays so until the metas name another server. */
+void table_doubt(struct cluster_call *call)
+{
+    if ((call->flags & CLUSTER_NO_RETRY) != 0) return;
+    step(call->table, (struct route_event){.type = ROUTE_DOUBTED,
+                                           .partition_index = (uint32_t)call->partition_index,
+                                           .ballot = call->ballot});
+}
+
+/* The metas name another server for it, which would not be if the one that it was sent to could answer yet. */
+static bool is_sent_in_vain(struct cluster_call *call)
+{
+    uint32_t index;
+    struct route_target target;
+    if ((call->flags & CLUSTER_NO_RETRY) != 0 || find_target(call, &index, &target) != 0)
+        return false;
+    return target.ballot > call->ballot && (target.server.ipv4 != call->server.ipv4 ||
+                                            target.server.port != call->server.port);
+}
+
+static void give_up_in_vain(struct cluster_table *t)
+{
+    struct list_node *next;
+    for (struct list_node *it = t->cluster->flying.next; it != &t->cluster->flying; it = next) {
+        struct cluster_call *call = LIST_ENTRY(it, struct cluster_call, node);
+        next = it->next;
+        if (call->table != t || !is_sent_in_vain(call)) continue;
+        MARK("another server serves while a call waits for the old one");
+        if (call_is_repeatable(call)) call_pause(call);
+        else call_end_soon(call, E_UNKNOWN);
+    }
+}
+
 /* ---- The route ------------------------------------------------------------------------------- */
 
 static void query(struct cluster_table *t, const struct route_effect *effect)
@@ -282,4 +315,5 @@ static void on_query_done(struct cluster_call *call, const struct rpc_answer *an
         event.type = ROUTE_ANSWERED;
     step(t, event);
     arena_fini(&arena);
+    if (event.type == ROUTE_ANSWERED) give_up_in_vain(t);
 }

@@ -20,6 +20,7 @@
 #include "base/check.h"
 #include "core/fd/fd.h"
 #include "sim/client.h"
+#include "obs/logger.h"
 #include "sim/cluster.h"
 #include "wire/key.h"
 #include "wire/messages.h"
@@ -31,6 +32,9 @@ static const char *const names[NODES] = {"one", "two", "three"};
 struct key_fate {
     int tried, acknowledged; /* The last value that was put, and the last that was answered. */
 };
+
+/* What the servers log is printed with its time: PIRENE_LOG=1. */
+static struct sim *logging;
 
 struct cast {
     struct sim *sim;
@@ -130,7 +134,7 @@ static struct cast *cast_begin(uint64_t seed)
 {
     struct cast *c = calloc(1, sizeof *c);
     assert_non_null(c);
-    c->sim = sim_new(seed);
+    c->sim = logging = sim_new(seed);
     for (int i = 0; i < NODES; i++) {
         c->nodes[i] = sim_cluster_new(c->sim, names[i], 1);
         if (i > 0) (void)snprintf(c->nodes[i]->config.join, CONFIG_METAS_SIZE, "one:34601");
@@ -146,6 +150,7 @@ static struct cast *cast_begin(uint64_t seed)
 
 static void cast_end(struct cast *c)
 {
+    logging = NULL;
     sim_check_each(c->sim, NULL, NULL);
     buf_fini(&c->key);
     buf_fini(&c->value);
@@ -213,8 +218,9 @@ static bool is_equal(void *context)
             if (r == NULL || (r->repl.role != REPL_PRIMARY && r->repl.role != REPL_SECONDARY))
                 return false;
             primaries += repl_is_serving(&r->repl);
+            /* Who was led by another may hold what nobody has ever committed. */
             if (r->repl.applied != c->found[0][p]->repl.applied ||
-                r->repl.applied != r->repl.prepared)
+                (r->repl.role == REPL_PRIMARY && r->repl.applied != r->repl.prepared))
                 return false;
         }
         if (primaries != 1) return false;
@@ -231,11 +237,11 @@ static void print_replicas(const struct cast *c)
             if (r == NULL) print_message("%d on %s: not there\n", p, names[i]);
             else
                 print_message("%d on %s: role %d ballot %d (%d) applied %d committed %d logged %d "
-                              "prepared %d stopped %d\n",
+                              "prepared %d unheard %d stopped %d\n",
                               p, names[i], (int)r->repl.role, (int)r->repl.config.ballot,
                               (int)r->repl.coming.ballot, (int)r->repl.applied,
                               (int)r->repl.committed, (int)r->repl.logged, (int)r->repl.prepared,
-                              (int)r->repl.is_stopped);
+                              (int)r->repl.unheard, (int)r->repl.is_stopped);
         }
 }
 
@@ -311,7 +317,11 @@ static bool is_taken_for(const struct cast *c, int node, bool is_alive)
 
 static void put_all(struct cast *c, int rounds)
 {
-    for (int i = 0; i < rounds * KEYS; i++) assert_true(put(c, i % KEYS, 20000));
+    for (int i = 0; i < rounds * KEYS; i++) {
+        bool is_done = put(c, i % KEYS, 20000);
+        if (!is_done) print_replicas(c);
+        assert_true(is_done);
+    }
 }
 
 /* A server dies for good: within a grace, and what it takes to notice, all partitions take writes again. It
@@ -493,8 +503,19 @@ static void test_chance(void **state)
     for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i]);
 }
 
+static void print_log(struct logger_sink *sink, enum logger_level level, struct slice line)
+{
+    (void)sink;
+    (void)level;
+    (void)fprintf(stderr, "%9llu us %.*s\n",
+                  logging != NULL ? (unsigned long long)sim_now_us(logging) : 0, (int)line.size,
+                  (const char *)line.data);
+}
+
 int main(int argc, char **argv)
 {
+    struct logger_sink sink = {.level = LOG_LEVEL_DEBUG, .write = print_log};
+    if (getenv("PIRENE_LOG") != NULL) logger_sink_set(&sink);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_held_by_all),
         cmocka_unit_test(test_last_write_needs_no_timer),

@@ -75,6 +75,7 @@ struct route {
 enum route_event_type {
     ROUTE_ASKED,    /* Somebody waits for a partition that route_find() does not tell. */
     ROUTE_MISLED,   /* A call ended with an error for which route_judge() says to refresh. */
+    ROUTE_DOUBTED,  /* A call waits for its answer for long: its server may be gone. */
     ROUTE_ANSWERED, /* The query was answered, be it with an error. */
     ROUTE_FAILED,   /* The query was not answered. */
     ROUTE_TICKED,
@@ -97,8 +98,8 @@ struct route_answer {
 struct route_event {
     enum route_event_type type;
     uint64_t now_ms;          /* Boot time; never goes back. */
-    uint32_t partition_index; /* ASKED, MISLED: as the caller counts, or as the target said. */
-    int64_t ballot;           /* MISLED: the target's. */
+    uint32_t partition_index; /* ASKED, MISLED, DOUBTED: as the caller counts, or as the target said. */
+    int64_t ballot;           /* MISLED, DOUBTED: the target's. */
     bool forgets_count;       /* MISLED: ROUTE_FORGET was the verdict. */
     struct route_answer answer;
 };
