@@ -169,8 +169,7 @@ void table_doubt(struct cluster_call *call)
 {
     if ((call->flags & CLUSTER_NO_RETRY) != 0) return;
     step(call->table, (struct route_event){.type = ROUTE_DOUBTED,
-                                           .partition_index = (uint32_t)call->partition_index,
-                                           .ballot = call->ballot});
+                                           .partition_index = (uint32_t)call->partition_index});
 }
 
 /* The metas name another server for it, which would not be if the one that it was sent to could answer yet. */

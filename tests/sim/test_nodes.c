@@ -319,7 +319,10 @@ static void put_all(struct cast *c, int rounds)
 {
     for (int i = 0; i < rounds * KEYS; i++) {
         bool is_done = put(c, i % KEYS, 20000);
-        if (!is_done) print_replicas(c);
+        if (!is_done) {
+            print_message("put %d not done at %llu us\n", i, (unsigned long long)sim_now_us(c->sim));
+            print_replicas(c);
+        }
         assert_true(is_done);
     }
 }

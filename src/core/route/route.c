@@ -10,7 +10,7 @@
 
 static void on_asked(struct route *r, uint32_t index);
 static void on_misled(struct route *r, const struct route_event *event);
-static void on_doubted(struct route *r, const struct route_event *event);
+static void on_doubted(struct route *r, uint32_t index);
 static void on_answered(struct route *r, const struct route_answer *answer,
                         struct route_effects *out);
 static void on_failed(struct route *r, struct route_effects *out);
@@ -38,7 +38,7 @@ void route_step(struct route *r, const struct route_event *event, struct route_e
     switch (event->type) {
     case ROUTE_ASKED: on_asked(r, event->partition_index); break;
     case ROUTE_MISLED: on_misled(r, event); break;
-    case ROUTE_DOUBTED: on_doubted(r, event); break;
+    case ROUTE_DOUBTED: on_doubted(r, event->partition_index); break;
     case ROUTE_ANSWERED: on_answered(r, &event->answer, out); break;
     case ROUTE_FAILED: on_failed(r, out); break;
     case ROUTE_TICKED: break;
@@ -112,12 +112,10 @@ static void on_misled(struct route *r, const struct route_event *event)
 }
 
 /* All that its server has is asked for anew before it is used again; the one that waits, now. */
-static void on_doubted(struct route *r, const struct route_event *event)
+static void on_doubted(struct route *r, uint32_t index)
 {
-    const uint32_t index = event->partition_index;
     if (index >= r->count || !r->partitions[index].is_known) return;
     const struct route_server server = r->partitions[index].primary;
-    if (r->partitions[index].ballot > event->ballot) return;
     for (uint32_t i = 0; i < r->count; i++) {
         struct route_partition *p = &r->partitions[i];
         if (p->is_known && p->primary.ipv4 == server.ipv4 && p->primary.port == server.port)

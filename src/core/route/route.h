@@ -99,7 +99,7 @@ struct route_event {
     enum route_event_type type;
     uint64_t now_ms;          /* Boot time; never goes back. */
     uint32_t partition_index; /* ASKED, MISLED, DOUBTED: as the caller counts, or as the target said. */
-    int64_t ballot;           /* MISLED, DOUBTED: the target's. */
+    int64_t ballot;           /* MISLED: the target's. */
     bool forgets_count;       /* MISLED: ROUTE_FORGET was the verdict. */
     struct route_answer answer;
 };

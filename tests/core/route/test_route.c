@@ -441,6 +441,23 @@ static void test_errors_are_judged(void **state)
 
 #define STORY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* A server that says nothing: all it has is asked for before it is used again, and what waits for it at once. */
+static void test_doubted_server_is_not_used(void **state)
+{
+    struct story *s = *state;
+    ask(s, 0);
+    for (uint32_t i = 0; i < 4; i++) say(s, i, 5, 1 + i % 2);
+    answer(s, 3, 4, 4);
+    s->now_ms += 10000;
+    step(s, (struct route_event){.type = ROUTE_DOUBTED, .partition_index = 2});
+    const struct route_effect *query = effect(s, ROUTE_DO_QUERY);
+    assert_non_null(query);
+    assert_int_equal(query->index_count, 1);
+    assert_int_equal(query->indices[0], 2);
+    expect_unknown(s, 0); /* The same server's. */
+    expect_at(s, 1, 1, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +478,7 @@ int main(void)
         STORY(test_much_trouble_asks_for_all),
         STORY(test_no_memory_is_as_no_answer),
         STORY(test_errors_are_judged),
+        STORY(test_doubted_server_is_not_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
