@@ -58,7 +58,12 @@ static void on_proposed(void *context, int rc, const struct meta_result *result)
 {
     struct wish_call *call = context;
     call->is_granted = rc == 0 && result->err == WIRE_ERR_OK;
-    if (!call->is_granted) MARK("a replica's wish was not granted");
+    if (!call->is_granted) {
+        MARK("a replica's wish was not granted");
+        LOG_INFO(&logger, "the metas did not grant what a replica wants; it asks again",
+                 field_str("dir", call->replica->dir), field_i64("command", call->command.type),
+                 field_code(rc));
+    }
     call->post.run = on_decided;
     io_post(call->replica->worker->loop, &call->post);
 }

@@ -6,52 +6,11 @@ import subprocess
 import sys
 import time
 
+from cluster_table import ClusterTable, open_table
 from servers import LONG, World, eventually, note, tell
 from wire import Connection, Gone, Refused, Table, create_table, duplicate, raw_key
 
 TABLE, PARTITIONS = "t", 8
-
-
-class ClusterTable(Table):
-    """A table whose partitions are on several servers; asks again when a place has changed."""
-
-    def __init__(self, meta, name):
-        super().__init__(meta, name)
-        self.meta, self.name, self.servers = meta, name, {}
-        self.refresh()
-
-    def refresh(self):
-        for connection in self.servers.values():
-            connection.close()
-        self.servers = {}
-        config = Connection(self.meta)
-        answer = config.ask_meta("RPC_CM_QUERY_PARTITION_CONFIG_BY_INDEX", table=self.name, indices=[])
-        config.close()
-        self.places = {p["pid"][1]: p for p in answer["partitions"]}
-
-    def at(self, address):
-        if address not in self.servers:
-            self.servers[address] = Connection(address)
-        return self.servers[address]
-
-    def ask(self, rpc, arguments, gpid, partition_hash=0):
-        return self.at(self.places[gpid[1]]["primary"]).call(rpc, arguments, gpid, partition_hash)
-
-    def members(self, index):
-        return [self.places[index]["primary"]] + self.places[index]["secondaries"]
-
-    def digests(self, index):
-        """What each member holds: (decree, counts, digests)."""
-        answers = []
-        for address in self.members(index):
-            answer = self.at(address).call("RPC_PIRENE_DIGEST",
-                                           {"pid": (self.id, index), "bucket_bits": 4, "bucket": -1, "now_s": 1},
-                                           (self.id, index), index)
-            answers.append((answer["decree"], answer["counts"], answer["digests"]))
-        return answers
-
-    def is_equal(self):
-        return all(len(set(map(repr, self.digests(i)))) == 1 for i in range(self.count))
 
 
 def put_all(table, rows, prefix, count):
@@ -61,19 +20,12 @@ def put_all(table, rows, prefix, count):
         rows[key] = value
 
 
-def open_table(meta, replicas):
-    create_table(meta, TABLE, PARTITIONS, replicas)
-    table = ClusterTable(meta, TABLE)
-    eventually("all partitions serve", lambda: all(table.get(b"%d" % i) is None for i in range(100)))
-    return table
-
-
 def held_by_all():
     """Three servers, three replicas: places are spread, and as soon as writing ends all members of every
     partition are equal, with nothing said after the last write."""
     with World() as world:
         nodes = world.cluster(3)
-        table = open_table(nodes[0].address, 3)
+        table = open_table(nodes[0].address, TABLE, PARTITIONS, 3)
         assert {p["primary"] for p in table.places.values()} == {n.address for n in nodes}
         assert all(len(table.members(i)) == 3 for i in range(PARTITIONS))
         rows = {}
@@ -99,7 +51,7 @@ def comes_back():
     partitions wait, none that was acknowledged is lost, and all members are equal at the end."""
     with World() as world:
         nodes = world.cluster(3)
-        table = open_table(nodes[0].address, 3)
+        table = open_table(nodes[0].address, TABLE, PARTITIONS, 3)
         rows = {}
         put_all(table, rows, b"before", 200)
         for round_number in range(9 if LONG else 3):
@@ -121,7 +73,7 @@ def duplicates_from_all():
     are killed and come back: nothing that was acknowledged is missing at the end, on either side."""
     with World() as world:
         nodes = world.cluster(3)
-        table = open_table(nodes[0].address, 3)
+        table = open_table(nodes[0].address, TABLE, PARTITIONS, 3)
         remote = world.server().start()
         create_table(remote.address, TABLE, 4)
         far = Table(remote.address, TABLE)

@@ -163,6 +163,15 @@ struct repl_member {
     bool is_heard;   /* It has said, under this ballot, where it is (R13). */
 };
 
+/* How a learner goes on. */
+enum repl_learning {
+    REPL_LEARN_NOTHING, /* It is sent what is new, or has asked for that. */
+    REPL_LEARN_ASKED,   /* An answer is awaited. */
+    REPL_LEARN_MORE,    /* It was taken: ask for more when the log has it. */
+    REPL_LEARN_END,     /* That was all: ask to be sent what is new when the log has it. */
+    REPL_LEARN_COPYING, /* It holds nothing any more that it could speak for. */
+};
+
 /* Of a primary: whoever copies from it. */
 struct repl_pupil {
     uint64_t logged;   /* As of a member. */
@@ -189,9 +198,7 @@ struct repl {
     uint64_t matched;       /* On a secondary: known to be as its primary has it, up to here. */
     uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
     uint64_t began_at;      /* Of a primary: what was committed when it became one. */
-    bool is_learning;       /* Of a learner: an answer is awaited... */
-    bool has_more;          /* ...or was taken, and is on its way to the log: more is to follow. */
-    bool is_copying;        /* It holds nothing any more that it could speak for. */
+    enum repl_learning learning; /* Of a learner. */
     uint64_t timestamp_us;  /* Highest hybrid time seen: given out, received or replayed (R3). */
     bool is_stopped;
 

@@ -45,7 +45,8 @@ static struct repl_member *member_find(struct repl *r, uint64_t node)
 /* It takes what its primary sends, and says what it holds. */
 static bool is_led(const struct repl *r)
 {
-    return r->role == REPL_SECONDARY || (r->role == REPL_LEARNER && !r->is_copying);
+    return r->role == REPL_SECONDARY ||
+           (r->role == REPL_LEARNER && r->learning != REPL_LEARN_COPYING);
 }
 
 /* ---- Commit and apply ---- */
@@ -252,12 +253,30 @@ static void meet(struct repl *r, struct repl_effects *out)
 /* Ask for what is committed behind what we have of the primary's order. */
 static void learn(struct repl *r, struct repl_effects *out)
 {
-    r->is_learning = true;
-    r->has_more = false;
+    r->learning = REPL_LEARN_ASKED;
     push(out, (struct repl_effect){.type = REPL_DO_LEARN,
                                    .ballot = r->config.ballot,
                                    .to = r->config.primary,
                                    .last = r->matched});
+}
+
+/* Whatever comes next, it asks for it behind all that it holds: what lies in between, its primary's tail may not
+ * have any more. */
+static void learn_on(struct repl *r, struct repl_effects *out)
+{
+    if (r->logged < r->prepared) return;
+    if (r->learning == REPL_LEARN_MORE) learn(r, out);
+    if (r->learning != REPL_LEARN_END) return;
+    r->learning = REPL_LEARN_NOTHING;
+    send_ack(r, true, out);
+}
+
+/* What was sent to it may be lost. */
+static void ask_for_new(struct repl *r, struct repl_effects *out)
+{
+    if (r->learning != REPL_LEARN_NOTHING) return; /* It has asked, and will again. */
+    r->learning = REPL_LEARN_END;
+    learn_on(r, out);
 }
 
 /* What a learner holds and does not know to be committed was ordered before the members went on without
@@ -298,7 +317,7 @@ static void adopt(struct repl *r, struct repl_effects *out)
     r->config = r->coming;
     r->coming = (struct repl_config){0};
     r->is_coming_saved = r->is_staying = false;
-    r->is_learning = r->has_more = r->is_copying = false;
+    r->learning = REPL_LEARN_NOTHING;
     if (r->config.primary == r->self) become_primary(r, out);
     else if (r->config.primary != 0 && is_member(&r->config, r->self)) become_secondary(r, out);
     else if (r->config.learner == r->self) become_learner(r, out);
@@ -429,7 +448,7 @@ static int on_logged(struct repl *r, uint64_t decree, struct repl_effects *out)
         adopt(r, out);
     } else if (is_led(r)) {
         send_ack(r, false, out);
-        if (r->has_more && r->logged == r->prepared) learn(r, out);
+        if (r->role == REPL_LEARNER) learn_on(r, out);
     }
     return 0;
 }
@@ -505,7 +524,7 @@ static int on_committed(struct repl *r, const struct repl_event *event, struct r
     meet(r, out);
     /* Commit points come behind the mutations: something was never sent to this learner. */
     bool is_missing = r->role == REPL_LEARNER && event->committed.decree > r->prepared;
-    if (is_missing && !r->is_learning && !r->has_more) learn(r, out);
+    if (is_missing && r->learning == REPL_LEARN_NOTHING) learn(r, out);
     return 0;
 }
 
@@ -570,17 +589,17 @@ static int on_acked(struct repl *r, const struct repl_event *event, struct repl_
  * joined for that (R12). */
 static void on_copying(struct repl *r, const struct repl_event *event)
 {
-    if (r->role == REPL_LEARNER && event->ballot == r->config.ballot) r->is_copying = true;
+    if (r->role == REPL_LEARNER && event->ballot == r->config.ballot)
+        r->learning = REPL_LEARN_COPYING;
 }
 
 /* The learner has what it asked for. */
 static void on_learned(struct repl *r, const struct repl_event *event, struct repl_effects *out)
 {
-    if (r->role != REPL_LEARNER || event->ballot != r->config.ballot || !r->is_learning) return;
-    r->is_learning = false;
-    r->has_more = !event->learned.is_end;
-    if (!r->has_more) send_ack(r, true, out);
-    else if (r->logged == r->prepared) learn(r, out);
+    bool is_awaited = r->role == REPL_LEARNER && r->learning == REPL_LEARN_ASKED;
+    if (!is_awaited || event->ballot != r->config.ballot) return;
+    r->learning = event->learned.is_end ? REPL_LEARN_END : REPL_LEARN_MORE;
+    learn_on(r, out);
 }
 
 /* Messages to a member were lost: a primary says again what that is not known to hold, a secondary where it
@@ -594,7 +613,8 @@ static void on_link_lost(struct repl *r, uint64_t to, struct repl_effects *out)
     if (member != NULL && to != r->self) bring_up(r, to, member->logged, out);
     else if (r->role == REPL_PRIMARY && to == r->config.learner && r->pupil.is_following)
         bring_up_learner(r, out);
-    else if (is_led(r) && to == r->config.primary) send_ack(r, true, out);
+    else if (r->role == REPL_SECONDARY && to == r->config.primary) send_ack(r, true, out);
+    else if (r->role == REPL_LEARNER && to == r->config.primary) ask_for_new(r, out);
 }
 
 /* Whom others wait for and nobody can reach is no member for long (PacificA 2.3). */

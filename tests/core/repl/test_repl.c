@@ -696,8 +696,8 @@ static void test_learner_asks(void **state)
     expect(r, logged(1), "ack 1 to 2");
     expect(r, logged(2), "ack 2 to 2, learn 2 to 2"); /* Only when the log has taken the last piece. */
     prepare(r, 4, 3, 4, 3, 0, "append 3-3, apply 1-2");
-    expect(r, learned(4, true), "ack 2 to 2 and more?");
-    expect(r, logged(3), "ack 3 to 2");
+    expect(r, learned(4, true), ""); /* The tail may not reach back to what it has not logged. */
+    expect(r, logged(3), "ack 3 to 2, ack 3 to 2 and more?");
     expect(r, commit_point(4, 3), "apply 3-3");
     expect(r, commit_point(4, 7), "learn 3 to 2");
     expect(r, commit_point(4, 8), ""); /* It has asked. */

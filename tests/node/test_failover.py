@@ -1,0 +1,130 @@
+"""test_failover.py: servers of one cluster die, hang, and lose their disks: the others take their places
+within seconds, nothing that was acknowledged is lost, and who comes back learns what it lacks and is a
+member again, without anybody's help."""
+import os
+import random
+import shutil
+import threading
+import time
+
+from cluster_table import ClusterTable, open_table
+from servers import LONG, World, eventually, note, tell
+from wire import Gone, Refused
+
+FAILOVER_MOST = 11   # Seconds: a grace, and what it takes a client to ask again.
+
+
+class Writers:
+    """Several clients that write without end, each its own keys, and note what was acknowledged and how
+    long nothing was: as a with-block."""
+
+    def __init__(self, meta, count=4, size=200):
+        self.meta, self.count, self.size = meta, count, size
+        self.acknowledged, self.gaps, self.ends = {}, [], False
+
+    def write(self, number):
+        random_bytes, table, turn = random.Random(number), None, 0
+        last = time.monotonic()
+        while not self.ends:
+            key, value = b"w%d-%d" % (number, turn), random_bytes.randbytes(self.size)
+            while not self.ends:
+                try:
+                    table = table or ClusterTable(self.meta, "t", timeout=1)
+                    table.put(key, value)
+                    self.acknowledged[key] = value
+                    break
+                except (Gone, Refused, OSError):
+                    if table is not None:
+                        table.close()
+                    table = None
+                    time.sleep(0.02)
+            now = time.monotonic()
+            self.gaps.append(now - last)
+            last, turn = now, turn + 1
+
+    def __enter__(self):
+        self.threads = [threading.Thread(target=self.write, args=(n,)) for n in range(self.count)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+
+    def check(self, table):
+        table.refresh()
+        for key, value in self.acknowledged.items():
+            assert table.get(key) == value, "lost: %s" % key
+        note("   %d writes acknowledged, none lost; longest without one %.1f s" %
+             (len(self.acknowledged), max(self.gaps)))
+
+
+def is_whole(table, servers):
+    table.refresh()
+    return all(len(table.members(i)) == len(servers) for i in range(table.count)) and table.is_equal()
+
+
+def dies():
+    """A server is killed, or stopped for longer than a grace, under load; the other two go on; it comes
+    back. One after the other, but for the one with the metas."""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, "t", 8, 3)
+        with Writers(nodes[0].address) as writers:
+            for turn in range(6 if LONG else 2):
+                node = nodes[1 + turn % 2]
+                time.sleep(0.5)
+                node.pause() if turn % 2 else node.kill()
+                time.sleep(FAILOVER_MOST + 1)
+                node.resume() if turn % 2 else node.start()
+                eventually("all are members again", lambda: is_whole_now(table), timeout=60, pause=0.1)
+        eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
+        writers.check(table)
+        assert max(writers.gaps) < FAILOVER_MOST
+
+
+def is_whole_now(table):
+    table.refresh()
+    return all(len(table.members(i)) == 3 for i in range(table.count))
+
+
+def loses_its_disk():
+    """A server comes back with an empty directory: it is another one then, and is given everything."""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, "t", 4, 3)
+        rows = {b"k%d" % i: random.randbytes(1000) for i in range(2000)}
+        for key, value in rows.items():
+            table.put(key, value)
+        nodes[2].kill()
+        shutil.rmtree(nodes[2].data)
+        nodes[2].start()
+        eventually("it has everything", lambda: is_whole(table, nodes), timeout=60, pause=0.1)
+        assert all(table.get(key) == value for key, value in rows.items())
+
+
+def copies_a_store():
+    """So much is written while a server is away that its logs no longer reach back: it is given copies of
+    the stores, and what was written meanwhile, while writing goes on."""
+    with World() as world:
+        config = os.path.join(world.directory, "config")
+        with open(config, "w") as file:
+            file.write("[log]\nsegment_size = 1M\nflush_size = 4M\n[replica]\ntail_size = 1M\n")
+        nodes = world.cluster(3, ["-c", config])
+        table = open_table(nodes[0].address, "t", 4, 3)
+        nodes[2].kill()
+        eventually("it counts as dead", lambda: table.refresh() or all(
+            len(table.members(i)) == 2 for i in range(4)), timeout=20, pause=0.1)
+        with Writers(nodes[0].address, size=4000) as writers:
+            eventually("much was written", lambda: len(writers.acknowledged) > 10000, timeout=120, pause=0.1)
+            nodes[2].start()
+            eventually("all are members again", lambda: is_whole_now(table), timeout=60, pause=0.1)
+        eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
+        with open(nodes[2].log_path) as log:
+            assert "store copied" in log.read()
+        writers.check(table)
+
+
+tell(dies, loses_its_disk, copies_a_store)
