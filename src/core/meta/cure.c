@@ -152,6 +152,17 @@ static struct load *least_loaded(const struct look *l, const struct meta_partiti
     return best;
 }
 
+/* One of those that were lost may still come back. Not one whose place another has taken: its disk is gone, or it
+ * would be here itself. */
+static bool has_hope(const struct look *l, const struct meta_partition *p)
+{
+    for (size_t i = 0; i < p->last_drop_count; i++) {
+        const struct meta_node *node = meta_node_by_id(l->meta, p->last_drops[i]);
+        if (node != NULL && node->port != 0) return true;
+    }
+    return false;
+}
+
 /* Who is to learn, and why; NULL: nobody can, or it is better to wait for who may come back. */
 static struct load *choose(struct look *l, struct cure_note *note, const struct meta_partition *p)
 {
@@ -163,12 +174,13 @@ static struct load *choose(struct look *l, struct cure_note *note, const struct 
     struct load *chosen = dropped_last(l, p, is_patient ? 0 : note->failed);
     note->why = "it was a member and is back";
     if (chosen != NULL) return chosen;
-    if (is_patient && p->last_drop_count > 0) {
+    if (is_patient && has_hope(l, p)) {
         wait_until(l, healed_ms);
         return NULL;
     }
     chosen = least_loaded(l, p, note->failed);
     if (is_in_danger) note->why = "less than a majority is left";
+    else if (is_patient && p->last_drop_count > 0) note->why = "another has taken the lost one's place";
     else if (is_patient) note->why = "more replicas are wanted";
     else note->why = "no lost member came back";
     if (chosen != NULL || note->failed == 0) return chosen;

@@ -144,6 +144,21 @@ static void test_who_comes_back_learns_at_once(void **state)
     assert_asks(d, "+1.0:2 ");
 }
 
+/* Another node lives where it did: its disk is gone, and nobody waits for it. */
+static void test_whose_place_was_taken_is_not_waited_for(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    const struct meta_node *lost = meta_node_by_id(d->world.meta, 2);
+    const struct meta_command other = {
+        .type = META_NODE_JOIN,
+        .node_join = {.id = 9, .ipv4 = (int32_t)lost->ipv4, .port = lost->port},
+    };
+    assert_int_equal(world_do(&d->world, &other), WIRE_ERR_OK);
+    assert_asks(d, "+1.0:4 ");
+    assert_string_equal(d->why, "another has taken the lost one's place");
+}
+
 /* Less than a majority is left: nobody is waited for. */
 static void test_in_danger_nobody_is_waited_for(void **state)
 {
@@ -564,6 +579,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_whole, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_waits_for_who_may_come_back, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_who_comes_back_learns_at_once, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_whose_place_was_taken_is_not_waited_for, six_nodes,
+                                        done),
         cmocka_unit_test_setup_teardown(test_in_danger_nobody_is_waited_for, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_more_are_wanted, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_fewer_are_wanted, six_nodes, done),
