@@ -44,6 +44,25 @@ size_t node_tail_size(const struct node *n)
     return share > TAIL_SIZE_MIN ? share : TAIL_SIZE_MIN;
 }
 
+static struct set_aside *set_aside_find(const struct node *n, struct gpid gpid)
+{
+    for (size_t i = 0; i < n->set_aside_count; i++)
+        if (gpid_equal(n->set_aside[i].gpid, gpid)) return &n->set_aside[i];
+    return NULL;
+}
+
+bool node_is_set_aside(const struct node *n, struct gpid gpid)
+{
+    const struct set_aside *s = set_aside_find(n, gpid);
+    return s != NULL && !atomic_load(&s->is_over);
+}
+
+void node_set_aside_end(struct node *n, struct gpid gpid)
+{
+    struct set_aside *s = set_aside_find(n, gpid);
+    if (s != NULL) atomic_store(&s->is_over, true);
+}
+
 /* ---- Recovery ---------------------------------------------------------------------------------------------- */
 
 struct recovery {
@@ -64,12 +83,14 @@ static bool parse_gpid(const char *name, struct gpid *out)
     return strcmp(again, name) == 0 && out->app_id > 0 && out->partition_index >= 0;
 }
 
-/* The log keeps everything of this replica above 'durable'. */
-static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable)
+/* The log keeps everything of this replica above 'durable'; but for what is void (R14). */
+static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable,
+                        struct repl_floor floor)
 {
     int rc = array_reserve(&rec->replicas, &rec->capacity, rec->count + 1, sizeof *rec->replicas);
     if (rc != 0) return rc;
-    rec->replicas[rec->count++] = (struct log_replica){gpid, durable};
+    rec->replicas[rec->count++] = (struct log_replica){
+        .gpid = gpid, .durable = durable, .floor = floor.decree, .floor_ballot = floor.ballot};
     return 0;
 }
 
@@ -78,11 +99,11 @@ static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable
 static int set_aside(struct recovery *rec, struct gpid gpid)
 {
     struct node *n = rec->node;
-    struct gpid *grown = mem_realloc(n->set_aside, (n->set_aside_count + 1) * sizeof *grown);
+    struct set_aside *grown = mem_realloc(n->set_aside, (n->set_aside_count + 1) * sizeof *grown);
     if (grown == NULL) return E_NOMEM;
     n->set_aside = grown;
-    n->set_aside[n->set_aside_count++] = gpid;
-    return recovery_add(rec, gpid, LOG_NO_STORE);
+    n->set_aside[n->set_aside_count++] = (struct set_aside){.gpid = gpid};
+    return recovery_add(rec, gpid, LOG_NO_STORE, (struct repl_floor){0});
 }
 
 static void on_replica_dir(void *context, const char *name)
@@ -104,7 +125,7 @@ static void on_replica_dir(void *context, const char *name)
         rc = set_aside(rec, gpid);
     } else if (rc == 0) {
         list_push_back(&n->recovered, &r->node);
-        rc = recovery_add(rec, gpid, r->repl.applied);
+        rc = recovery_add(rec, gpid, r->repl.applied, r->repl.floor);
     }
     rec->rc = rc == 0 ? 0 : err_set(rec->e, rc, "%s", e.code != 0 ? e.text : err_text(rc));
 }
@@ -181,7 +202,7 @@ static int apply_replayed(struct node *n, struct err *e)
         if (rc == 0) continue;
         LOG_ERROR(&logger, "what the log holds cannot be applied", field_str("dir", r->dir),
                   field_code(rc));
-        r->is_damaged = true;
+        r->is_damaged = r->is_useless = true;
     }
     return 0;
 }

@@ -54,6 +54,12 @@ struct compact_order {
     void (*on_done)(struct compact_order *o);
 };
 
+/* A replica that could not be opened at the start. */
+struct set_aside {
+    struct gpid gpid;
+    atomic_bool is_over; /* It has begun anew since, to learn from others. */
+};
+
 struct node {
     struct io *io;
     struct node_config config;
@@ -70,7 +76,8 @@ struct node {
     struct kv_sources sources;
     struct store_env *store_env;
     struct log *log;
-    struct gpid *set_aside; /* Replicas that could not be opened; the log keeps their records. */
+    struct set_aside
+        *set_aside; /* Replicas that could not be opened; the log keeps their records. */
     size_t set_aside_count;
     uint32_t worker_count;
     struct worker workers[NODE_WORKERS_MAX];
@@ -130,6 +137,10 @@ static inline bool node_lease_holds(struct node *n)
 
 /* Where a partition's replica lives. */
 void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size);
+
+/* Was its replica set aside at the start, and is it still? And: not any more. Any thread. */
+bool node_is_set_aside(const struct node *n, struct gpid gpid);
+void node_set_aside_end(struct node *n, struct gpid gpid);
 
 /* Bytes of recent mutations that one replica may keep in memory. */
 size_t node_tail_size(const struct node *n);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "base/mem.h"
 #include "kv/apply.h"
 #include "node/learn.h"
@@ -86,7 +87,6 @@ static void replica_init(struct replica *r, struct gpid gpid)
     list_init(&r->dup_waits);
     replica_room_init(r);
     teach_init(&r->teacher);
-    wish_init(r);
 }
 
 int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
@@ -186,6 +186,7 @@ void replica_start(struct replica *r, struct worker *w)
 {
     r->worker = w;
     r->started_ms = replica_now(r).boot_ms;
+    wish_init(&r->wish, w, r->gpid);
     r->partition.server = slice_str(w->node->advertised);
     r->partition.sources = w->node->sources;
     replica_hold_begin(r);
@@ -255,6 +256,16 @@ static void replica_sync_streams(struct replica *r)
     replica_set_policy(r);
 }
 
+/* It can't go on, and what it holds is not needed: it is told to learn from others, under a ballot under which it
+ * has not failed yet. */
+static bool must_reopen(const struct replica *r)
+{
+    const struct repl *p = &r->repl;
+    const struct repl_config *told = &r->assigned->config;
+    uint64_t ballot = p->coming.ballot != 0 ? p->coming.ballot : p->config.ballot;
+    return (r->is_damaged || p->is_stopped) && told->learner == p->self && told->ballot > ballot;
+}
+
 void replica_assign(struct replica *r, struct assignment *a)
 {
     if (r->is_closing) {
@@ -263,6 +274,11 @@ void replica_assign(struct replica *r, struct assignment *a)
     }
     assignment_free(r->assigned);
     r->assigned = a;
+    if (must_reopen(r)) {
+        MARK("a replica that can't go on is opened again to learn");
+        worker_reopen_replica(r);
+        return;
+    }
     partition_assign(&r->partition, a);
     replica_throttle_assign(r);
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
@@ -319,6 +335,7 @@ static void do_stop(struct replica *r, int rc)
               field_i64("partition", r->gpid.partition_index), field_code(rc));
     replica_room_end(r);
     replica_sync_streams(r);
+    wish_sync(r);
 }
 
 static void perform(struct replica *r, const struct repl_effect *effect)
@@ -550,6 +567,7 @@ void replica_apply(struct replica *r)
         }
         if (rc != 0) {
             struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = rc};
+            r->is_useless = true;
             replica_step(r, &failed);
             return;
         }
@@ -626,6 +644,6 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     replica_senders_end(r);
     learn_end(r);
     teach_sync(r);
-    wish_end(r);
+    wish_end(&r->wish);
     replica_release(r);
 }

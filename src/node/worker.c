@@ -333,7 +333,7 @@ void worker_assign(struct worker *w, struct assignment *a)
     } else if (o != NULL) {
         opening_assign(o, a);
     } else {
-        opening_begin(w, a);
+        opening_begin(w, a, false);
     }
 }
 
@@ -348,7 +348,7 @@ void worker_drop(struct worker *w, struct gpid gpid)
     } else if (o != NULL) {
         opening_drop(o);
     } else {
-        control_on_dropped(w->node, gpid); /* It was set aside: there is nothing to close. */
+        control_on_dropped(w->node, gpid); /* There was no memory to open it. */
     }
 }
 
@@ -412,7 +412,7 @@ static void on_guard_idle(struct disk_guard *g)
 void worker_stop_if_done(struct worker *w)
 {
     if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
-        w->links_closing > 0 || !list_is_empty(&w->openings) ||
+        w->links_closing > 0 || w->wishes_asked > 0 || !list_is_empty(&w->openings) ||
         !disk_guard_stop(&w->guard, on_guard_idle))
         return;
     io_timer_stop(&w->disk_timer);
@@ -426,12 +426,13 @@ void worker_stop_if_done(struct worker *w)
 static void on_replica_closed(struct replica *r)
 {
     struct worker *w = r->worker;
-    struct assignment *again = r->again;
-    r->again = NULL;
+    struct assignment *again = w->is_closing ? NULL : r->again;
+    bool is_useless = r->is_useless;
+    if (again != NULL) r->again = NULL;
     if (r->is_dropped) control_on_dropped(w->node, r->gpid);
     if (r->is_held) list_push_back(&w->closed, &r->node);
     else replica_free(r);
-    if (again != NULL) worker_assign(w, again);
+    if (again != NULL) opening_begin(w, again, is_useless);
     worker_stop_if_done(w);
 }
 

@@ -642,6 +642,52 @@ static void test_kept_waits_for_the_disk(void **state)
     return_kept(w, 60, 20, 20);
 }
 
+/* ---- A life after ---- */
+
+/* A replica is forgotten and begins anew, with nothing, under ballot 3. */
+static void begin_anew(struct world *w, uint64_t last)
+{
+    world_forget(w, 0);
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    assert_int_equal(world_append_ballot(w, 0, 3, 1, last, 100), 0);
+    w->parts[0].durable = w->parts[0].floor = 0;
+    w->parts[0].floor_ballot = 3;
+}
+
+static void expect_new_life(struct world *w, uint64_t last)
+{
+    for (int life = 0; life < 2; life++) {
+        reopen(w);
+        assert_true(w->parts[0].damaged_above == UINT64_MAX);
+        assert_int_equal(w->parts[0].replayed, last);
+        for (uint64_t decree = 1; decree <= last; decree++)
+            assert_int_equal(w->parts[0].ballot[decree], 3);
+    }
+}
+
+/* Records of before are still in the log when the process ends: they are none of the new life's, and neither
+ * what follows on nothing nor what was lost of them is missing in it. */
+static void test_earlier_life_is_over(void **state)
+{
+    struct world *w = *state;
+    static const uint64_t firsts[] = {1, 40};
+    for (int is_rotten = 0; is_rotten < 2; is_rotten++)
+        for (int i = 0; i < 2; i++) {
+            world_fini(w);
+            assert_int_equal(setup(state), 0);
+            world_hold(w, 1, 0, LOG_NO_SHIPPER); /* Its segments stay. */
+            assert_int_equal(world_append(w, 1, 1, 1, 100), 0);
+            world_hold(w, 0, firsts[i] - 1, LOG_NO_SHIPPER);
+            const uint64_t last = fill(w, 0, firsts[i], 3);
+            w->parts[0].durable = firsts[i] - 1;
+            if (is_rotten) rot_log(w, 1, last - 6, last - 6);
+            reopen(w);
+            assert_int_equal(w->parts[0].damaged_above != UINT64_MAX, is_rotten);
+            begin_anew(w, 5);
+            expect_new_life(w, 5);
+        }
+}
+
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
 static void test_backlog_on_full_disk(void **state)
 {
@@ -758,6 +804,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replaced_before_it_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_aside_is_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_earlier_life_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_moves_past_a_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_moves_past_a_wide_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_hole_that_had_replaced, setup, teardown),

@@ -90,6 +90,7 @@ void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p)
 {
     p->durable = p->confirmed = MLOG_NEVER;
     p->staged.refused = 0;
+    p->replay.damage = NULL;
     mlog_index_fini(&p->index);
     LIST_EACH (it, &s->segments) {
         struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);

@@ -46,6 +46,9 @@ struct mlog_partition {
     struct {
         uint64_t durable;   /* Replay above this. */
         uint64_t delivered; /* Replayed up to this. */
+        uint64_t floor,
+            floor_ballot;   /* Above this, of a lower ballot than that: of an earlier life. */
+        bool is_begun;      /* A record of the life that it lives was seen. */
         uint64_t cleared;   /* Of the first so many losses it is known that none was its own. */
         const char *damage; /* NULL: whole. */
         bool is_doubted;    /* Nobody knows; its serial counts a record that nobody has seen. */
