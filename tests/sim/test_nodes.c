@@ -19,8 +19,8 @@
 
 #include "base/check.h"
 #include "core/fd/fd.h"
-#include "sim/client.h"
 #include "obs/logger.h"
+#include "sim/client.h"
 #include "sim/cluster.h"
 #include "wire/key.h"
 #include "wire/messages.h"
@@ -320,7 +320,8 @@ static void put_all(struct cast *c, int rounds)
     for (int i = 0; i < rounds * KEYS; i++) {
         bool is_done = put(c, i % KEYS, 20000);
         if (!is_done) {
-            print_message("put %d not done at %llu us\n", i, (unsigned long long)sim_now_us(c->sim));
+            print_message("put %d not done at %llu us\n", i,
+                          (unsigned long long)sim_now_us(c->sim));
             print_replicas(c);
         }
         assert_true(is_done);
@@ -368,6 +369,126 @@ static void test_lost_disk(void **state)
     assert_equal_within(c, 120 * (uint64_t)S);
     assert_kept(c);
     cast_end(c);
+}
+
+/* ---- What is lost of one replica -------------------------------------------------------------- */
+
+enum loss { LOST_STORE, LOST_DIRECTORY, LOST_RECORDS, LOSSES };
+
+struct wound {
+    struct gpid gpid;
+    enum loss loss;
+    char segment[32]; /* The oldest of the log. */
+};
+
+static struct wound wound_of(const struct cast *c, int partition, enum loss loss)
+{
+    return (struct wound){.gpid = c->found[0][partition]->gpid, .loss = loss};
+}
+
+static void note_oldest(void *context, const char *name)
+{
+    struct wound *w = context;
+    if (strncmp(name, "log.", 4) == 0 && w->segment[0] == '\0')
+        (void)snprintf(w->segment, sizeof w->segment, "%s", name);
+}
+
+/* A sector in the middle of a file is zeros now. */
+static void rot(struct io *io, const char *path)
+{
+    enum { SECTOR = 512 };
+    static const uint8_t zeros[SECTOR];
+    struct io_file *file;
+    uint64_t size = 0;
+    assert_int_equal(io_file_open(io, path, IO_OPEN_READ | IO_OPEN_WRITE, &file), 0);
+    assert_int_equal(io_file_size(file, &size), 0);
+    const uint64_t offset = size / 2 / SECTOR * SECTOR;
+    struct slice piece = slice_of(zeros, size - offset < SECTOR ? size - offset : SECTOR);
+    assert_int_equal(io_file_write(file, offset, &piece, 1), 0);
+    io_file_close(file);
+}
+
+static void do_wound(struct sim_machine *m, void *context)
+{
+    struct wound *w = context;
+    struct io *io = sim_machine_io(m);
+    char dir[64], path[128];
+    (void)snprintf(dir, sizeof dir, "data/replicas/%d.%d", w->gpid.app_id, w->gpid.partition_index);
+    if (w->loss == LOST_DIRECTORY) assert_int_equal(io_dir_remove(io, dir), 0);
+    if (w->loss == LOST_RECORDS) assert_int_equal(io_dir_list(io, "data/log", note_oldest, w), 0);
+    if (w->loss == LOST_STORE) (void)snprintf(path, sizeof path, "%s/store/CURRENT", dir);
+    else (void)snprintf(path, sizeof path, "data/log/%s", w->segment);
+    if (w->loss != LOST_DIRECTORY) rot(io, path);
+}
+
+/* A server dies, and something of one replica is gone when it comes back. */
+static void lose(struct cast *c, int node, struct wound wound)
+{
+    sim_cluster_crash(c->nodes[node], SIM_KILL);
+    sim_cluster_tamper(c->nodes[node], do_wound, &wound);
+    start(c, node);
+}
+
+/* What one replica of several has lost the others give it, whether it was the primary or not, with writes under way,
+ * and nothing that was acknowledged is missing: a store that can't be opened, a directory, records of the log. */
+static void test_lost_replica_learns(void **state)
+{
+    (void)state;
+    for (enum loss loss = LOST_STORE; loss < LOSSES; loss++) {
+        struct cast *c = cast_begin(20 + (uint64_t)loss);
+        c->value_size = 300;
+        for (int turn = 0; turn < 2 * PARTITIONS; turn++) {
+            put_all(c, 1);
+            lose(c, 1 + turn % 2, wound_of(c, turn % PARTITIONS, loss));
+            put_all(c, 1);
+            assert_equal_within(c, 60 * (uint64_t)S);
+            assert_kept(c);
+        }
+        cast_end(c);
+    }
+}
+
+/* The server dies again at any of its first outputs after that, and comes back: what its log has of before is not
+ * taken for what it has learned. */
+static void test_lost_replica_learns_through_crashes(void **state)
+{
+    (void)state;
+    for (enum loss loss = LOST_STORE; loss < LOSSES; loss++) {
+        struct cast *c = cast_begin(30 + (uint64_t)loss);
+        for (uint64_t output = 1; output < 400; output += 7) {
+            for (int i = 0; i < KEYS; i++) (void)put(c, i, 1000);
+            lose(c, 2, wound_of(c, (int)(output % PARTITIONS), loss));
+            sim_machine_crash_at(c->nodes[2]->machine, output,
+                                 output % 2 == 0 ? SIM_POWER : SIM_KILL);
+            sim_run_us(c->sim, S);
+            if (!sim_machine_is_up(c->nodes[2]->machine)) start(c, 2);
+            sim_machine_crash_at(c->nodes[2]->machine, 0, SIM_KILL);
+            assert_equal_within(c, 60 * (uint64_t)S);
+            assert_kept(c);
+        }
+        cast_end(c);
+    }
+}
+
+/* All servers die at once, before anything was flushed: what is committed nobody knows, for the logs alone have it.
+ * One has lost the directories, and must not lead. */
+static void test_lost_directories_after_an_outage(void **state)
+{
+    (void)state;
+    for (int node = 0; node < NODES; node++) {
+        struct cast *c = cast_begin(40 + (uint64_t)node);
+        for (int i = 0; i < NODES; i++) c->nodes[i]->flush_us = 3600 * (uint64_t)S;
+        put_all(c, 1);
+        for (int i = 0; i < NODES; i++) sim_cluster_crash(c->nodes[i], SIM_KILL);
+        for (int p = 0; p < PARTITIONS; p++) {
+            struct wound wound = {.gpid = {1, p}, .loss = LOST_DIRECTORY};
+            sim_cluster_tamper(c->nodes[node], do_wound, &wound);
+        }
+        for (int i = 0; i < NODES; i++) start(c, i);
+        assert_equal_within(c, 60 * (uint64_t)S);
+        assert_kept(c);
+        cast_end(c);
+    }
 }
 
 static bool is_three_dead(void *context)
@@ -526,6 +647,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_each_comes_back),
         cmocka_unit_test(test_fails_over),
         cmocka_unit_test(test_lost_disk),
+        cmocka_unit_test(test_lost_replica_learns),
+        cmocka_unit_test(test_lost_replica_learns_through_crashes),
+        cmocka_unit_test(test_lost_directories_after_an_outage),
         cmocka_unit_test(test_lease_ends_before_death),
         cmocka_unit_test(test_sleeping_meta_buries_nobody),
         cmocka_unit_test(test_chance),
