@@ -63,6 +63,13 @@ void node_set_aside_end(struct node *n, struct gpid gpid)
     if (s != NULL) atomic_store(&s->is_over, true);
 }
 
+bool node_has_lost_log(const struct node *n)
+{
+    struct log_stats stats;
+    log_stats(n->log, &stats);
+    return stats.is_failed;
+}
+
 /* ---- Recovery ---------------------------------------------------------------------------------------------- */
 
 struct recovery {

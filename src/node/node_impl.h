@@ -142,6 +142,9 @@ void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t 
 bool node_is_set_aside(const struct node *n, struct gpid gpid);
 void node_set_aside_end(struct node *n, struct gpid gpid);
 
+/* Its log has failed: nothing will be logged in this life (docs/mutation-log.md, L23). Any thread. */
+bool node_has_lost_log(const struct node *n);
+
 /* Bytes of recent mutations that one replica may keep in memory. */
 size_t node_tail_size(const struct node *n);
 

@@ -142,19 +142,20 @@ static void give_up(struct opening *o)
     opening_free(o);
 }
 
-/* The others are to go on without it. Where there are none, it is for a person to help. */
-static void wait(struct opening *o)
+/* The others are to go on without it. Where there are none, it is for a person to help. 0: only another order is
+ * waited for. */
+static void wait(struct opening *o, uint64_t retry_ms)
 {
     bool has_others = wish_leave(&o->wish, o->assigned);
     o->is_waiting = true;
     count_failed(o->worker);
     if (has_others)
         LOG_WARN(&logger, "replica not opened: the other members are to go on without it",
-                 field_err(&o->err));
+                 field_err(&o->err), field_u64("next_try_ms", retry_ms));
     else
         LOG_ERROR(&logger,
                   "replica not opened, and no other server has the partition: it does not serve",
-                  field_err(&o->err), field_u64("next_try_ms", o->is_set_aside ? 0 : o->retry_ms));
+                  field_err(&o->err), field_u64("next_try_ms", retry_ms));
 }
 
 static void wait_and_retry(struct opening *o)
@@ -162,7 +163,7 @@ static void wait_and_retry(struct opening *o)
     MARK("replica not opened, and tried again");
     uint64_t next_ms = o->retry_ms == 0 ? RETRY_MS_MIN : o->retry_ms * 2;
     o->retry_ms = next_ms < RETRY_MS_MAX ? next_ms : RETRY_MS_MAX;
-    wait(o);
+    wait(o, o->retry_ms);
     struct io_loop *loop = o->worker->loop;
 #ifndef MUT_opening_not_retried
     io_timer_start(loop, &o->timer, io_now(io_of(loop)).boot_ms + o->retry_ms);
@@ -278,13 +279,24 @@ static bool is_set_aside(const struct worker *w, struct gpid gpid)
     return false;
 }
 
+/* What is on the disk may be well: after a start on a disk that works it will be seen. */
+static void wait_for_a_disk(struct opening *o)
+{
+    (void)err_set(
+        &o->err, E_IO,
+        "%s is not opened: the log has failed; start the server again on a disk that works",
+        o->dir);
+    wait(o, 0);
+}
+
 /* Nothing is under way. */
 static void go_on(struct opening *o)
 {
     o->is_waiting = false;
     io_timer_stop(&o->timer);
-    if (o->is_useless && is_told_to_learn(o)) begin_anew(o);
-    else if (o->is_set_aside) wait(o);
+    if (node_has_lost_log(o->worker->node)) wait_for_a_disk(o);
+    else if (o->is_useless && is_told_to_learn(o)) begin_anew(o);
+    else if (o->is_set_aside) wait(o, 0);
     else try_to_open(o);
 }
 

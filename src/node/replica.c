@@ -263,7 +263,9 @@ static bool must_reopen(const struct replica *r)
     const struct repl *p = &r->repl;
     const struct repl_config *told = &r->assigned->config;
     uint64_t ballot = p->coming.ballot != 0 ? p->coming.ballot : p->config.ballot;
-    return (r->is_damaged || p->is_stopped) && told->learner == p->self && told->ballot > ballot;
+    bool is_over = r->is_damaged || p->is_stopped;
+    return is_over && told->learner == p->self && told->ballot > ballot &&
+           !node_has_lost_log(r->worker->node);
 }
 
 void replica_assign(struct replica *r, struct assignment *a)
@@ -283,7 +285,7 @@ void replica_assign(struct replica *r, struct assignment *a)
     replica_throttle_assign(r);
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
     replica_senders_sync(r);
-    if (!r->is_damaged) replica_step(r, &event);
+    if (!r->is_damaged && !r->repl.is_stopped) replica_step(r, &event);
     wish_sync(r);
     replica_sync_streams(r);
 }

@@ -470,6 +470,41 @@ static void test_lost_replica_learns_through_crashes(void **state)
     }
 }
 
+/* A server's stores fail while it runs, in a flush and whatever follows; or its log does, for good. The others go on
+ * within seconds. The stores are put aside and learned again by themselves; a log takes a start on a good disk. */
+static void fail_while_running(uint64_t seed, int node, bool is_log)
+{
+    struct cast *c = cast_begin(seed);
+    struct sim_machine *m = c->nodes[node]->machine;
+    c->value_size = 300;
+    put_all(c, 1);
+    if (is_log) sim_disk_fail(m, SIM_DISK_SYNC, "/log.", 1, E_IO, true);
+    else
+        store_sim_faults_set(c->nodes[node]->stores,
+                             &(struct store_sim_faults){.flush_code = E_IO});
+    const uint64_t failed_us = sim_now_us(c->sim);
+    put_all(c, 2);
+    assert_true(sim_now_us(c->sim) - failed_us < 5 * (uint64_t)S);
+    assert_true(sim_machine_is_up(m));
+    if (is_log) sim_cluster_crash(c->nodes[node], SIM_KILL);
+    sim_disk_mend(m);
+    store_sim_faults_set(c->nodes[node]->stores, &(struct store_sim_faults){0});
+    if (is_log) start(c, node);
+    put_all(c, 1);
+    assert_equal_within(c, 120 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+static void test_fails_while_running(void **state)
+{
+    (void)state;
+    for (int node = 1; node < NODES; node++) {
+        fail_while_running(50 + (uint64_t)node, node, false);
+        fail_while_running(60 + (uint64_t)node, node, true);
+    }
+}
+
 /* All servers die at once, before anything was flushed: what is committed nobody knows, for the logs alone have it.
  * One has lost the directories, and must not lead. */
 static void test_lost_directories_after_an_outage(void **state)
@@ -649,6 +684,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_lost_disk),
         cmocka_unit_test(test_lost_replica_learns),
         cmocka_unit_test(test_lost_replica_learns_through_crashes),
+        cmocka_unit_test(test_fails_while_running),
         cmocka_unit_test(test_lost_directories_after_an_outage),
         cmocka_unit_test(test_lease_ends_before_death),
         cmocka_unit_test(test_sleeping_meta_buries_nobody),
