@@ -42,6 +42,7 @@ struct cast {
     struct sim_client *client;
     struct buf key, value;
     int value_size; /* Bytes of a value, at least. */
+    bool is_lossy;  /* Chance takes replicas, too. */
     struct key_fate keys[KEYS];
     struct replica *found[NODES][PARTITIONS];
     int looking_at;
@@ -378,7 +379,8 @@ enum loss { LOST_STORE, LOST_DIRECTORY, LOST_RECORDS, LOSSES };
 struct wound {
     struct gpid gpid;
     enum loss loss;
-    char segment[32]; /* The oldest of the log. */
+    char segment[32]; /* The oldest of the log... */
+    int segments;     /* ...which has so many. */
 };
 
 static struct wound wound_of(const struct cast *c, int partition, enum loss loss)
@@ -389,8 +391,8 @@ static struct wound wound_of(const struct cast *c, int partition, enum loss loss
 static void note_oldest(void *context, const char *name)
 {
     struct wound *w = context;
-    if (strncmp(name, "log.", 4) == 0 && w->segment[0] == '\0')
-        (void)snprintf(w->segment, sizeof w->segment, "%s", name);
+    if (strncmp(name, "log.", 4) != 0 || w->segments++ > 0) return;
+    (void)snprintf(w->segment, sizeof w->segment, "%s", name);
 }
 
 /* A sector in the middle of a file is zeros now. */
@@ -408,17 +410,29 @@ static void rot(struct io *io, const char *path)
     io_file_close(file);
 }
 
+/* The newest segment is spared: damage to the last group looks like its torn end (mutation-log.md, L9), and then
+ * it is the primary that finds out (R13). */
+static void rot_log(struct io *io, struct wound *w)
+{
+    char path[64];
+    assert_int_equal(io_dir_list(io, "data/log", note_oldest, w), 0);
+    (void)snprintf(path, sizeof path, "data/log/%s", w->segment);
+    if (w->segments > 1) rot(io, path);
+}
+
 static void do_wound(struct sim_machine *m, void *context)
 {
     struct wound *w = context;
     struct io *io = sim_machine_io(m);
-    char dir[64], path[128];
+    char dir[64], current[128];
     (void)snprintf(dir, sizeof dir, "data/replicas/%d.%d", w->gpid.app_id, w->gpid.partition_index);
-    if (w->loss == LOST_DIRECTORY) assert_int_equal(io_dir_remove(io, dir), 0);
-    if (w->loss == LOST_RECORDS) assert_int_equal(io_dir_list(io, "data/log", note_oldest, w), 0);
-    if (w->loss == LOST_STORE) (void)snprintf(path, sizeof path, "%s/store/CURRENT", dir);
-    else (void)snprintf(path, sizeof path, "data/log/%s", w->segment);
-    if (w->loss != LOST_DIRECTORY) rot(io, path);
+    (void)snprintf(current, sizeof current, "%s/store/CURRENT", dir);
+    switch (w->loss) {
+    case LOST_STORE: rot(io, current); break;
+    case LOST_DIRECTORY: assert_int_equal(io_dir_remove(io, dir), 0); break;
+    case LOST_RECORDS: rot_log(io, w); break;
+    case LOSSES: break;
+    }
 }
 
 /* A server dies, and something of one replica is gone when it comes back. */
@@ -604,21 +618,32 @@ static void test_each_comes_back(void **state)
 
 /* ---- Chance ---------------------------------------------------------------------------------- */
 
+/* Nobody can lose more than what the others have: so only when all of them have all. */
+static void lose_something(struct cast *c)
+{
+    struct prng *p = sim_prng(c->sim);
+    const int node = 1 + (int)prng_below(p, NODES - 1);
+    const int partition = (int)prng_below(p, PARTITIONS);
+    const enum loss loss = (enum loss)prng_below(p, LOSSES);
+    if (is_equal(c)) lose(c, node, wound_of(c, partition, loss));
+}
+
 static void disturb(struct cast *c)
 {
     struct prng *p = sim_prng(c->sim);
     const int a = (int)prng_below(p, NODES), b = (a + 1 + (int)prng_below(p, NODES - 1)) % NODES;
     struct sim_machine *x = c->nodes[a]->machine, *y = c->nodes[b]->machine;
-    switch (prng_below(p, 7)) {
+    switch (prng_below(p, c->is_lossy ? 10 : 7)) {
     case 0: sim_cluster_crash(c->nodes[a], SIM_KILL); break;
     case 1: sim_cluster_crash(c->nodes[a], SIM_POWER); break;
     case 2: sim_cut(x, y); break;
     case 3: sim_cut_one_way(x, y); break;
     case 4: sim_clog(x, y, prng_below(p, 2 * S)); break;
     case 5: sim_reset(x, y); break;
-    default:
+    case 6:
         if (sim_machine_is_up(x)) sim_machine_pause(x);
         break;
+    default: lose_something(c); break;
     }
 }
 
@@ -631,9 +656,10 @@ static void mend(struct cast *c)
     }
 }
 
-static void play(uint64_t seed)
+static void play(uint64_t seed, bool is_lossy)
 {
     struct cast *c = cast_begin(seed);
+    c->is_lossy = is_lossy;
     const struct sim_link slow = {.delay_us = 500};
     if (seed % 2 == 0) sim_link_default(c->sim, &slow);
     c->value_size = seed % 3 == 0 ? 4000 : 1;
@@ -658,8 +684,15 @@ static void test_chance(void **state)
         150, 205, /* They meet a message that another server does not take... */
         431,      /* ...and a follower that has to ask again. */
     };
-    for (uint64_t seed = 100; seed < 140; seed++) play(seed);
-    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i]);
+    for (uint64_t seed = 100; seed < 140; seed++) play(seed, false);
+    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i], false);
+}
+
+/* The same, and whenever all members have everything, one of them may lose some of it. */
+static void test_chance_of_losses(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 500; seed < 540; seed++) play(seed, true);
 }
 
 static void print_log(struct logger_sink *sink, enum logger_level level, struct slice line)
@@ -689,7 +722,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_lease_ends_before_death),
         cmocka_unit_test(test_sleeping_meta_buries_nobody),
         cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_chance_of_losses),
     };
-    for (int i = 1; i < argc; i++) play(strtoull(argv[i], NULL, 0)); /* Seeds, for whoever looks. */
+    for (int i = 1; i < argc; i++) /* Seeds, for whoever looks. */
+        for (int is_lossy = 0; is_lossy < 2; is_lossy++) play(strtoull(argv[i], NULL, 0), is_lossy);
     return argc > 1 ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
 }
