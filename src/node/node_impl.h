@@ -7,6 +7,7 @@
  *     meta_copy.c    the cluster's state as this node has it
  *     worker.c       a worker loop
  *     opening.c      replicas that it is told to open
+ *     aside.c        what is of no use any more
  *     replica*.c     one partition
  *     stream*.c      one duplication of one partition
  *     remote.c       a remote cluster that streams ship to
