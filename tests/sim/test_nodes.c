@@ -685,7 +685,8 @@ static void test_chance(void **state)
         431,      /* ...and a follower that has to ask again. */
     };
     for (uint64_t seed = 100; seed < 140; seed++) play(seed, false);
-    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i], false);
+    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++)
+        play(remembered[i], false);
 }
 
 /* The same, and whenever all members have everything, one of them may lose some of it. */
