@@ -348,7 +348,8 @@ void worker_drop(struct worker *w, struct gpid gpid)
     } else if (o != NULL) {
         opening_drop(o);
     } else {
-        control_on_dropped(w->node, gpid); /* It was set aside: there is nothing to close. */
+        if (!w->is_closing) /* It was set aside: there is nothing to close. */
+            control_on_dropped(w->node, gpid);
     }
 }
 
@@ -412,7 +413,7 @@ static void on_guard_idle(struct disk_guard *g)
 void worker_stop_if_done(struct worker *w)
 {
     if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
-        w->links_closing > 0 || !list_is_empty(&w->openings) ||
+        w->links_closing > 0 || w->forgetting > 0 || !list_is_empty(&w->openings) ||
         !disk_guard_stop(&w->guard, on_guard_idle))
         return;
     io_timer_stop(&w->disk_timer);
@@ -428,7 +429,7 @@ static void on_replica_closed(struct replica *r)
     struct worker *w = r->worker;
     struct assignment *again = r->again;
     r->again = NULL;
-    if (r->is_dropped) control_on_dropped(w->node, r->gpid);
+    if (r->is_dropped && !w->is_closing) control_on_dropped(w->node, r->gpid);
     if (r->is_held) list_push_back(&w->closed, &r->node);
     else replica_free(r);
     if (again != NULL) worker_assign(w, again);

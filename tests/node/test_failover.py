@@ -8,7 +8,7 @@ import threading
 import time
 
 from cluster_table import ClusterTable, open_table
-from servers import LONG, World, eventually, note, tell
+from servers import LONG, World, at_most, eventually, note, tell
 from wire import Gone, Refused
 
 FAILOVER_MOST = 11   # Seconds: a grace, and what it takes a client to ask again.
@@ -90,6 +90,24 @@ def is_whole_now(table):
     return all(len(table.members(i)) == 3 for i in range(table.count))
 
 
+def restarts():
+    """All servers are stopped and started again, one after the other, under load: nobody waits long for
+    anything, and nothing is lost. (While the one with the metas is away the others serve on.)"""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, "t", 8, 3)
+        with Writers(nodes[0].address) as writers:
+            for node in nodes:
+                time.sleep(0.5)
+                node.stop()
+                time.sleep(0.5)
+                node.start()
+                eventually("all are members again", lambda: is_whole_now(table), timeout=60, pause=0.1)
+        eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
+        writers.check(table)
+        at_most("seconds without a write", max(writers.gaps), 3)
+
+
 def loses_its_disk():
     """A server comes back with an empty directory: it is another one then, and is given everything."""
     with World() as world:
@@ -127,4 +145,4 @@ def copies_a_store():
         writers.check(table)
 
 
-tell(dies, loses_its_disk, copies_a_store)
+tell(dies, restarts, loses_its_disk, copies_a_store)

@@ -36,6 +36,10 @@ struct key_fate {
 /* What the servers log is printed with its time: PIRENE_LOG=1. */
 static struct sim *logging;
 
+struct counter_fate {
+    int64_t acknowledged, unknown; /* Increments that were answered, and those whose end nobody knows. */
+};
+
 struct cast {
     struct sim *sim;
     struct sim_cluster *nodes[NODES];
@@ -43,6 +47,7 @@ struct cast {
     struct buf key, value;
     int value_size; /* Bytes of a value, at least. */
     struct key_fate keys[KEYS];
+    struct counter_fate counters[PARTITIONS];
     struct replica *found[NODES][PARTITIONS];
     int looking_at;
 };
@@ -189,11 +194,11 @@ static bool put(struct cast *c, int key, uint64_t timeout_ms)
     return is_done;
 }
 
-/* What a key holds; 0: nothing. */
-static int get(struct cast *c, int key)
+/* The number that a key holds; 0: nothing. */
+static int read_text(struct cast *c, struct slice key)
 {
     char text[16] = {0};
-    struct bare_blob args = {.value = key_of(c, key)};
+    struct bare_blob args = {.value = key};
     struct read_response response;
     struct sim_call call = {
         .rpc = RPC_GET, .args = &args, .hash = key_hash(args.value), .timeout_ms = 20000};
@@ -204,6 +209,43 @@ static int get(struct cast *c, int key)
     else assert_int_equal(response.error, RRDB_NOT_FOUND);
     sim_call_fini(&call);
     return atoi(text);
+}
+
+static int get(struct cast *c, int key)
+{
+    return read_text(c, key_of(c, key));
+}
+
+static struct slice counter_of(struct cast *c, int partition)
+{
+    buf_clear(&c->key);
+    for (int i = 0;; i++) {
+        char text[24];
+        int size = snprintf(text, sizeof text, "counter%d", i);
+        buf_clear(&c->key);
+        key_append(&c->key, slice_of(text, (size_t)size), slice_str("s"));
+        if (key_hash(buf_slice(&c->key)) % PARTITIONS == (uint64_t)partition)
+            return buf_slice(&c->key);
+    }
+}
+
+/* One more; executed once, or not at all, or nobody knows, but never twice. */
+static void count(struct cast *c, int partition, uint64_t timeout_ms)
+{
+    struct counter_fate *fate = &c->counters[partition];
+    struct incr_request args = {.key = counter_of(c, partition), .increment = 1};
+    struct incr_response response = {0};
+    struct sim_call call = {
+        .rpc = RPC_INCR, .args = &args, .hash = key_hash(args.key), .timeout_ms = timeout_ms};
+    int rc = sim_ask(c->client, &call, &response);
+    if (rc == 0 && response.error == RRDB_OK) {
+        fate->acknowledged++;
+        assert_true(response.new_value <= fate->acknowledged + fate->unknown);
+        assert_true(response.new_value >= fate->acknowledged);
+    } else if (call.answer.is_sent) {
+        fate->unknown++;
+    }
+    sim_call_fini(&call);
 }
 
 /* Every member of every partition has applied the same decree. */
@@ -258,6 +300,11 @@ static void assert_kept(struct cast *c)
     for (int i = 0; i < KEYS; i++) {
         int value = get(c, i);
         assert_true(value >= c->keys[i].acknowledged && value <= c->keys[i].tried);
+    }
+    for (int i = 0; i < PARTITIONS; i++) {
+        const struct counter_fate *fate = &c->counters[i];
+        int64_t value = read_text(c, counter_of(c, i));
+        assert_true(value >= fate->acknowledged && value <= fate->acknowledged + fate->unknown);
     }
 }
 
@@ -453,13 +500,18 @@ static void disturb(struct cast *c)
     struct prng *p = sim_prng(c->sim);
     const int a = (int)prng_below(p, NODES), b = (a + 1 + (int)prng_below(p, NODES - 1)) % NODES;
     struct sim_machine *x = c->nodes[a]->machine, *y = c->nodes[b]->machine;
-    switch (prng_below(p, 7)) {
+    switch (prng_below(p, 8)) {
     case 0: sim_cluster_crash(c->nodes[a], SIM_KILL); break;
     case 1: sim_cluster_crash(c->nodes[a], SIM_POWER); break;
     case 2: sim_cut(x, y); break;
     case 3: sim_cut_one_way(x, y); break;
     case 4: sim_clog(x, y, prng_below(p, 2 * S)); break;
     case 5: sim_reset(x, y); break;
+    case 6: /* As an operator stops it; if it does not end (it is paused), as his supervisor does. */
+        if (sim_machine_is_up(x) && c->nodes[a]->is_ready &&
+            !sim_cluster_stop(c->nodes[a], 5 * (uint64_t)S))
+            sim_cluster_crash(c->nodes[a], SIM_KILL);
+        break;
     default:
         if (sim_machine_is_up(x)) sim_machine_pause(x);
         break;
@@ -484,6 +536,7 @@ static void play(uint64_t seed)
     for (int round = 0; round < ROUNDS; round++) {
         disturb(c);
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 200);
+        for (int i = 0; i < PARTITIONS; i++) count(c, i, 300);
         if (prng_below(sim_prng(c->sim), 3) > 0) mend(c);
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 500);
     }
