@@ -718,6 +718,28 @@ static void test_forgotten_partition_comes_back(void **state)
     assert_int_equal(w->parts[0].replayed, last + 3);
 }
 
+/* It comes back with less than it once had in the log: its past is no loss, be there anything of its new life or
+ * not (L27). */
+static void test_comes_back_with_less(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, 0);
+    uint64_t last = fill(w, 0, 1, 3);
+    assert_int_equal(world_append(w, 1, 1, 3, 100), 0);
+    world_forget(w, 0);
+    world_hold(w, 0, last - 5, LOG_NO_SHIPPER);
+    w->parts[0].durable = last - 5;
+    reopen(w); /* Nothing of its new life is there. */
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    world_hold(w, 0, last - 5, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, 0);
+    assert_int_equal(world_append(w, 0, last - 4, last - 3, 100), 0);
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(w->parts[0].replayed, last - 3);
+}
+
 /* A segment is freed only when the last read of it has ended. */
 static void test_reader_keeps_its_segment(void **state)
 {
@@ -766,6 +788,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_comes_back_with_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forgotten_partition_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reader_keeps_its_segment, setup, teardown),
     };

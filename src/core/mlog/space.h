@@ -117,6 +117,9 @@ static inline bool mlog_partition_is_kept(const struct mlog_partition *p)
 /* Nobody wants its records any more, whatever is written of it later. */
 void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p);
 
+/* What it has until now belongs to an earlier life of it, which is over (L27). */
+void mlog_partition_void(struct mlog_space *s, struct mlog_partition *p);
+
 /* Free partitions that have no owner, no record, and so nothing worth knowing. */
 void mlog_partition_sweep(struct mlog_space *s);
 
