@@ -301,7 +301,7 @@ static void write_done(struct io_work *work)
         return;
     }
     l->files[l->piece_file].have += l->bytes.size;
-    l->retry_ms = 0;
+    l->failing_since_ms = replica_now(l->replica).boot_ms; /* It succeeds, if slowly. */
     l->copied += l->bytes.size;
     copy_go_on(l);
 }
@@ -568,6 +568,7 @@ static void finish_run(struct io_work *work)
     for (size_t i = 0; i < l->file_count && l->rc == 0; i++) l->rc = sync_file(l, i);
     if (l->rc == 0) l->rc = io_dir_sync(io, from);
     if (l->rc == 0) l->rc = done_write(l);
+    if (l->rc == 0) l->rc = io_dir_remove(io, to); /* One that came too late. */
     if (l->rc == 0) l->rc = io_rename(io, from, to);
     if (l->rc == 0) l->rc = io_dir_sync(io, l->replica->dir);
 }
