@@ -200,6 +200,54 @@ static bool put(struct cast *c, int key, uint64_t timeout_ms)
     return is_done;
 }
 
+/* Puts of all keys at once. */
+struct burst {
+    struct sim_call calls[KEYS];
+    struct update_request args[KEYS];
+    struct buf keys[KEYS], values[KEYS];
+};
+
+static bool is_burst_over(void *context)
+{
+    const struct burst *b = context;
+    for (int i = 0; i < KEYS; i++)
+        if (!b->calls[i].is_done) return false;
+    return true;
+}
+
+static void put_burst(struct cast *c, uint64_t timeout_ms)
+{
+    struct burst *b = calloc(1, sizeof *b);
+    assert_non_null(b);
+    for (int i = 0; i < KEYS; i++) {
+        struct key_fate *fate = &c->keys[i];
+        assert_true(++fate->tried < TRIES_MAX);
+        struct slice key = key_of(c, i);
+        buf_append(&b->keys[i], key.data, key.size);
+        buf_printf(&b->values[i], "%-*d", c->value_size, fate->tried);
+        b->args[i] = (struct update_request){.key = buf_slice(&b->keys[i]),
+                                             .value = buf_slice(&b->values[i])};
+        b->calls[i] = (struct sim_call){.rpc = RPC_PUT,
+                                        .args = &b->args[i],
+                                        .hash = key_hash(b->args[i].key),
+                                        .timeout_ms = timeout_ms};
+        sim_call_begin(c->client, &b->calls[i]);
+    }
+    assert_true(sim_run_until(c->sim, is_burst_over, b, (timeout_ms + 10000) * MS));
+    for (int i = 0; i < KEYS; i++) {
+        struct key_fate *fate = &c->keys[i];
+        struct update_response response = {0};
+        bool is_done =
+            sim_call_read(&b->calls[i], &response) == 0 && response.error == RRDB_OK;
+        if (is_done) fate->acknowledged = fate->tried;
+        fate->is_open[fate->tried] = !is_done;
+        sim_call_fini(&b->calls[i]);
+        buf_fini(&b->keys[i]);
+        buf_fini(&b->values[i]);
+    }
+    free(b);
+}
+
 /* The number that a key holds; 0: nothing. */
 static int read_text(struct cast *c, struct slice key)
 {
@@ -553,6 +601,11 @@ static void play(uint64_t seed)
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 200);
         for (int i = 0; i < PARTITIONS; i++) count(c, i, 300);
         if (prng_below(sim_prng(c->sim), 3) > 0) mend(c);
+        if (prng_below(sim_prng(c->sim), 3) == 0) { /* While they learn again. */
+            sim_run_us(c->sim, prng_below(sim_prng(c->sim), 30 * MS));
+            disturb(c);
+        }
+        for (uint64_t i = prng_below(sim_prng(c->sim), 4); i > 0; i--) put_burst(c, 300);
         for (int i = 0; i < 6; i++) (void)put(c, (int)prng_below(sim_prng(c->sim), KEYS), 500);
     }
     mend(c);

@@ -120,9 +120,9 @@ void group_deliver(struct group *g, uint32_t index)
     struct group_message m = g->messages[index];
     if (m.event.type == REPL_PREPARED) chunk_ref(m.event.prepared.mutation);
     group_drop(g, index);
-    if (!group_node(g, m.to)->is_up) return;
-    if (m.event.type == REPL_LEARNED) teach(g, m.to, &m.event);
-    else group_step(g, m.to, &m.event);
+    const bool is_up = group_node(g, m.to)->is_up;
+    if (is_up && m.event.type == REPL_LEARNED) teach(g, m.to, &m.event);
+    else if (is_up) group_step(g, m.to, &m.event);
     if (m.event.type == REPL_PREPARED) chunk_unref(m.event.prepared.mutation);
 }
 
