@@ -56,6 +56,7 @@ struct worker {
     struct replicate_item *items; /* Messages are made here; NULL: none was. */
     struct list_node remotes;     /* Clusters that streams ship to. */
     uint32_t stream_count;
+    uint64_t learn_free_us; /* Boot time at which the next piece of a store may be asked for. */
     uint32_t remotes_closing;
     struct io_timer scan_timer; /* Closes scans that nobody continues. */
     bool is_closing;

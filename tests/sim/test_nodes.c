@@ -620,8 +620,11 @@ static void test_chance(void **state)
     (void)state;
     static const uint64_t remembered[] = {
         2008,     /* A dying node's beacon was acknowledged. */
-        150, 205, /* They meet a message that another server does not take... */
-        431,      /* ...and a follower that has to ask again. */
+        6100, 6177, /* They meet a message that another server does not take... */
+        431,        /* ...a follower that has to ask again... */
+        5004,       /* ...learning from a log... */
+        5196, 6366, /* ...and copies that are interrupted, and go on. */
+        3233, 3477, /* A put of before came late; a copy that had come too late was in the way. */
     };
     for (uint64_t seed = 100; seed < 140; seed++) play(seed);
     for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i]);
