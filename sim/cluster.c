@@ -23,6 +23,7 @@ void sim_cluster_config(struct node_config *config, const char *name, uint8_t id
     config->backlog_size_max = 8 << 20;
     config->disk_reserve_size = 64 << 10;
     config->tail_size = 64 << 10;
+    config->learn_rate = 1 << 20;
 }
 
 static void forget_process(struct sim_cluster *c)

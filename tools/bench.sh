@@ -74,6 +74,9 @@ load="--start --seconds $each --in-flight 64 --size 100 --json"
     measure put-os $pirene bench put $load --sync os
     measure put-group $pirene bench put $load --sync group
     measure get-os $pirene bench get $load --sync os
+    measure nodes-put-os $pirene bench put $load --nodes 3 --sync os
+    measure nodes-put-group $pirene bench put $load --nodes 3 --sync group
+    measure nodes-get-os $pirene bench get $load --nodes 3 --sync os
 }
 for what in put-os put-group get-os; do
     measure rocksdb-$what "$build/rocksdb_bench" ${what%-*} ${what#*-} "$work/rocksdb-$what" \
@@ -113,7 +116,7 @@ version=$(git describe --always --dirty 2>/dev/null || echo unknown)
     echo
     echo "Written by \`make bench\` on $date, at $version. Machine: $(machine). Clients and servers"
     echo "share it, over loopback. Percentiles are of all calls. 64 requests in flight, values of"
-    echo "100 bytes, 50,000 keys, one node, 8 partitions; $each s each."
+    echo "100 bytes, 50,000 keys, 8 partitions, one node where nothing else is said; $each s each."
     echo
     echo "| | durable | ops/s | p50 ms | p99 ms | max ms | CPU us/op |"
     echo "|---|---|---|---|---|---|---|"
@@ -126,8 +129,12 @@ version=$(git describe --always --dirty 2>/dev/null || echo unknown)
     load_row redis-set-everysec "redis-server SET" "everysec"
     load_row redis-set-always "redis-server SET" "always (fsync)"
     load_row redis-get "redis-server GET" ""
+    load_row nodes-put-os "three pirened, put, three replicas" "sync = os"
+    load_row nodes-put-group "three pirened, put, three replicas" "sync = group (fsync of three)"
+    load_row nodes-get-os "three pirened, get" ""
     echo
-    echo "CPU is that of the server (of the whole process for RocksDB alone, which has no network)."
+    echo "CPU is that of the servers together (of the whole process for RocksDB alone, which has no"
+    echo "network)."
     echo
     echo "## Duplication"
     echo

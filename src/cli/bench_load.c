@@ -8,20 +8,21 @@
 #include "cli/command.h"
 #include "cli/load.h"
 
-enum { PARTITIONS = 8, FILL_IN_FLIGHT = 64 };
+enum { PARTITIONS = 8, FILL_IN_FLIGHT = 64, NODES_MAX = 5 };
 
 struct job {
     struct load_options load;
     const char *sync; /* Of the server that is started; NULL: none is. */
-    pid_t server_pid; /* 0: not known. */
-    struct server server;
+    pid_t server_pid; /* 0: not known, or those of 'servers'. */
+    struct server servers[NODES_MAX];
+    uint32_t node_count; /* Of the servers that are started. */
     char dir[128];
     const char *name;
 };
 
 static int read_job(struct cli *cli, const struct args *args, struct job *job, struct err *e)
 {
-    uint64_t in_flight, size, lanes, reads, pid;
+    uint64_t in_flight, size, lanes, reads, pid, nodes;
     struct load_options *o = &job->load;
     int rc = args_number(args, "--seconds", 1, 86400, 10, &o->seconds, e);
     if (rc == 0) rc = args_number(args, "--in-flight", 1, 100000, 64, &in_flight, e);
@@ -30,8 +31,12 @@ static int read_job(struct cli *cli, const struct args *args, struct job *job, s
     if (rc == 0) rc = args_number(args, "--connections", 1, 64, 1, &lanes, e);
     if (rc == 0) rc = args_number(args, "--reads", 0, 100, 50, &reads, e);
     if (rc == 0) rc = args_number(args, "--server-pid", 1, INT32_MAX, 0, &pid, e);
+    if (rc == 0) rc = args_number(args, "--nodes", 1, NODES_MAX, 1, &nodes, e);
     if (rc == 0) rc = bench_sync(args, &job->sync, e);
     if (rc != 0) return rc;
+    if (!args_has(args, "--start") && args_has(args, "--nodes"))
+        return err_set(e, E_INVALID, "--nodes goes with --start");
+    job->node_count = (uint32_t)nodes;
     if (in_flight < lanes)
         return err_set(e, E_INVALID, "--in-flight must not be less than --connections");
     if (!args_has(args, "--start")) job->sync = NULL;
@@ -45,17 +50,20 @@ static int read_job(struct cli *cli, const struct args *args, struct job *job, s
     return 0;
 }
 
-static int start_server(struct cli *cli, struct job *job, struct err *e)
+static int start_servers(struct cli *cli, struct job *job, struct err *e)
 {
     struct client *client = NULL;
-    struct admin_table table = {.name = job->load.table, .partition_count = PARTITIONS};
+    struct admin_table table = {.name = job->load.table,
+                                .partition_count = PARTITIONS,
+                                .replica_count = job->node_count};
     int32_t app_id;
     bool is_new;
     int rc = servers_dir_make(job->dir, sizeof job->dir, e);
-    if (rc == 0) rc = server_open(&job->server, job->dir, 1, job->sync, e);
+    for (uint32_t i = 0; i < job->node_count && rc == 0; i++)
+        rc = server_open_joining(&job->servers[i], job->dir, i + 1, job->sync,
+                                 i > 0 ? job->servers[0].address : NULL, e);
     if (rc != 0) return rc;
-    job->load.metas = job->server.address;
-    job->server_pid = job->server.pid;
+    job->load.metas = job->servers[0].address;
     rc = client_open(cli->loop, job->load.metas, &client);
     if (rc != 0) return err_set(e, rc, "%s", err_text(rc));
     rc = admin_table_create(client, &table, &app_id, &is_new, e);
@@ -81,6 +89,20 @@ static int fill(struct cli *cli, const struct job *job, struct err *e)
     return rc;
 }
 
+static bool is_cpu_known(const struct job *job)
+{
+    return job->server_pid > 0 || job->sync != NULL;
+}
+
+/* Of all servers together. */
+static uint64_t cpu_ns_now(const struct job *job)
+{
+    if (job->server_pid > 0) return server_cpu_ns(job->server_pid);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < job->node_count; i++) sum += server_cpu_ns(job->servers[i].pid);
+    return sum;
+}
+
 static void report(struct cli *cli, const struct job *job, const struct load_result *r,
                    uint64_t cpu_ns)
 {
@@ -100,7 +122,8 @@ static void report(struct cli *cli, const struct job *job, const struct load_res
     json_set_int(o, "value_size", job->load.value_size);
     json_set_int(o, "keys", (int64_t)job->load.key_count);
     json_set_text(o, "sync", job->sync != NULL ? job->sync : "as configured");
-    if (job->server_pid > 0) {
+    json_set_int(o, "nodes", job->sync != NULL ? job->node_count : 0);
+    if (is_cpu_known(job)) {
         json_set_real(o, "server_cpu_us_per_op", cpu_us, 2);
         (void)snprintf(cpu, sizeof cpu, "; server CPU %.2f us per op", cpu_us);
     }
@@ -122,9 +145,9 @@ static int measure(struct cli *cli, struct job *job, struct err *e)
     int rc = load_run(cli, &warm_up, &result, e);
     samples_fini(&result.samples);
     job->load.label = job->name;
-    uint64_t cpu_ns = server_cpu_ns(job->server_pid);
+    uint64_t cpu_ns = cpu_ns_now(job);
     if (rc == 0) rc = load_run(cli, &job->load, &result, e);
-    cpu_ns = server_cpu_ns(job->server_pid) - cpu_ns;
+    cpu_ns = cpu_ns_now(job) - cpu_ns;
     if (rc == 0) report(cli, job, &result, cpu_ns);
     if (rc == 0 && result.errors > 0) {
         *e = result.e;
@@ -141,12 +164,12 @@ static int run(struct cli *cli, const struct args *args, const char *name, int r
     struct job job = {.name = name};
     int rc = read_job(cli, args, &job, &e);
     if (rc == 0 && read_percent >= 0) job.load.read_percent = (unsigned)read_percent;
-    if (rc == 0 && job.sync != NULL) rc = start_server(cli, &job, &e);
+    if (rc == 0 && job.sync != NULL) rc = start_servers(cli, &job, &e);
     if (rc == 0 && job.load.read_percent > 0) rc = fill(cli, &job, &e);
     if (rc == 0) rc = measure(cli, &job, &e);
     if (rc == E_NOTFOUND && job.sync == NULL)
         err_wrap(&e, rc, "'pirene bench %s --start' starts a server of its own; here", name);
-    server_stop(&job.server);
+    for (uint32_t i = job.node_count; i-- > 0;) server_stop(&job.servers[i]);
     servers_dir_remove(cli, job.dir);
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }

@@ -63,6 +63,7 @@ OPTIONS(bench_load_options) = {
     {"--sync", "group|os",
      "of --start: acknowledged when on disk (group), or before (os); default group"},
     {"--start", NULL, "start a server of its own, in a directory that is removed"},
+    {"--nodes", "N", "of --start: so many servers, and as many replicas (default 1)"},
     {"--server-pid", "PID", "process whose CPU time is counted (default: that of --start)"},
     OPTIONS_END};
 OPTIONS(bench_last_options) = {

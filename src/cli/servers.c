@@ -85,8 +85,12 @@ static void become(const struct server *s, const char *program, pid_t parent)
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) _exit(126);
     (void)setpgid(0, 0); /* Ctrl-C is ours to hear. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(126);
-    (void)execl(program, program, "-l", s->address, "-d", s->dir, "-i", id, "-n", name, "-s",
-                s->sync, (char *)NULL);
+    if (s->join != NULL)
+        (void)execl(program, program, "-l", s->address, "-d", s->dir, "-j", s->join, "-s", s->sync,
+                    (char *)NULL);
+    else
+        (void)execl(program, program, "-l", s->address, "-d", s->dir, "-i", id, "-n", name, "-s",
+                    s->sync, (char *)NULL);
     _exit(127);
 }
 
@@ -139,7 +143,13 @@ int server_start(struct server *s, struct err *e)
 
 int server_open(struct server *s, const char *dir, unsigned id, const char *sync, struct err *e)
 {
-    *s = (struct server){.id = id, .sync = sync};
+    return server_open_joining(s, dir, id, sync, NULL, e);
+}
+
+int server_open_joining(struct server *s, const char *dir, unsigned id, const char *sync,
+                        const char *join, struct err *e)
+{
+    *s = (struct server){.id = id, .sync = sync, .join = join};
     (void)snprintf(s->dir, sizeof s->dir, "%s/%u", dir, id);
     int rc = choose_port(&s->port);
     if (rc != 0) return err_set(e, rc, "no free port: %s", err_text(rc));

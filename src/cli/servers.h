@@ -17,7 +17,8 @@ struct server {
     char address[32]; /* "127.0.0.1:34601" */
     char dir[256];    /* Its own; what it says goes to 'dir'.log. */
     uint16_t port;
-    unsigned id;      /* Of its cluster. */
+    unsigned id;      /* Of its cluster, or its place in it. */
+    const char *join; /* "HOST:PORT" of the cluster that it joins; NULL: it makes one. */
     const char *sync; /* "group" or "os". */
 };
 
@@ -31,6 +32,10 @@ void servers_dir_remove(struct cli *cli, const char *dir);
 /* Choose a port, start, and wait until it listens. */
 int server_open(struct server *s, const char *dir, unsigned id, const char *sync,
                 struct err *e) MUST_CHECK;
+
+/* The same for one that joins the cluster at 'join'; 'id' is only its directory's name. */
+int server_open_joining(struct server *s, const char *dir, unsigned id, const char *sync,
+                        const char *join, struct err *e) MUST_CHECK;
 
 /* Start it again where it was, and wait as above. */
 int server_start(struct server *s, struct err *e) MUST_CHECK;

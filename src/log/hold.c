@@ -118,6 +118,7 @@ static void on_forget(struct io_post *post)
     struct mlog_partition *p = mlog_partition_find(&l->space, hold->gpid);
     if (p != NULL) {
         mlog_partition_forget(&l->space, p);
+        log_write_forgotten(l, p);
         log_backlog_release(l, p);
         mem_free(p->owner);
         p->owner = NULL;

@@ -63,9 +63,6 @@ struct log_replica {
     uint64_t durable; /* Decree that its store holds durably: what lies above is replayed.
                        * LOG_NO_STORE: it can't be opened; nothing is replayed, and all that the
                        * log has of it stays for a later start. */
-    /* Records above 'floor' that were written under a ballot below 'floor_ballot' are of an earlier life: they are
-     * not handed out, and nothing is missing before them. 0: there are none. */
-    uint64_t floor, floor_ballot;
 };
 
 struct log_replay_handler {

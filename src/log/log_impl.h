@@ -217,6 +217,9 @@ void log_write_pending(struct log *l);
 /* Note durably that everything written is durable. */
 void log_write_end(struct log *l);
 
+/* Write that the partition is forgotten, so that a recovery does not miss what was freed of it (L27). */
+void log_write_forgotten(struct log *l, const struct mlog_partition *p);
+
 void log_writer_init(struct log *l);
 void log_writer_fini(struct log *l);
 

@@ -434,8 +434,6 @@ static int replica_list(struct recovery *r, const struct log_replica *replica)
 {
     _Static_assert(LOG_NO_STORE == MLOG_NEVER, "one number for what nobody can say");
     int rc = mlog_replay_list(&r->replay, replica->gpid, replica->durable);
-    if (rc == 0)
-        mlog_replay_floor(&r->replay, replica->gpid, replica->floor, replica->floor_ballot);
     if (rc != 0 || replica->durable != LOG_NO_STORE) return rc;
     struct mlog_partition *p = mlog_partition_find(&r->log->space, replica->gpid);
     return log_owner_get(p) != NULL ? 0 : E_NOMEM; /* It has no hold that would bring one. */

@@ -382,6 +382,39 @@ void log_write_pending(struct log *l)
     while (!list_is_empty(&l->writer.pending) && !is_behind(l) && !must_go_home(l)) group_write(l);
 }
 
+/* A block without records: for what its summary says. Returns 0 or as log_group_save(). */
+static int write_empty(struct log *l, bool is_sync)
+{
+    struct log_group g;
+    log_group_begin(l, &g);
+    int rc = log_group_encode(l, &g);
+    if (rc == 0) rc = log_group_save(l, is_sync);
+    if (rc == 0) log_group_note(l, &g, is_sync);
+    return rc;
+}
+
+/* What the next block says of the partition; NULL: there is no room for it. */
+static struct mlog_last *summary_slot(struct log_summary *s, struct gpid gpid)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (gpid_equal(s->items[i].gpid, gpid)) return &s->items[i];
+    return s->count < MLOG_SUMMARY_COUNT_MAX ? &s->items[s->count++] : NULL;
+}
+
+/* Without room on the disk the next block that is written says it, before anything of a later life. */
+void log_write_forgotten(struct log *l, const struct mlog_partition *p)
+{
+    const bool is_sync = l->options.sync == LOG_SYNC_GROUP;
+    struct log_writer *w = &l->writer;
+    if (p->serial == 0 || l->is_failed) return;
+    struct mlog_last *slot = summary_slot(&w->summaries[w->summary], p->gpid);
+    if (slot == NULL && write_empty(l, is_sync) == 0)
+        slot = summary_slot(&w->summaries[w->summary], p->gpid);
+    if (slot == NULL) return;
+    *slot = (struct mlog_last){p->gpid, p->serial, 0};
+    (void)write_empty(l, is_sync);
+}
+
 void log_write_end(struct log *l)
 {
     struct log_segment *newest = log_segment_of(mlog_segment_newest(&l->space));
@@ -391,11 +424,7 @@ void log_write_end(struct log *l)
         return;
     }
     l->writer.synced = (struct mlog_pos){newest->core.number, newest->core.end};
-    struct log_group g;
-    log_group_begin(l, &g);
-    int rc = log_group_encode(l, &g);
-    if (rc == 0) rc = log_group_save(l, true);
-    (void)rc; /* Then the end of the log is only as certain as after a crash. */
+    (void)write_empty(l, true); /* Else the end of the log is only as certain as after a crash. */
 }
 
 static void on_submitted(struct io_post *post)

@@ -24,6 +24,7 @@ void config_default(struct node_config *c)
         .write_buffer_size = UINT64_C(64) << 20,
         .disk_reserve_size = UINT64_C(1) << 30,
         .tail_size = UINT64_C(64) << 20,
+        .learn_rate = UINT64_C(64) << 20,
         .write_size_max = 1 << 20,
         .accepts_any_source = true,
     };
@@ -141,6 +142,7 @@ static const struct config_key keys[] = {
     KEY("store", "write_buffer_size", read_u64, write_buffer_size, size_expected),
     KEY("store", "disk_reserve_size", read_u64, disk_reserve_size, size_expected),
     KEY("replica", "tail_size", read_u64, tail_size, size_expected),
+    KEY("replica", "learn_rate", read_u64, learn_rate, size_expected),
     KEY("replica", "write_size_max", read_u32, write_size_max, size_expected),
     KEY("duplication", "accepts_any_source", read_bool, accepts_any_source, "true or false"),
 };

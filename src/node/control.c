@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/admin_service.h"
+#include "node/leave.h"
 #include "node/meta_service.h"
 #include "node/node_impl.h"
 #include "obs/logger.h"
@@ -232,9 +233,8 @@ static void on_service_closed(void *context)
     part_closed(context);
 }
 
-void control_stop(struct io_post *post)
+static void stop_parts(struct node *n)
 {
-    struct node *n = LIST_ENTRY(post, struct node, stop_post);
     n->is_closing = true;
     io_listener_close(n->listener);
     n->listener = NULL;
@@ -253,4 +253,9 @@ void control_stop(struct io_post *post)
         io_post(w->loop, &w->stop_post);
     }
     part_closed(n);
+}
+
+void control_stop(struct io_post *post)
+{
+    leave_begin(LIST_ENTRY(post, struct node, stop_post), stop_parts);
 }

@@ -56,7 +56,8 @@ struct learning {
     struct rpc_call ask;
     struct rpc_call read;
     bool is_reading; /* A piece is on its way... */
-    bool is_writing; /* ...or the pool is at work. */
+    bool is_writing; /* ...or the pool is at work... */
+    bool is_held;    /* ...or it waits for its turn, that others are not hurt. */
     bool is_ended;
     uint64_t copy, copy_decree, source;
     uint64_t copied, kept; /* Bytes that came, and that were there. */
@@ -120,6 +121,7 @@ void learn_end(struct replica *r)
 /* ---- Asking ---------------------------------------------------------------------------------------------------- */
 
 static void ask(struct learning *l);
+static void read_piece(struct learning *l);
 
 static void pause_then_ask(struct learning *l)
 {
@@ -135,7 +137,12 @@ static void pause_then_ask(struct learning *l)
 static void on_timer(struct io_timer *timer)
 {
     struct learning *l = LIST_ENTRY(timer, struct learning, timer);
-    if (!l->is_reading && !l->is_writing) ask(l);
+    if (l->is_held) {
+        l->is_held = false;
+        read_piece(l);
+    } else if (!l->is_reading && !l->is_writing) {
+        ask(l);
+    }
 }
 
 /* From where it is by now. */
@@ -231,7 +238,8 @@ void learn_begin(struct replica *r, const struct repl_effect *effect)
     if (r->is_closing || r->assigned == NULL) return;
     (void)assignment_address(r->assigned, effect->to, &address);
     struct learning *l = r->learning;
-    bool is_other = l != NULL && (l->ballot != effect->ballot || l->is_reading || l->is_writing ||
+    bool is_busy = l != NULL && (l->is_reading || l->is_writing || l->is_held);
+    bool is_other = l != NULL && (l->ballot != effect->ballot || is_busy ||
                                   l->address.ipv4 != address.ipv4 || l->address.port != address.port);
     if (is_other) learn_end(r);
     if (r->learning == NULL) r->learning = learning_new(r, address);
@@ -301,7 +309,7 @@ static void write_done(struct io_work *work)
         return;
     }
     l->files[l->piece_file].have += l->bytes.size;
-    l->retry_ms = 0;
+    l->failing_since_ms = replica_now(l->replica).boot_ms; /* It succeeds, if slowly. */
     l->copied += l->bytes.size;
     copy_go_on(l);
 }
@@ -364,6 +372,31 @@ static void read_piece(struct learning *l)
     else copy_failed(l, f->name, rc);
 }
 
+/* All copies of a worker share its part of the rate: each piece takes its time before the next may be asked
+ * for. Returns when this one may. */
+static uint64_t turn_ms(struct learning *l)
+{
+    struct worker *w = l->replica->worker;
+    const uint64_t now_us = replica_now(l->replica).boot_ms * 1000;
+    const uint64_t rate = w->node->config.learn_rate / w->node->worker_count;
+    if (rate == 0) return 0;
+    const uint64_t at_us = w->learn_free_us > now_us ? w->learn_free_us : now_us;
+    w->learn_free_us = at_us + piece_size(l) * 1000000 / rate;
+    return at_us / 1000;
+}
+
+static void read_in_turn(struct learning *l)
+{
+    const uint64_t at_ms = turn_ms(l);
+    if (at_ms <= replica_now(l->replica).boot_ms) {
+        read_piece(l);
+        return;
+    }
+    MARK("copying a store waits for its turn");
+    l->is_held = true;
+    io_timer_start(l->replica->worker->loop, &l->timer, at_ms);
+}
+
 /* The next piece that is not there; when all are, the end. */
 static void copy_go_on(struct learning *l)
 {
@@ -371,7 +404,7 @@ static void copy_go_on(struct learning *l)
         l->next++;
         l->asked = l->next < l->file_count ? l->files[l->next].have : 0;
     }
-    if (l->next < l->file_count) read_piece(l);
+    if (l->next < l->file_count) read_in_turn(l);
     else finish(l);
 }
 
@@ -568,6 +601,7 @@ static void finish_run(struct io_work *work)
     for (size_t i = 0; i < l->file_count && l->rc == 0; i++) l->rc = sync_file(l, i);
     if (l->rc == 0) l->rc = io_dir_sync(io, from);
     if (l->rc == 0) l->rc = done_write(l);
+    if (l->rc == 0) l->rc = io_dir_remove(io, to); /* One that came too late. */
     if (l->rc == 0) l->rc = io_rename(io, from, to);
     if (l->rc == 0) l->rc = io_dir_sync(io, l->replica->dir);
 }

@@ -117,5 +117,6 @@ void lease_open(struct node *n)
 void lease_close(struct node *n)
 {
     n->lease.is_open = false;
+    atomic_store_explicit(&n->lease_until_ms, 0, memory_order_release);
     io_timer_stop(&n->lease.timer);
 }

@@ -90,14 +90,12 @@ static bool parse_gpid(const char *name, struct gpid *out)
     return strcmp(again, name) == 0 && out->app_id > 0 && out->partition_index >= 0;
 }
 
-/* The log keeps everything of this replica above 'durable'; but for what is void (R14). */
-static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable,
-                        struct repl_floor floor)
+/* The log keeps everything of this replica above 'durable'. */
+static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable)
 {
     int rc = array_reserve(&rec->replicas, &rec->capacity, rec->count + 1, sizeof *rec->replicas);
     if (rc != 0) return rc;
-    rec->replicas[rec->count++] = (struct log_replica){
-        .gpid = gpid, .durable = durable, .floor = floor.decree, .floor_ballot = floor.ballot};
+    rec->replicas[rec->count++] = (struct log_replica){gpid, durable};
     return 0;
 }
 
@@ -110,7 +108,7 @@ static int set_aside(struct recovery *rec, struct gpid gpid)
     if (grown == NULL) return E_NOMEM;
     n->set_aside = grown;
     n->set_aside[n->set_aside_count++] = (struct set_aside){.gpid = gpid};
-    return recovery_add(rec, gpid, LOG_NO_STORE, (struct repl_floor){0});
+    return recovery_add(rec, gpid, LOG_NO_STORE);
 }
 
 static void on_replica_dir(void *context, const char *name)
@@ -132,7 +130,7 @@ static void on_replica_dir(void *context, const char *name)
         rc = set_aside(rec, gpid);
     } else if (rc == 0) {
         list_push_back(&n->recovered, &r->node);
-        rc = recovery_add(rec, gpid, r->repl.applied, r->repl.floor);
+        rc = recovery_add(rec, gpid, r->repl.applied);
     }
     rec->rc = rc == 0 ? 0 : err_set(rec->e, rc, "%s", e.code != 0 ? e.text : err_text(rc));
 }

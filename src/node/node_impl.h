@@ -107,6 +107,11 @@ struct node {
     uint32_t parts_open; /* Workers and the group, while closing. */
     struct log_stop log_stop;
     struct lease lease;
+    struct leave {
+        void (*on_left)(struct node *n); /* NULL: it does not leave, or has left. */
+        uint32_t workers_left;           /* Where somebody may still wait. */
+        struct io_timer timer;
+    } leave;
     _Atomic uint64_t lease_until_ms; /* Boot time; UINT64_MAX: for ever. Any thread reads it. */
     struct io_work cluster_work;     /* Notes which cluster was joined... */
     int cluster_rc;                  /* ...and how that went. */

@@ -138,7 +138,7 @@ static void refuse_early(struct opening *o)
 /* There is no replica, and none is wanted. */
 static void give_up(struct opening *o)
 {
-    if (o->assigned == NULL) control_on_dropped(o->worker->node, o->gpid);
+    if (o->assigned == NULL && !o->worker->is_closing) control_on_dropped(o->worker->node, o->gpid);
     opening_free(o);
 }
 

@@ -86,6 +86,7 @@ static void replica_init(struct replica *r, struct gpid gpid)
     list_init(&r->streams);
     list_init(&r->dup_waits);
     replica_room_init(r);
+    replica_part_init(r);
     teach_init(&r->teacher);
 }
 
@@ -237,11 +238,16 @@ static void close_gone_streams(struct replica *r, const struct assignment *a)
     }
 }
 
+/* It is primary, or between two configurations in both of which it is. */
+static bool leads(const struct replica *r)
+{
+    return r->repl.role == REPL_PRIMARY || r->repl.is_staying;
+}
+
 /* Streams run where mutations are ordered: on the primary, from one configuration to the next. */
 static void replica_sync_streams(struct replica *r)
 {
-    bool is_primary = r->repl.role == REPL_PRIMARY || r->repl.is_staying;
-    const struct assignment *a = is_primary ? r->assigned : NULL;
+    const struct assignment *a = leads(r) ? r->assigned : NULL;
     close_gone_streams(r, a);
     for (uint32_t i = 0; a != NULL && i < a->dup_count; i++) {
         struct stream *s = replica_stream(r, a->dups[i].id);
@@ -353,11 +359,7 @@ static void perform(struct replica *r, const struct repl_effect *effect)
         break;
     case REPL_DO_COMMIT: do_commit(r, effect->last); break;
     case REPL_DO_REPLY: replica_reply(r, effect->last); break;
-    case REPL_DO_FAIL:
-        overlay_clear(
-            &r->overlay); /* Nothing is decided before all of it is applied, or gave way. */
-        replica_fail_all(r);
-        break;
+    case REPL_DO_FAIL: replica_fail_all(r); break;
     case REPL_DO_STOP: do_stop(r, effect->rc); break;
     case REPL_DO_PREPARE:
     case REPL_DO_COMMIT_POINT:
@@ -373,7 +375,9 @@ static int step(struct replica *r, const struct repl_event *event)
 {
     struct repl_effects effects;
     enum repl_role before = r->repl.role;
+    const bool has_led = leads(r);
     int rc = repl_step(&r->repl, event, &effects);
+    if (has_led && !leads(r)) replica_part(r);
     if (r->repl.role != before)
         r->newest_us = r->repl.timestamp_us; /* Rows are never later (R3). */
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
@@ -574,6 +578,7 @@ void replica_apply(struct replica *r)
             return;
         }
         forget_overlay(r, first, last);
+        replica_part_from(r, last);
         struct repl_event applied = {.type = REPL_APPLIED, .applied.decree = last};
         replica_step(r, &applied);
         replica_flush_if_due(r);
@@ -607,6 +612,7 @@ static void on_forgotten(struct log_hold *hold)
 {
     struct replica *r = LIST_ENTRY(hold, struct replica, hold);
     r->is_held = false;
+    r->worker->forgetting--;
     r->on_closed(r);
 }
 
@@ -616,8 +622,12 @@ static void close_done(struct io_work *work)
     worker_remove(r->worker, r);
     metric_registry_remove(&r->worker->node->registry, &r->entity);
     if (r->is_log_needed && r->is_dropped) replica_hold(r);
-    if (r->is_log_needed || !r->is_dropped) r->on_closed(r);
-    else log_forget(&r->hold, on_forgotten);
+    if (r->is_log_needed || !r->is_dropped) {
+        r->on_closed(r);
+        return;
+    }
+    r->worker->forgetting++;
+    log_forget(&r->hold, on_forgotten);
 }
 
 void replica_release(struct replica *r)

@@ -61,6 +61,7 @@ struct replica {
 
     struct list_node early;      /* Requests that came before it served. */
     struct list_node waiting;    /* Writes by decree, until they are applied. */
+    struct io_timer parting_timer; /* Runs while some wait although another is primary now. */
     struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
     struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
 
@@ -205,6 +206,12 @@ void replica_on_digest(struct replica *r, struct rpc_request *request);
 
 /* Answer the writes that wait for decrees up to 'applied'. */
 void replica_reply(struct replica *r, uint64_t applied);
+
+/* Another is primary now. Who waits is answered when something is applied at its decree: its own mutation, or
+ * another, and then its was never executed; or in a moment, that nobody knows (R15). */
+void replica_part(struct replica *r);
+void replica_part_init(struct replica *r);
+void replica_part_from(struct replica *r, uint64_t last);
 
 /* Answer all that waits: what is ordered by ERR_TIMEOUT, for its outcome is unknown, the rest by
  * ERR_INVALID_STATE, for it was never begun. */

@@ -26,7 +26,8 @@ enum {
 /* What a write keeps in its request. */
 struct write_state {
     struct kv_write *write; /* In the request's arena. */
-    uint64_t wait_decree;   /* Answered when this is applied. */
+    uint64_t wait_decree;   /* Answered when this is applied... */
+    uint64_t wait_ballot, wait_timestamp_us; /* ...and the mutation is this one. */
     int64_t reply_decree;   /* Told to the client: its own decree, or -1. */
     uint64_t begin_us;
 };
@@ -89,6 +90,14 @@ static uint64_t newest_timestamp(struct slice ops)
     return newest;
 }
 
+/* No two mutations of a partition have one ballot and one hybrid time (R3). */
+static void wait_for(struct write_state *state, const struct mutation *m)
+{
+    state->wait_decree = m->decree;
+    state->wait_ballot = m->ballot;
+    state->wait_timestamp_us = m->timestamp_us;
+}
+
 /* Turn the ops in the worker's scratch into the next mutation and hand it to the protocol. */
 static int submit(struct replica *r, struct rpc_request *request)
 {
@@ -116,7 +125,7 @@ static int submit(struct replica *r, struct rpc_request *request)
     if (rc == 0) rc = worker_append_reserve(w);
     if (rc == 0) {
         struct write_state *state = state_of(request);
-        state->wait_decree = next.decree;
+        wait_for(state, &m);
         state->reply_decree = (int64_t)next.decree;
         list_push_back(&r->waiting, &request->node);
         struct repl_event event = {.type = REPL_SUBMITTED, .submitted.mutation = bytes};
@@ -146,10 +155,14 @@ static enum wire_error error_of(int rc)
 static void answer_when_true(struct replica *r, struct rpc_request *request)
 {
     struct write_state *state = state_of(request);
-    state->wait_decree = r->repl.prepared;
+    struct mutation last;
+    const struct chunk *bytes = repl_tail_get(&r->repl, r->repl.prepared);
     state->reply_decree = -1;
-    if (state->wait_decree > r->repl.applied) list_push_back(&r->waiting, &request->node);
-    else if (replica_may_serve(r)) answer(r, request);
+    if (r->repl.prepared > r->repl.applied) {
+        CHECK(mutation_read(slice_of(bytes->data, bytes->capacity), &last) == 0);
+        wait_for(state, &last);
+        list_push_back(&r->waiting, &request->node);
+    } else if (replica_may_serve(r)) answer(r, request);
     else refuse(r, request, WIRE_ERR_INVALID_STATE);
 }
 
@@ -312,6 +325,9 @@ void replica_reply(struct replica *r, uint64_t applied)
                              now_us > state->begin_us ? now_us - state->begin_us : 0);
         answer(r, request);
     }
+    if (r->parting_timer.loop == NULL) return;
+    io_timer_stop(&r->parting_timer); /* That was the last. */
+    worker_quiet_check(r->worker);
 }
 
 static void fail_list(struct replica *r, struct list_node *list, enum wire_error error)
@@ -319,10 +335,58 @@ static void fail_list(struct replica *r, struct list_node *list, enum wire_error
     for (struct list_node *n; (n = list_pop_front(list)) != NULL;) refuse(r, request_of(n), error);
 }
 
+/* ---- Another is primary ------------------------------------------------------------------------------------------ */
+
+enum { PARTING_MS = 1000 }; /* Under load the new primary has ordered as much within milliseconds. */
+
+static void on_parting_timer(struct io_timer *timer)
+{
+    struct replica *r = LIST_ENTRY(timer, struct replica, parting_timer);
+    fail_list(r, &r->waiting, WIRE_ERR_TIMEOUT);
+    worker_quiet_check(r->worker);
+}
+
+void replica_part_init(struct replica *r)
+{
+    r->parting_timer.run = on_parting_timer;
+}
+
+/* Nothing more is decided here: before it is primary again all of this is applied, or gave way (R7). */
+void replica_part(struct replica *r)
+{
+    overlay_clear(&r->overlay);
+    dup_wait_fail_all(r, WIRE_ERR_INVALID_STATE);
+    if (list_is_empty(&r->waiting)) return;
+    MARK("writes wait for what another primary makes of them");
+    io_timer_start(r->worker->loop, &r->parting_timer, replica_now(r).boot_ms + PARTING_MS);
+}
+
+/* Up to 'last' is in the store, and still in the tail. */
+void replica_part_from(struct replica *r, uint64_t last)
+{
+    if (r->parting_timer.loop == NULL) return;
+    struct list_node *next;
+    for (struct list_node *it = r->waiting.next; it != &r->waiting; it = next) {
+        struct rpc_request *request = request_of(it);
+        const struct write_state *state = state_of(request);
+        struct mutation m;
+        next = it->next;
+        if (state->wait_decree > last) break;
+        const struct chunk *bytes = repl_tail_get(&r->repl, state->wait_decree);
+        CHECK(bytes != NULL && mutation_read(slice_of(bytes->data, bytes->capacity), &m) == 0);
+        if (m.ballot == state->wait_ballot && m.timestamp_us == state->wait_timestamp_us) continue;
+        MARK("a write gave way to another primary's, and was never executed");
+        list_remove(&request->node);
+        refuse(r, request, WIRE_ERR_INVALID_STATE);
+    }
+}
+
 /* What was ordered may be executed all the same: its client must not take it for refused, and count
  * again (R4, R9). What was not decided yet never happened. */
 void replica_fail_all(struct replica *r)
 {
+    io_timer_stop(&r->parting_timer);
+    overlay_clear(&r->overlay); /* Nothing is decided before all of it is applied, or gave way. */
     fail_list(r, &r->waiting, WIRE_ERR_TIMEOUT);
     if (r->fetch == NULL) /* Else when the fetch is done. */
         fail_list(r, &r->stalled, WIRE_ERR_INVALID_STATE);

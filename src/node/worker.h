@@ -36,6 +36,7 @@ struct worker {
     struct rpc_server *server;
     struct list_node replicas[WORKER_BUCKETS];
     size_t replica_count;
+    uint32_t forgetting; /* Replicas that have closed, and that the log is to forget. */
 
     struct worker_batch batches[2];        /* One fills, one flies. */
     struct worker_batch *filling, *flying; /* 'flying' is NULL when none is under way. */
@@ -56,11 +57,14 @@ struct worker {
     struct replicate_item *items; /* Messages are made here; NULL: none was. */
     struct list_node remotes;     /* Clusters that streams ship to. */
     uint32_t stream_count;
+    uint64_t learn_free_us; /* Boot time at which the next piece of a store may be asked for. */
     uint32_t remotes_closing;
     struct io_timer scan_timer; /* Closes scans that nobody continues. */
     bool is_closing;
     void (*on_closed)(struct worker *w);
     struct io_post stop_post, closed_post;
+    struct io_post quiet_post; /* Asks whether anybody waits who was left behind by a primary... */
+    bool is_quiet_asked;       /* ...and is owed an answer. */
 
     struct worker_metrics metrics;
     struct metric_entity entity;
@@ -100,6 +104,9 @@ void worker_close_replica(struct replica *r, bool is_dropped);
 
 /* Close a replica, and open it again: with the store that was copied for it, or to learn (R12, R16). */
 void worker_reopen_replica(struct replica *r);
+
+/* Perhaps nobody waits any more: tell who asked (leave.c). */
+void worker_quiet_check(struct worker *w);
 
 /* Called when a part has closed: the worker's on_closed, if that was the last. */
 void worker_stop_if_done(struct worker *w);

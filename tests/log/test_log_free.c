@@ -642,52 +642,6 @@ static void test_kept_waits_for_the_disk(void **state)
     return_kept(w, 60, 20, 20);
 }
 
-/* ---- A life after ---- */
-
-/* A replica is forgotten and begins anew, with nothing, under ballot 3. */
-static void begin_anew(struct world *w, uint64_t last)
-{
-    world_forget(w, 0);
-    world_hold(w, 0, 0, LOG_NO_SHIPPER);
-    assert_int_equal(world_append_ballot(w, 0, 3, 1, last, 100), 0);
-    w->parts[0].durable = w->parts[0].floor = 0;
-    w->parts[0].floor_ballot = 3;
-}
-
-static void expect_new_life(struct world *w, uint64_t last)
-{
-    for (int life = 0; life < 2; life++) {
-        reopen(w);
-        assert_true(w->parts[0].damaged_above == UINT64_MAX);
-        assert_int_equal(w->parts[0].replayed, last);
-        for (uint64_t decree = 1; decree <= last; decree++)
-            assert_int_equal(w->parts[0].ballot[decree], 3);
-    }
-}
-
-/* Records of before are still in the log when the process ends: they are none of the new life's, and neither
- * what follows on nothing nor what was lost of them is missing in it. */
-static void test_earlier_life_is_over(void **state)
-{
-    struct world *w = *state;
-    static const uint64_t firsts[] = {1, 40};
-    for (int is_rotten = 0; is_rotten < 2; is_rotten++)
-        for (int i = 0; i < 2; i++) {
-            world_fini(w);
-            assert_int_equal(setup(state), 0);
-            world_hold(w, 1, 0, LOG_NO_SHIPPER); /* Its segments stay. */
-            assert_int_equal(world_append(w, 1, 1, 1, 100), 0);
-            world_hold(w, 0, firsts[i] - 1, LOG_NO_SHIPPER);
-            const uint64_t last = fill(w, 0, firsts[i], 3);
-            w->parts[0].durable = firsts[i] - 1;
-            if (is_rotten) rot_log(w, 1, last - 6, last - 6);
-            reopen(w);
-            assert_int_equal(w->parts[0].damaged_above != UINT64_MAX, is_rotten);
-            begin_anew(w, 5);
-            expect_new_life(w, 5);
-        }
-}
-
 /* No room for the backlog on the disk: nothing is lost, and it is tried again later. */
 static void test_backlog_on_full_disk(void **state)
 {
@@ -764,6 +718,28 @@ static void test_forgotten_partition_comes_back(void **state)
     assert_int_equal(w->parts[0].replayed, last + 3);
 }
 
+/* It comes back with less than it once had in the log: its past is no loss, be there anything of its new life or
+ * not (L27). */
+static void test_comes_back_with_less(void **state)
+{
+    struct world *w = *state;
+    world_hold(w, 0, 0, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, 0);
+    uint64_t last = fill(w, 0, 1, 3);
+    assert_int_equal(world_append(w, 1, 1, 3, 100), 0);
+    world_forget(w, 0);
+    world_hold(w, 0, last - 5, LOG_NO_SHIPPER);
+    w->parts[0].durable = last - 5;
+    reopen(w); /* Nothing of its new life is there. */
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    world_hold(w, 0, last - 5, LOG_NO_SHIPPER);
+    world_hold(w, 1, 0, 0);
+    assert_int_equal(world_append(w, 0, last - 4, last - 3, 100), 0);
+    reopen(w);
+    assert_true(w->parts[0].damaged_above == UINT64_MAX);
+    assert_int_equal(w->parts[0].replayed, last - 3);
+}
+
 /* A segment is freed only when the last read of it has ended. */
 static void test_reader_keeps_its_segment(void **state)
 {
@@ -804,7 +780,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_replaced_before_it_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_replica_moves_to_backlog, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_aside_is_forgotten, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_earlier_life_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_moves_past_a_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_moves_past_a_wide_hole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_hole_that_had_replaced, setup, teardown),
@@ -813,6 +788,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backlog_on_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_backlog_sync_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_comes_back_with_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forgotten_partition_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reader_keeps_its_segment, setup, teardown),
     };

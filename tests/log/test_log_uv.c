@@ -98,7 +98,7 @@ static void log_ready(struct fixture *f, enum log_sync sync)
         struct replica *r = &f->replicas[i];
         r->fixture = f;
         r->replayed = r->durable;
-        replicas[i] = (struct log_replica){.gpid = gpid_of(r), .durable = r->durable};
+        replicas[i] = (struct log_replica){gpid_of(r), r->durable};
     }
     struct err e = {0};
     int rc = log_open(f->io, &options, replicas, REPLICAS, &handler, f, &f->log, &e);

@@ -142,7 +142,7 @@ static void on_damaged(void *context, struct gpid of, uint64_t decree, const cha
 static void life_begin(struct life *l, enum log_sync sync)
 {
     static const struct log_replay_handler handler = {on_record, on_damaged};
-    struct log_replica replica = {.gpid = gpid};
+    struct log_replica replica = {gpid, 0};
     struct log_options options = {
         .dir = l->dir,
         .sync = sync,

@@ -194,9 +194,7 @@ static void do_open(void *context)
         p->replayed = p->durable;
         p->damaged_above = UINT64_MAX;
         p->flush_wanted = p->backlog_over = p->failed = p->forgotten = 0;
-        if (p->is_listed)
-            replicas[count++] =
-                (struct log_replica){world_gpid(i), p->durable, p->floor, p->floor_ballot};
+        if (p->is_listed) replicas[count++] = (struct log_replica){world_gpid(i), p->durable};
     }
     w->rc = log_open(w->io, &w->options, replicas, count, &handler, w, &w->log, &w->err);
     if (w->rc != 0) return;

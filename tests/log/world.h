@@ -17,7 +17,6 @@ struct part {
     struct log_hold hold;
     bool is_listed;               /* It is named when the log is opened. */
     uint64_t durable;             /* What its store holds, when the log is opened. */
-    uint64_t floor, floor_ballot; /* As struct log_replica has them. */
     uint64_t replayed;            /* Highest decree that was replayed. */
     uint64_t ballot[DECREES_MAX]; /* Of each decree that was replayed. */
     uint64_t damaged_above;       /* From on_damaged; UINT64_MAX: not called. */

@@ -91,8 +91,7 @@ static int live_open(struct live *live, enum log_sync sync, const struct state s
     struct log_replica replicas[PARTS];
     for (int i = 0; i < PARTS; i++) {
         bool is_kept = live->is_kept[i];
-        replicas[i] = (struct log_replica){.gpid = gpid_of(i),
-                                           .durable = is_kept ? LOG_NO_STORE : states[i].durable};
+        replicas[i] = (struct log_replica){gpid_of(i), is_kept ? LOG_NO_STORE : states[i].durable};
         found->replayed[i] =
             is_kept ? LOG_NO_STORE : states[i].durable; /* Then no record may come. */
     }

@@ -78,8 +78,7 @@ static int life_open(struct life *life)
         .backlog_size_max = UINT64_MAX,
     };
     struct log_replica replicas[USED];
-    for (int i = 0; i < USED; i++)
-        replicas[i] = (struct log_replica){.gpid = gpid_of(i), .durable = life->durable[i]};
+    for (int i = 0; i < USED; i++) replicas[i] = (struct log_replica){gpid_of(i), life->durable[i]};
     if (life->is_aside) replicas[ASIDE].durable = LOG_NO_STORE;
     memcpy(life->replayed, life->durable, sizeof life->replayed);
     int rc = log_open(world_io(), &options, replicas, USED, &handler, life, &life->log, NULL);

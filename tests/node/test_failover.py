@@ -7,8 +7,9 @@ import shutil
 import time
 
 from cluster_load import Writers, is_whole, is_whole_now
-from cluster_table import open_table
-from servers import LONG, World, eventually, tell
+from cluster_table import ClusterTable, open_table
+from servers import LONG, World, at_most, eventually, note, tell
+from wire import Gone, Refused
 
 FAILOVER_MOST = 11   # Seconds: a grace, and what it takes a client to ask again.
 
@@ -30,6 +31,24 @@ def dies():
         eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
         writers.check(table)
         assert max(writers.gaps) < FAILOVER_MOST
+
+
+def restarts():
+    """All servers are stopped and started again, one after the other, under load: nobody waits long for
+    anything, and nothing is lost. (While the one with the metas is away the others serve on.)"""
+    with World() as world:
+        nodes = world.cluster(3)
+        table = open_table(nodes[0].address, "t", 8, 3)
+        with Writers(nodes[0].address) as writers:
+            for node in nodes:
+                time.sleep(0.5)
+                node.stop()
+                time.sleep(0.5)
+                node.start()
+                eventually("all are members again", lambda: is_whole_now(table), timeout=60, pause=0.1)
+        eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
+        writers.check(table)
+        at_most("seconds without a write", max(writers.gaps), 3)
 
 
 def loses_its_disk():
@@ -69,4 +88,4 @@ def copies_a_store():
         writers.check(table)
 
 
-tell(dies, loses_its_disk, copies_a_store)
+tell(dies, restarts, loses_its_disk, copies_a_store)

@@ -135,6 +135,18 @@ int meta_on_node_dead(struct meta *m, const struct meta_command *c, struct outco
     return node_die(m, node, out);
 }
 
+int meta_on_node_yield(struct meta *m, const struct meta_command *c, struct outcome *out)
+{
+    const struct meta_node *node = meta_node_by_id(m, (uint64_t)c->node_yield.id);
+    if (node == NULL) return outcome_refused(out, WIRE_ERR_OBJECT_NOT_FOUND);
+    if (node->incarnation != (uint64_t)c->node_yield.incarnation)
+        return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_VERSION,
+                              "another process of this node has started");
+    if (outcome_ready(out) != 0) return E_NOMEM;
+    if (meta_members_yield(m, node->id)) out->result.changed_id = META_TABLE_ANY;
+    return 0;
+}
+
 /* ---- Clusters known by name ------------------------------------------------------------------ */
 
 static size_t remote_place(const struct meta *m, struct slice name)

@@ -49,6 +49,12 @@ static const struct field meta_node_dead_fields[] = {
 };
 static SCHEMA(meta_node_dead);
 
+static const struct field meta_node_yield_fields[] = {
+    FIELD(meta_node_yield, 1, I64, id),
+    FIELD(meta_node_yield, 2, I64, incarnation),
+};
+static SCHEMA(meta_node_yield);
+
 static const struct field meta_remote_set_fields[] = {
     FIELD(meta_remote_set, 1, STRING, name),
     FIELD(meta_remote_set, 2, STRING, metas),
@@ -204,6 +210,7 @@ static const struct schema *const schemas[] = {
     [META_PARTITION_SET] = &meta_partition_set_schema,
     [META_NODE_START] = &meta_node_start_schema,
     [META_NODE_DEAD] = &meta_node_dead_schema,
+    [META_NODE_YIELD] = &meta_node_yield_schema,
     [META_MEMBER_ADD] = &meta_member_change_schema,
     [META_MEMBER_JOIN] = &meta_member_change_schema,
     [META_MEMBER_DROP] = &meta_member_drop_schema,

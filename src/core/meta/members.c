@@ -318,6 +318,20 @@ static void swap_primary(struct meta_partition *p, uint64_t successor)
     p->primary = successor;
 }
 
+/* It stays a member, and others lead. */
+static bool yield(const struct meta *m, struct meta_partition *p, uint64_t node_id,
+                  struct primaries *primaries)
+{
+    const uint64_t successor = p->primary == node_id ? take_successor(m, p, primaries) : 0;
+    if (successor != 0) swap_primary(p, successor);
+    return successor != 0;
+}
+
+bool meta_members_yield(struct meta *m, uint64_t node_id)
+{
+    return everywhere(m, node_id, yield);
+}
+
 /* The node may have lost what it was told last. A learner of a primary that nobody can follow goes, too: it may
  * hold what that has lost. */
 static bool restart(const struct meta *m, struct meta_partition *p, uint64_t node_id,

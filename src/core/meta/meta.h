@@ -174,6 +174,7 @@ enum meta_command_type {
     META_MEMBER_ADD = 22,
     META_MEMBER_JOIN = 23,
     META_MEMBER_DROP = 24,
+    META_NODE_YIELD = 25,
 };
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
@@ -209,6 +210,12 @@ struct meta_node_leave {
 
 /* The same, unless a later process of it has started meanwhile. */
 struct meta_node_dead {
+    int64_t id, incarnation;
+};
+
+/* A node's process is about to stop: where another member is alive that is primary from now on, and the node a
+ * secondary. The same process as in META_NODE_DEAD. */
+struct meta_node_yield {
     int64_t id, incarnation;
 };
 
@@ -338,6 +345,7 @@ struct meta_command {
         struct meta_node_start node_start;
         struct meta_node_leave node_leave;
         struct meta_node_dead node_dead;
+        struct meta_node_yield node_yield;
         struct meta_remote_set remote_set;
         struct meta_table_create table_create;
         struct meta_table_drop table_drop;

@@ -35,7 +35,7 @@ int outcome_ready(struct outcome *out) MUST_CHECK;
 typedef int meta_handler(struct meta *m, const struct meta_command *c, struct outcome *out);
 
 meta_handler meta_on_cluster_init, meta_on_node_join, meta_on_node_start, meta_on_node_leave;
-meta_handler meta_on_node_dead, meta_on_remote_set;
+meta_handler meta_on_node_dead, meta_on_node_yield, meta_on_remote_set;
 meta_handler meta_on_table_create, meta_on_table_drop, meta_on_table_recall, meta_on_table_rename;
 meta_handler meta_on_table_purge, meta_on_replicas_set, meta_on_partition_set;
 meta_handler meta_on_envs_set, meta_on_envs_delete, meta_on_envs_clear;
@@ -102,6 +102,7 @@ int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t
 bool meta_members_bury(struct meta *m, uint64_t node_id);
 
 /* Another process of the node has started (M6). */
+bool meta_members_yield(struct meta *m, uint64_t node_id);
 void meta_members_restart(struct meta *m, uint64_t node_id);
 
 /* The same process is alive after all, or elsewhere: whoever it shares a partition with meets it again. */

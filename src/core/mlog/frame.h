@@ -99,7 +99,7 @@ static inline int mlog_pos_compare(struct mlog_pos a, struct mlog_pos b)
 struct mlog_last {
     struct gpid gpid;
     uint64_t serial;
-    uint64_t decree;
+    uint64_t decree; /* 0: the partition was forgotten here (L27). */
 };
 
 struct mlog_block {

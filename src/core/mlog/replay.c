@@ -24,14 +24,6 @@ int mlog_replay_list(struct mlog_replay *r, struct gpid gpid, uint64_t durable)
     return 0;
 }
 
-void mlog_replay_floor(struct mlog_replay *r, struct gpid gpid, uint64_t floor, uint64_t ballot)
-{
-    struct mlog_partition *p = mlog_partition_find(r->space, gpid);
-    CHECK(p != NULL);
-    p->replay.floor = floor;
-    p->replay.floor_ballot = ballot;
-}
-
 /* Of a kept partition nobody knows where its store ends: the first that is heard of it is no hole. */
 static void begin_at(struct mlog_partition *p, uint64_t decree)
 {
@@ -70,12 +62,30 @@ void mlog_replay_lost(struct mlog_replay *r, struct mlog_pos at)
 #endif
 }
 
+/* The partition was forgotten there. What was lost of it before is no loss, and what comes is its next life's;
+ * it begins where its store ends (L27). */
+static void begin_anew(struct mlog_replay *r, struct mlog_partition *p, uint64_t serial)
+{
+    if (serial < p->serial) return; /* Its next life has begun. */
+    MARK("an earlier life of a partition ends in the log");
+    mlog_partition_void(r->space, p);
+    p->serial = serial;
+    p->replay.damage = NULL;
+    p->replay.delivered = p->replay.durable;
+}
+
 /* Somebody who knew says that this was the partition's last record up to here. */
 static void on_evidence(struct mlog_replay *r, const struct mlog_last *last)
 {
     struct mlog_partition *p = mlog_partition_find(r->space, last->gpid);
     if (p == NULL || last->serial > MLOG_COUNT_MAX || last->decree > MLOG_COUNT_MAX) return;
     p->replay.cleared = r->losses;
+#ifndef MUT_earlier_life_counts
+    if (last->decree == 0) {
+        begin_anew(r, p, last->serial);
+        return;
+    }
+#endif
     if (last->serial <= p->serial) return;
     begin_at(p, last->decree);
     if (last->decree > p->replay.durable) damage(p, LOST);
@@ -112,33 +122,10 @@ void mlog_replay_table(struct mlog_replay *r, const struct mlog_table *table)
     while ((p = mlog_partition_next(r->space, p)) != NULL) p->replay.cleared = r->losses;
 }
 
-/* Of an earlier life of the replica. */
-static bool is_void(const struct mlog_partition *p, const struct mlog_record *record)
-{
-    return record->decree > p->replay.floor && record->ballot < p->replay.floor_ballot;
-}
-
-/* With the first record of the life that the replica lives: what was lost before it is of an earlier one, unless the
- * store still lacks some of that. */
-static void begin_life(struct mlog_partition *p, const struct mlog_record *record)
-{
-    if (p->replay.is_begun || record->ballot < p->replay.floor_ballot) return;
-    p->replay.is_begun = true;
-    if (p->replay.damage == NULL || p->replay.floor > p->replay.durable) return;
-    if (p->replay.floor_ballot == 0) return; /* It has had but one. */
-    MARK("damage to an earlier life passed");
-    p->replay.damage = NULL;
-}
-
 /* Is the replica to have this record, which comes next? */
-static bool deliver(struct mlog_partition *p, const struct mlog_record *record)
+static bool deliver(struct mlog_partition *p, uint64_t decree)
 {
-    const uint64_t decree = record->decree;
     if (p->replay.damage != NULL || decree <= p->replay.durable) return false;
-    if (is_void(p, record)) {
-        MARK("record of an earlier life passed");
-        return false;
-    }
     if (decree > p->replay.delivered + 1) {
         damage(p, GAP);
         return false;
@@ -154,17 +141,16 @@ struct mlog_partition *mlog_replay_record(struct mlog_replay *r, const struct ml
     struct mlog_partition *p = mlog_partition_find(r->space, record->gpid);
     if (p == NULL || record->serial <= p->serial) return NULL;
     begin_at(p, record->decree - 1);
-    begin_life(p, record);
 
     bool is_chained = record->serial == p->serial + 1;
     bool is_first = p->serial == 0 && p->replay.cleared == r->losses;
     if (!is_chained && !is_first) p->index.since = record->serial;
     if (is_chained) p->replay.cleared = r->losses;
-    else if (record->decree > p->replay.durable + 1 && !is_void(p, record)) damage(p, LOST);
+    else if (record->decree > p->replay.durable + 1) damage(p, LOST);
     p->serial = record->serial;
     p->decree = record->decree;
 
-    *is_new = deliver(p, record);
+    *is_new = deliver(p, record->decree);
     return p;
 }
 
@@ -176,7 +162,7 @@ bool mlog_replay_moved(struct mlog_replay *r, const struct mlog_record *record, 
     if (is_hole && record->decree > p->replay.durable + 1) damage(p, LOST);
     p->serial = record->serial;
     p->decree = record->decree;
-    return deliver(p, record);
+    return deliver(p, record->decree);
 }
 
 void mlog_replay_moved_end(struct mlog_replay *r, const struct mlog_last *last, bool is_all)

@@ -33,10 +33,6 @@ void mlog_replay_init(struct mlog_replay *r, struct mlog_space *space);
  * its records are kept. Returns 0 or E_NOMEM. */
 int mlog_replay_list(struct mlog_replay *r, struct gpid gpid, uint64_t durable) MUST_CHECK;
 
-/* Of a partition that was listed: records above 'floor' that have a lower ballot than this are of an earlier life of
- * its replica. They are not handed to it, and nothing is missing before them. */
-void mlog_replay_floor(struct mlog_replay *r, struct gpid gpid, uint64_t floor, uint64_t ballot);
-
 void mlog_replay_synced(struct mlog_replay *r, struct mlog_pos synced);
 
 enum mlog_verdict { MLOG_TORN, MLOG_CORRUPT };

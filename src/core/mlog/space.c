@@ -90,7 +90,12 @@ void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p)
 {
     p->durable = p->confirmed = MLOG_NEVER;
     p->staged.refused = 0;
-    p->replay.damage = NULL;
+    mlog_partition_void(s, p);
+}
+
+void mlog_partition_void(struct mlog_space *s, struct mlog_partition *p)
+{
+    p->decree = 0;
     mlog_index_fini(&p->index);
     LIST_EACH (it, &s->segments) {
         struct mlog_segment *segment = LIST_ENTRY(it, struct mlog_segment, node);

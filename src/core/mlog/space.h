@@ -46,9 +46,6 @@ struct mlog_partition {
     struct {
         uint64_t durable;   /* Replay above this. */
         uint64_t delivered; /* Replayed up to this. */
-        uint64_t floor,
-            floor_ballot;   /* Above this, of a lower ballot than that: of an earlier life. */
-        bool is_begun;      /* A record of the life that it lives was seen. */
         uint64_t cleared;   /* Of the first so many losses it is known that none was its own. */
         const char *damage; /* NULL: whole. */
         bool is_doubted;    /* Nobody knows; its serial counts a record that nobody has seen. */
@@ -119,6 +116,9 @@ static inline bool mlog_partition_is_kept(const struct mlog_partition *p)
 
 /* Nobody wants its records any more, whatever is written of it later. */
 void mlog_partition_forget(struct mlog_space *s, struct mlog_partition *p);
+
+/* What it has until now belongs to an earlier life of it, which is over (L27). */
+void mlog_partition_void(struct mlog_space *s, struct mlog_partition *p);
 
 /* Free partitions that have no owner, no record, and so nothing worth knowing. */
 void mlog_partition_sweep(struct mlog_space *s);

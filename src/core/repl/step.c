@@ -340,9 +340,9 @@ static int on_configured(struct repl *r, const struct repl_config *c, struct rep
     r->is_staying = was_primary && c->primary == r->self;
     if (c->learner == r->self) r->floor = (struct repl_floor){c->ballot, r->committed};
     else if (r->config.ballot == 0) r->floor = (struct repl_floor){0};
-    /* Who stays primary keeps its mutations, and who waits for them: they are committed under the new
-     * ballot (R7). */
-    if (was_primary && !r->is_staying)
+    /* Who stays a member keeps its mutations, and who waits for them: they are committed under the new
+     * ballot, or others take their place (R15). */
+    if (was_primary && !is_member(c, r->self))
         push(out, (struct repl_effect){.type = REPL_DO_FAIL, .rc = E_STATE});
     r->role = REPL_INACTIVE; /* Nothing is said under a ballot that is not durable (R4). */
     push(out, (struct repl_effect){.type = REPL_DO_SAVE_STATE, .ballot = c->ballot});

@@ -392,6 +392,28 @@ static void test_starting_again_hands_over(void **state)
 }
 
 /* Alone, a primary goes on as it was. With a learner it does not: that may hold what the primary has lost. */
+static void test_yielding(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 1, 3), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "alone", 1, 1), WIRE_ERR_OK);
+    assert_members(w, 1, "1 2 3");
+    assert_int_equal(world_yield(w, 1, 9), WIRE_ERR_INVALID_VERSION);
+    assert_int_equal(world_yield(w, 77, 0), WIRE_ERR_OBJECT_NOT_FOUND);
+    assert_members(w, 1, "1 2 3");
+    const uint64_t node = partition_of(w, 2)->primary;
+    assert_int_equal(world_yield(w, 1, 0), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_ANY);
+    assert_int_equal(partition_of(w, 1)->ballot, 2);
+    assert_int_not_equal(partition_of(w, 1)->primary, 1);
+    assert_int_equal(meta_partition_role(partition_of(w, 1), 1), META_ROLE_SECONDARY);
+    assert_int_equal(partition_of(w, 2)->primary, node);
+    assert_int_equal(world_yield(w, 1, 0), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_NONE);
+    assert_int_equal(partition_of(w, 1)->ballot, 2);
+}
+
+/* The last member goes on as it was; with a learner it begins anew. */
 static void test_starting_again_alone(void **state)
 {
     struct world *w = *state;
@@ -441,6 +463,8 @@ static struct meta_command any_node_event(struct prng *prng, const struct world 
         return (struct meta_command){.type = META_NODE_DEAD, .node_dead = {id, incarnation}};
     if (prng_percent(prng, 10))
         return (struct meta_command){.type = META_NODE_LEAVE, .node_leave = {any_node(prng)}};
+    if (prng_percent(prng, 10))
+        return (struct meta_command){.type = META_NODE_YIELD, .node_yield = {id, incarnation}};
     return (struct meta_command){
         .type = META_NODE_START,
         .node_start = {id, 0x0a000000 + at, 34601, incarnation},
@@ -573,6 +597,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_starting_again_renews, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_death_is_of_a_process, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_starting_again_hands_over, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_yielding, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_starting_again_alone, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_moving_renews, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_any_order, four_nodes, done),

@@ -348,6 +348,7 @@ static void test_out_of_memory(void **state)
         {.type = META_MEMBER_ADD, .member_add = {.table_id = 1, .ballot = 6, .node = 2}},
         {.type = META_NODE_START,
          .node_start = {.id = 3, .ipv4 = 0x0a000009, .port = 34601, .incarnation = 7}},
+        {.type = META_NODE_YIELD, .node_yield = {.id = 3, .incarnation = 7}},
         {.type = META_NODE_DEAD, .node_dead = {.id = 3, .incarnation = 7}},
         {.type = META_TABLE_DROP, .table_drop = {.name = slice_str("t")}},
     };

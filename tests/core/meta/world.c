@@ -119,6 +119,15 @@ enum wire_error world_bury(struct world *w, int64_t id, int64_t incarnation)
     return world_do(w, &c);
 }
 
+enum wire_error world_yield(struct world *w, int64_t id, int64_t incarnation)
+{
+    struct meta_command c = {
+        .type = META_NODE_YIELD,
+        .node_yield = {.id = id, .incarnation = incarnation},
+    };
+    return world_do(w, &c);
+}
+
 enum wire_error world_leave(struct world *w, int64_t id)
 {
     struct meta_command c = {.type = META_NODE_LEAVE, .node_leave = {.id = id}};

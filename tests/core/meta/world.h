@@ -40,6 +40,7 @@ enum wire_error world_add_dup(struct world *w, const char *table, const char *re
 /* Of processes: a node's start, as the incarnation told, at its own address; its death. */
 enum wire_error world_start(struct world *w, int64_t id, int64_t incarnation);
 enum wire_error world_bury(struct world *w, int64_t id, int64_t incarnation);
+enum wire_error world_yield(struct world *w, int64_t id, int64_t incarnation);
 enum wire_error world_leave(struct world *w, int64_t id);
 
 /* A node becomes the learner of a partition, a member, or neither; the ballot is the next. */

@@ -84,6 +84,7 @@ void group_fini(struct group *g)
     for (uint32_t i = 0; i < GROUP_NODES; i++) {
         struct group_node *n = &g->nodes[i];
         if (n->is_up) repl_fini(&n->repl);
+        chunk_unref(n->waiting);
         for (uint32_t k = 0; k < n->disk.written; k++) chunk_unref(n->disk.log[k]);
     }
     for (uint64_t d = 1; d <= g->committed_to; d++) chunk_unref(g->committed[d]);
@@ -119,9 +120,9 @@ void group_deliver(struct group *g, uint32_t index)
     struct group_message m = g->messages[index];
     if (m.event.type == REPL_PREPARED) chunk_ref(m.event.prepared.mutation);
     group_drop(g, index);
-    if (!group_node(g, m.to)->is_up) return;
-    if (m.event.type == REPL_LEARNED) teach(g, m.to, &m.event);
-    else group_step(g, m.to, &m.event);
+    const bool is_up = group_node(g, m.to)->is_up;
+    if (is_up && m.event.type == REPL_LEARNED) teach(g, m.to, &m.event);
+    else if (is_up) group_step(g, m.to, &m.event);
     if (m.event.type == REPL_PREPARED) chunk_unref(m.event.prepared.mutation);
 }
 
@@ -308,13 +309,15 @@ static void do_wish(struct group *g, struct group_node *n, const struct repl_eff
 
 static void do_reply(struct group *g, struct group_node *n, uint64_t applied)
 {
-    if (n->waiting_to == 0) return;
-    uint64_t to = applied < n->waiting_to ? applied : n->waiting_to;
+    const bool leads = n->repl.role == REPL_PRIMARY || n->repl.is_staying;
+    if (n->waiting_to == 0 || (!leads && applied < n->waiting_to)) return;
+    const uint64_t to = applied < n->waiting_to ? applied : n->waiting_to;
+    if (to == n->waiting_to) n->waiting_to = 0;
+    if (!leads && !is_same(g->committed[to], n->waiting)) return; /* Another's took its place (R15). */
     uint64_t *acked = &g->acked_to[n->repl.config.ballot];
     must(g, n->repl.committed >= to, "I4: acknowledged before it was committed");
     if (to > *acked) *acked = to;
     g->acks++;
-    if (to == n->waiting_to) n->waiting_to = 0;
 }
 
 static void perform(struct group *g, struct group_node *n, const struct repl_effect *e)
@@ -379,6 +382,8 @@ bool group_submit(struct group *g, uint64_t id)
     struct chunk *mutation = group_mutation(next.decree, next.ballot, next.timestamp_us,
                                             (int)prng_below(&g->prng, 5), ++g->values);
     n->waiting_to = next.decree;
+    chunk_unref(n->waiting);
+    n->waiting = chunk_ref(mutation);
     struct repl_event event = {.type = REPL_SUBMITTED, .submitted.mutation = mutation};
     group_step(g, id, &event);
     chunk_unref(mutation);

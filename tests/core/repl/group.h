@@ -47,7 +47,8 @@ struct group_node {
     uint64_t checked;     /* Commits up to here were compared. */
     uint64_t promoted_to; /* Held when it became primary. */
     uint64_t primary_of;  /* The ballot of that. */
-    uint64_t waiting_to;  /* A client waits for the answer of this decree; 0: none. */
+    uint64_t waiting_to;  /* A client waits for the answer of this decree; 0: none... */
+    struct chunk *waiting; /* ...with this mutation, its reference. */
 };
 
 struct group_message {
