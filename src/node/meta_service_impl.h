@@ -34,6 +34,8 @@ meta_rpc meta_list_apps;
 /* meta_cluster.c */
 meta_rpc meta_list_nodes, meta_cluster_info, meta_control_meta, meta_propose_balancer;
 meta_rpc meta_ddd_diagnose;
+/* meta_census.c */
+meta_rpc meta_census;
 /* meta_envs.c */
 meta_rpc meta_update_app_env, meta_start_manual_compact, meta_query_manual_compact;
 meta_rpc meta_get_max_replica_count, meta_set_max_replica_count;

@@ -233,6 +233,33 @@ static void test_json(void **state)
     json_decref(error);
 }
 
+/* The cluster at a glance, once or again and again; what its one node holds. */
+static void test_cluster(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "cluster status --json"), 0);
+    json_t *status = read_json(w);
+    assert_true(number_of(status, "nodes_alive") == 1);
+    assert_true(number_of(status, "nodes_dead") == 0);
+    assert_true(number_of(status, "partitions") == 4);
+    assert_true(number_of(status, "whole") == 4);
+    assert_true(number_of(status, "lacking_members") == 0);
+    assert_true(number_of(status, "without_primary") == 0);
+    assert_int_equal(json_array_size(json_object_get(status, "ailing")), 0);
+    json_decref(status);
+    assert_int_equal(here(w, "node list --json"), 0);
+    json_t *nodes = read_json(w);
+    const json_t *node = json_array_get(nodes, 0);
+    assert_true(number_of(node, "id") > 0);
+    assert_true(number_of(node, "primaries") == 4);
+    assert_true(number_of(node, "secondaries") == 0);
+    json_decref(nodes);
+    w->under = "timeout --preserve-status -s INT 2.5";
+    assert_int_equal(here(w, "cluster status --watch --json | tail -n 1"), 0);
+    json_decref(read_json(w));
+    w->under = NULL;
+}
+
 /* ---- Usage ----------------------------------------------------------------------------------- */
 
 /* What is wrong is exit code 2 with a sentence; a cluster that is not there is 4, in the time
@@ -713,6 +740,7 @@ int main(void)
         STORY(test_tables),
         STORY(test_compact),
         STORY(test_json),
+        STORY(test_cluster),
         STORY(test_usage),
         STORY(test_usage_is_json),
         STORY(test_usage_helps),

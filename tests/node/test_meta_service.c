@@ -777,6 +777,37 @@ static void test_list_nodes(void **state)
     assert_int_equal(r.infos.items[0].set, 0);
 }
 
+/* The cluster in figures: what each node holds, how each table's partitions are, and who learns. */
+static void test_census(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct census_response r;
+    const uint64_t lost = a_secondary(p);
+    lose_node(w, (int64_t)lost);
+    world_pass_ms(w, HEAL_DELAY_MS);
+    world_ask(w, RPC_CENSUS, FRAME_RDSN, arguments(RPC_CENSUS));
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.nodes.count, 4);
+    for (uint32_t i = 0; i < r.nodes.count; i++) {
+        const struct census_node *node = &r.nodes.items[i];
+        const uint64_t id = (uint64_t)node->node_id;
+        assert_int_equal(node->address.ipv4, 0x0a000000 + (uint32_t)id);
+        assert_int_equal(node->is_alive, id != lost);
+        assert_int_equal(node->primaries, id == p->primary);
+        assert_int_equal(node->secondaries, id == a_secondary(p));
+        assert_int_equal(node->learners, id == p->learner);
+    }
+    assert_int_equal(r.tables.count, 1);
+    assert_text(r.tables.items[0].app_name, "r");
+    assert_int_equal(r.tables.items[0].partitions, 1);
+    assert_int_equal(r.tables.items[0].lacking, 1);
+    assert_int_equal(r.tables.items[0].learning, 1);
+    assert_int_equal(r.learners.count, 1);
+    assert_int_equal(r.learners.items[0].pid.app_id, 1);
+    assert_int_equal(r.learners.items[0].node.ipv4, 0x0a000000 + (uint32_t)p->learner);
+}
+
 static void test_cluster_info(void **state)
 {
     struct meta_world *w = *state;
@@ -1108,6 +1139,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_apps, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_apps_by_pattern, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_nodes, one_node, done),
+        cmocka_unit_test_setup_teardown(test_census, one_node, done),
         cmocka_unit_test_setup_teardown(test_cluster_info, with_table, done),
         cmocka_unit_test_setup_teardown(test_nothing_to_balance, with_table, done),
         cmocka_unit_test_setup_teardown(test_update_env, with_table, done),
