@@ -26,6 +26,7 @@ static meta_handler *const handlers[] = {
     [META_NODE_YIELD] = meta_on_node_yield,
     [META_NODE_DEAD] = meta_on_node_dead,         [META_MEMBER_ADD] = meta_on_member_add,
     [META_MEMBER_JOIN] = meta_on_member_join,     [META_MEMBER_DROP] = meta_on_member_drop,
+    [META_NODE_DRAIN] = meta_on_node_drain,
 };
 
 static void result_write(const struct meta_result *r, struct slice hint, struct buf *to)

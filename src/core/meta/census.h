@@ -11,6 +11,7 @@
 
 struct census_held { /* By one node. */
     uint32_t primaries, secondaries, learners;
+    uint32_t stuck; /* Of a node that drains: members whose place nobody can take now. */
 };
 
 struct census_health { /* Of one table's partitions. */

@@ -69,6 +69,19 @@ static void test_headless(void **state)
     assert_held(w, 1, (struct census_held){0});
 }
 
+/* Members that drain are stuck where all others that could take their place are members already. */
+static void test_stuck(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 4, 3), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
+    assert_held(w, 1, (struct census_held){.secondaries = 3});
+    assert_int_equal(world_leave(w, 4), WIRE_ERR_OK);
+    assert_held(w, 1, (struct census_held){.secondaries = 3, .stuck = 1}); /* With 2 and 3. */
+    assert_int_equal(world_drain(w, 1, false), WIRE_ERR_OK);
+    assert_held(w, 1, (struct census_held){.secondaries = 3});
+}
+
 /* More members than wanted are none too few. */
 static void test_too_many(void **state)
 {
@@ -88,6 +101,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_whole, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_lacking, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_headless, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_stuck, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_too_many, four_nodes, done),
     };
     return cmocka_run_group_tests_name("meta census", tests, NULL, NULL);
