@@ -82,10 +82,14 @@ int admin_census(struct client *client, struct arena *arena, struct census_respo
 
 static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
 {
-    struct node_info_list alive = {0};
-    int rc = admin_node_list(client, NS_ALIVE, arena, &alive, e);
-    if (rc == 0) *out = alive.count > 3 ? 3 : alive.count > 0 ? (int32_t)alive.count : 1;
-    return rc;
+    struct census_response census;
+    int32_t taking = 0;
+    int rc = admin_census(client, arena, &census, e);
+    if (rc != 0) return rc;
+    for (uint32_t i = 0; i < census.nodes.count; i++)
+        taking += census.nodes.items[i].is_alive && !census.nodes.items[i].is_draining;
+    *out = taking > 3 ? 3 : taking > 0 ? taking : 1;
+    return 0;
 }
 
 /* Read something from every partition: a table that was just made is opening its stores. */

@@ -20,7 +20,7 @@ int admin_census(struct client *client, struct arena *arena, struct census_respo
                  struct err *e) MUST_CHECK;
 
 /* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
- * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if
+ * nodes alive that do not drain, at most 3. '*is_new' is false when it was there before, which is fine if
  * 'may_exist'. */
 struct admin_table {
     const char *name;

@@ -20,6 +20,8 @@ static bool nodes_fill(const struct meta *m, struct arena *arena, struct census_
             .primaries = (int32_t)held[i].primaries,
             .secondaries = (int32_t)held[i].secondaries,
             .learners = (int32_t)held[i].learners,
+            .is_draining = node->is_draining,
+            .stuck = (int32_t)held[i].stuck,
         };
     }
     return true;

@@ -1,5 +1,5 @@
 /* src/node/meta_cluster.c: the cluster as its operators see it: nodes, figures, the level of its
- * own activity (docs/meta.md, rules M28 to M31). */
+ * own activity (docs/meta.md, rules M28 to M31 and M39). */
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +65,24 @@ void meta_list_nodes(struct meta_service *s, struct rpc_request *request, const 
     append_nodes(m, asked->status, true, &request->arena, &response.infos);
     append_nodes(m, asked->status, false, &request->arena, &response.infos);
     meta_reply(request, &response);
+}
+
+static void on_drained(struct meta_service *s, struct rpc_request *request, const void *args,
+                       const struct meta_result *result)
+{
+    struct drain_response response = {.err = wire_error_name(result->err)};
+    (void)s, (void)args;
+    meta_reply(request, &response);
+}
+
+void meta_drain(struct meta_service *s, struct rpc_request *request, const void *args)
+{
+    const struct drain_request *asked = args;
+    struct meta_command drain = {
+        .type = META_NODE_DRAIN,
+        .node_drain = {.id = asked->node_id, .is_draining = asked->is_draining},
+    };
+    meta_propose(s, request, args, &drain, on_drained);
 }
 
 /* ---- Cluster info ---------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ meta_rpc meta_query_config, meta_create_app, meta_drop_app, meta_recall_app, met
 meta_rpc meta_list_apps;
 /* meta_cluster.c */
 meta_rpc meta_list_nodes, meta_cluster_info, meta_control_meta, meta_propose_balancer;
-meta_rpc meta_ddd_diagnose;
+meta_rpc meta_ddd_diagnose, meta_drain;
 /* meta_census.c */
 meta_rpc meta_census;
 /* meta_envs.c */

@@ -142,9 +142,10 @@ SCHEMA(beacon_response);
 SCHEMA_EMPTY(census_request);
 
 static const struct field census_node_fields[] = {
-    FIELD(census_node, 1, I64, node_id),     FIELD(census_node, 2, RPC_ADDRESS, address),
-    FIELD(census_node, 3, BOOL, is_alive),   FIELD(census_node, 4, I32, primaries),
-    FIELD(census_node, 5, I32, secondaries), FIELD(census_node, 6, I32, learners),
+    FIELD(census_node, 1, I64, node_id),      FIELD(census_node, 2, RPC_ADDRESS, address),
+    FIELD(census_node, 3, BOOL, is_alive),    FIELD(census_node, 4, I32, primaries),
+    FIELD(census_node, 5, I32, secondaries),  FIELD(census_node, 6, I32, learners),
+    FIELD(census_node, 7, BOOL, is_draining), FIELD(census_node, 8, I32, stuck),
 };
 SCHEMA(census_node);
 
@@ -169,3 +170,14 @@ static const struct field census_response_fields[] = {
     FIELD_STRUCTS(census_response, 4, census_learner, learners),
 };
 SCHEMA(census_response);
+
+static const struct field drain_request_fields[] = {
+    FIELD(drain_request, 1, I64, node_id),
+    FIELD(drain_request, 2, BOOL, is_draining),
+};
+SCHEMA(drain_request);
+
+static const struct field drain_response_fields[] = {
+    FIELD(drain_response, 1, ERROR_CODE, err),
+};
+SCHEMA(drain_response);

@@ -182,6 +182,8 @@ struct census_node {
     struct rpc_address address;
     bool is_alive;
     int32_t primaries, secondaries, learners; /* What it holds. */
+    bool is_draining;
+    int32_t stuck; /* While it drains: members whose place nobody can take now. */
 };
 
 struct census_node_list {
@@ -221,6 +223,18 @@ struct census_response {
     struct census_learner_list learners;
 };
 
+/* A node is to hold nothing any more, or may again. Whether it does is seen in the census. */
+struct drain_request {
+    uint64_t set;
+    int64_t node_id;
+    bool is_draining;
+};
+
+struct drain_response {
+    uint64_t set;
+    struct slice err; /* ERR_OBJECT_NOT_FOUND: no node has this id. */
+};
+
 extern const struct schema hello_request_schema;
 extern const struct schema hello_response_schema;
 extern const struct schema dup_status_request_schema;
@@ -243,3 +257,5 @@ extern const struct schema census_node_schema;
 extern const struct schema census_table_schema;
 extern const struct schema census_learner_schema;
 extern const struct schema census_response_schema;
+extern const struct schema drain_request_schema;
+extern const struct schema drain_response_schema;

@@ -808,6 +808,34 @@ static void test_census(void **state)
     assert_int_equal(r.learners.items[0].node.ipv4, 0x0a000000 + (uint32_t)p->learner);
 }
 
+/* A node is to hold nothing: what it held goes to the one that is left, and the census shows it. */
+static void test_drain(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct drain_request drain = {.node_id = (int64_t)a_secondary(p), .is_draining = true};
+    struct census_response r;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OK");
+    world_pass_ms(w, 1);
+    world_decide(w, 0);
+    assert_int_not_equal(p->learner, 0);
+    assert_int_equal(meta_partition_role(p, (uint64_t)drain.node_id), META_ROLE_SECONDARY);
+    world_ask(w, RPC_CENSUS, FRAME_RDSN, arguments(RPC_CENSUS));
+    assert_text(world_reply(w, &r), "ERR_OK");
+    for (uint32_t i = 0; i < r.nodes.count; i++)
+        assert_int_equal(r.nodes.items[i].is_draining, r.nodes.items[i].node_id == drain.node_id);
+    drain.is_draining = false;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OK");
+    world_pass_ms(w, 1);
+    world_decide(w, 0);
+    assert_int_equal(p->learner, 0);
+    drain.node_id = 77;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND");
+}
+
 static void test_cluster_info(void **state)
 {
     struct meta_world *w = *state;
@@ -1140,6 +1168,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_apps_by_pattern, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_nodes, one_node, done),
         cmocka_unit_test_setup_teardown(test_census, one_node, done),
+        cmocka_unit_test_setup_teardown(test_drain, one_node, done),
         cmocka_unit_test_setup_teardown(test_cluster_info, with_table, done),
         cmocka_unit_test_setup_teardown(test_nothing_to_balance, with_table, done),
         cmocka_unit_test_setup_teardown(test_update_env, with_table, done),
