@@ -131,7 +131,9 @@ int admin_table_create(struct client *client, const struct admin_table *table, i
         err_set(
             e, rc,
             "the metas refuse it: a name has 1 to 128 letters, digits or _ . : -, partitions are "
-            "a power of two, 1024 at most, and there are no more replicas than nodes");
+            "a power of two, 1024 at most, and there are no more replicas than nodes that are "
+            "alive "
+            "and do not drain");
     if (rc == 0 && (rc = wait_until_open(client, table->name, e)) != 0 && *is_new)
         err_wrap(e, rc, "made, but not ready yet");
     arena_fini(&arena);

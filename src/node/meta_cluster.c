@@ -210,18 +210,9 @@ void meta_control_meta(struct meta_service *s, struct rpc_request *request, cons
     meta_reply(request, &response);
 }
 
-/* A partition with one member has nowhere to go: every wish is refused, after Pegasus's own
- * checks. */
+/* Failover, cure and drain decide who is member of what: wishes of others are refused. */
 void meta_propose_balancer(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     (void)s, (void)args;
     meta_refuse(request, WIRE_ERR_INVALID_PARAMETERS);
-}
-
-/* Partitions whose members are all dead: there are none while the only node answers. */
-void meta_ddd_diagnose(struct meta_service *s, struct rpc_request *request, const void *args)
-{
-    (void)s, (void)args;
-    struct ddd_diagnose_response response = {.err = wire_error_name(WIRE_ERR_OK)};
-    meta_reply(request, &response);
 }

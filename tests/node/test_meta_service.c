@@ -871,8 +871,36 @@ static void test_nothing_to_balance(void **state)
     struct propose_balancer_request request = {.gpid = {1, 0}};
     world_ask(w, RPC_PROPOSE_BALANCER, thft, &request);
     assert_replied(w, "ERR_INVALID_PARAMETERS");
-    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, arguments(RPC_DDD_DIAGNOSE));
-    assert_replied(w, "ERR_OK");
+}
+
+/* Those whose primary is dead, because nobody else could follow: of all tables, of one, or one of them. */
+static void test_diagnosis(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct ddd_diagnose_request ask = {.pid = {-1, -1}};
+    struct ddd_diagnose_response r;
+    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.partitions.count, 0);
+    lose_node(w, (int64_t)a_secondary(p));
+    lose_node(w, (int64_t)a_secondary(p));
+    lose_node(w, (int64_t)p->primary);
+    for (int32_t index = -1; index <= 1; index++) {
+        ask.pid = (struct gpid){index < 0 ? -1 : 1, index};
+        world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+        assert_text(world_reply(w, &r), "ERR_OK");
+        assert_int_equal(r.partitions.count, index < 1); /* There is no partition 1. */
+        if (index == 1) break;
+        const struct ddd_partition_info *found = &r.partitions.items[0];
+        assert_int_equal(found->config.pid.app_id, 1);
+        assert_int_equal(found->dropped.count, 3);
+        assert_int_equal(found->dropped.items[2].node.ipv4, 0x0a000000 + (uint32_t)p->primary);
+        assert_false(found->dropped.items[2].is_alive);
+    }
+    ask.pid.app_id = 7;
+    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+    assert_replied(w, "ERR_APP_NOT_EXIST");
 }
 
 /* ---- Environment (M14, M15, M32) ------------------------------------------------------------- */
@@ -1167,6 +1195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_apps, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_apps_by_pattern, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_nodes, one_node, done),
+        cmocka_unit_test_setup_teardown(test_diagnosis, one_node, done),
         cmocka_unit_test_setup_teardown(test_census, one_node, done),
         cmocka_unit_test_setup_teardown(test_drain, one_node, done),
         cmocka_unit_test_setup_teardown(test_cluster_info, with_table, done),
