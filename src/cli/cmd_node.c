@@ -95,7 +95,7 @@ static int look(struct cli *cli, const char *name, struct census_node *out, stru
     const struct census_node *node = rc == 0 ? node_called(&census.nodes, name) : NULL;
     if (rc == 0 && node == NULL)
         rc = err_set(e, E_NOTFOUND, "no node is called %s (pirene node list)", name);
-    if (rc == 0) *out = *node;
+    if (node != NULL) *out = *node;
     arena_fini(&arena);
     return rc;
 }
@@ -163,7 +163,7 @@ static void say(struct cli *cli, const char *name, const struct census_node *nod
 int node_drain_run(struct cli *cli, const struct args *args)
 {
     struct err e = {0};
-    struct census_node node;
+    struct census_node node = {0};
     const char *name = args_at(args, 0);
     const bool is_draining = !args_has(args, "--undo");
     int rc = look(cli, name, &node, &e);
