@@ -278,6 +278,9 @@ static bool is_whole(const struct look *l, const struct meta_table *t,
 static bool has_too_many(const struct look *l, const struct meta_partition *p)
 {
     const uint32_t wanted = (uint32_t)l->table->max_replica_count;
+#ifdef MUT_drained_before_replaced
+    if (staying_count(l, p) < member_count(p)) return true;
+#endif
     return p->learner != 0 ? staying_count(l, p) >= wanted : member_count(p) > wanted;
 }
 

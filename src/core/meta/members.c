@@ -6,7 +6,7 @@
  *        ^             |     has all of it      |  ^                                             |  |
  *        |             |                        |  +---------------------------------------------+  |
  *        +-------------+------------------------+---------------------------------------------------+
- *          DROP; it is dead; SET says others                                 it starts again, another follows
+ *          DROP; it is dead; SET says others                     it starts again, stops or drains, another follows
  *
  * LEARNER    copies what the primary has; nobody waits for it, and it is no member
  * SECONDARY  holds all that is committed. Who was it, or the primary, is remembered once it is not any more
