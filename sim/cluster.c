@@ -138,6 +138,13 @@ void sim_cluster_wipe(struct sim_cluster *c)
     store_sim_remove(c->stores, "");
 }
 
+void sim_cluster_tamper(struct sim_cluster *c, void (*run)(struct sim_machine *m, void *context),
+                        void *context)
+{
+    sim_machine_start(c->machine, (struct sim_program){run, context});
+    sim_machine_crash(c->machine, SIM_KILL);
+}
+
 static bool is_settled(void *context)
 {
     const struct sim_cluster *c = context;

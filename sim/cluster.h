@@ -62,6 +62,10 @@ void sim_cluster_crash(struct sim_cluster *c, enum sim_end how);
 /* End it at once, and give its machine an empty disk. */
 void sim_cluster_wipe(struct sim_cluster *c);
 
+/* Another program runs on its machine, which is off, until its main() is over: it may change what is on the disk. */
+void sim_cluster_tamper(struct sim_cluster *c, void (*run)(struct sim_machine *m, void *context),
+                        void *context);
+
 /* Run until it is ready. False: it failed, or for_us passed. Not from inside an event. */
 bool sim_cluster_wait_ready(struct sim_cluster *c, uint64_t for_us);
 

@@ -92,17 +92,10 @@ static struct meta_compaction wanted(const struct node *n, const struct meta_tab
     return meta_compaction(table, now_s, zone_s);
 }
 
-/* It can't be opened before the next start: nobody waits for it. */
-static bool is_set_aside(const struct node *n, const struct placement *p)
-{
-    for (size_t i = 0; i < n->set_aside_count; i++)
-        if (gpid_equal(n->set_aside[i], p->gpid)) return true;
-    return false;
-}
-
+/* What was set aside can't be opened before the next start: nobody waits for it. */
 static bool is_of(const struct node *n, const struct placement *p, const struct meta_table *table)
 {
-    return p->gpid.app_id == table->id && p->state == PLACED && !is_set_aside(n, p);
+    return p->gpid.app_id == table->id && p->state == PLACED && !node_is_set_aside(n, p->gpid);
 }
 
 /* When it is to be tried; UINT64_MAX: it is done, or under way. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "node/aside.h"
 #include "node/node_impl.h"
 #include "obs/logger.h"
 #include "wire/messages.h"
@@ -87,6 +88,7 @@ static void sweep_run(struct io_work *work)
     char dir[CONFIG_TEXT_SIZE + 64];
     node_replica_dir(p->owner, p->gpid, dir, sizeof dir);
     int rc = io_dir_remove(p->owner->io, dir);
+    if (rc == 0) rc = aside_remove(p->owner->io, dir);
     if (rc == 0) LOG_INFO(&logger, "directory of a purged table removed", field_str("dir", dir));
     else LOG_WARN(&logger, "directory not removed", field_str("dir", dir), field_code(rc));
 }

@@ -44,6 +44,32 @@ size_t node_tail_size(const struct node *n)
     return share > TAIL_SIZE_MIN ? share : TAIL_SIZE_MIN;
 }
 
+static struct set_aside *set_aside_find(const struct node *n, struct gpid gpid)
+{
+    for (size_t i = 0; i < n->set_aside_count; i++)
+        if (gpid_equal(n->set_aside[i].gpid, gpid)) return &n->set_aside[i];
+    return NULL;
+}
+
+bool node_is_set_aside(const struct node *n, struct gpid gpid)
+{
+    const struct set_aside *s = set_aside_find(n, gpid);
+    return s != NULL && !atomic_load(&s->is_over);
+}
+
+void node_set_aside_end(struct node *n, struct gpid gpid)
+{
+    struct set_aside *s = set_aside_find(n, gpid);
+    if (s != NULL) atomic_store(&s->is_over, true);
+}
+
+bool node_has_lost_log(const struct node *n)
+{
+    struct log_stats stats;
+    log_stats(n->log, &stats);
+    return stats.is_failed;
+}
+
 /* ---- Recovery ---------------------------------------------------------------------------------------------- */
 
 struct recovery {
@@ -78,10 +104,10 @@ static int recovery_add(struct recovery *rec, struct gpid gpid, uint64_t durable
 static int set_aside(struct recovery *rec, struct gpid gpid)
 {
     struct node *n = rec->node;
-    struct gpid *grown = mem_realloc(n->set_aside, (n->set_aside_count + 1) * sizeof *grown);
+    struct set_aside *grown = mem_realloc(n->set_aside, (n->set_aside_count + 1) * sizeof *grown);
     if (grown == NULL) return E_NOMEM;
     n->set_aside = grown;
-    n->set_aside[n->set_aside_count++] = gpid;
+    n->set_aside[n->set_aside_count++] = (struct set_aside){.gpid = gpid};
     return recovery_add(rec, gpid, LOG_NO_STORE);
 }
 
@@ -181,7 +207,7 @@ static int apply_replayed(struct node *n, struct err *e)
         if (rc == 0) continue;
         LOG_ERROR(&logger, "what the log holds cannot be applied", field_str("dir", r->dir),
                   field_code(rc));
-        r->is_damaged = true;
+        r->is_damaged = r->is_useless = true;
     }
     return 0;
 }

@@ -7,6 +7,7 @@
  *     meta_copy.c    the cluster's state as this node has it
  *     worker.c       a worker loop
  *     opening.c      replicas that it is told to open
+ *     aside.c        what is of no use any more
  *     replica*.c     one partition
  *     stream*.c      one duplication of one partition
  *     remote.c       a remote cluster that streams ship to
@@ -54,6 +55,12 @@ struct compact_order {
     void (*on_done)(struct compact_order *o);
 };
 
+/* A replica that could not be opened at the start. */
+struct set_aside {
+    struct gpid gpid;
+    atomic_bool is_over; /* It has begun anew since, to learn from others. */
+};
+
 struct node {
     struct io *io;
     struct node_config config;
@@ -70,7 +77,8 @@ struct node {
     struct kv_sources sources;
     struct store_env *store_env;
     struct log *log;
-    struct gpid *set_aside; /* Replicas that could not be opened; the log keeps their records. */
+    struct set_aside
+        *set_aside; /* Replicas that could not be opened; the log keeps their records. */
     size_t set_aside_count;
     uint32_t worker_count;
     struct worker workers[NODE_WORKERS_MAX];
@@ -135,6 +143,13 @@ static inline bool node_lease_holds(struct node *n)
 
 /* Where a partition's replica lives. */
 void node_replica_dir(const struct node *n, struct gpid gpid, char *out, size_t size);
+
+/* Was its replica set aside at the start, and is it still? And: not any more. Any thread. */
+bool node_is_set_aside(const struct node *n, struct gpid gpid);
+void node_set_aside_end(struct node *n, struct gpid gpid);
+
+/* Its log has failed: nothing will be logged in this life (docs/mutation-log.md, L23). Any thread. */
+bool node_has_lost_log(const struct node *n);
 
 /* Bytes of recent mutations that one replica may keep in memory. */
 size_t node_tail_size(const struct node *n);

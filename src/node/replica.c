@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "base/mem.h"
 #include "kv/apply.h"
 #include "node/learn.h"
@@ -87,7 +88,6 @@ static void replica_init(struct replica *r, struct gpid gpid)
     replica_room_init(r);
     replica_part_init(r);
     teach_init(&r->teacher);
-    wish_init(r);
 }
 
 int replica_open(struct io *io, struct store_env *env, const char *dir, struct gpid gpid,
@@ -187,6 +187,7 @@ void replica_start(struct replica *r, struct worker *w)
 {
     r->worker = w;
     r->started_ms = replica_now(r).boot_ms;
+    wish_init(&r->wish, w, r->gpid);
     r->partition.server = slice_str(w->node->advertised);
     r->partition.sources = w->node->sources;
     replica_hold_begin(r);
@@ -261,6 +262,18 @@ static void replica_sync_streams(struct replica *r)
     replica_set_policy(r);
 }
 
+/* It can't go on, and what it holds is not needed: it is told to learn from others, under a ballot under which it
+ * has not failed yet. */
+static bool must_reopen(const struct replica *r)
+{
+    const struct repl *p = &r->repl;
+    const struct repl_config *told = &r->assigned->config;
+    uint64_t ballot = p->coming.ballot != 0 ? p->coming.ballot : p->config.ballot;
+    bool is_over = r->is_damaged || p->is_stopped;
+    return is_over && told->learner == p->self && told->ballot > ballot &&
+           !node_has_lost_log(r->worker->node);
+}
+
 void replica_assign(struct replica *r, struct assignment *a)
 {
     if (r->is_closing) {
@@ -269,11 +282,16 @@ void replica_assign(struct replica *r, struct assignment *a)
     }
     assignment_free(r->assigned);
     r->assigned = a;
+    if (must_reopen(r)) {
+        MARK("a replica that can't go on is opened again to learn");
+        worker_reopen_replica(r);
+        return;
+    }
     partition_assign(&r->partition, a);
     replica_throttle_assign(r);
     struct repl_event event = {.type = REPL_CONFIGURED, .configured = a->config};
     replica_senders_sync(r);
-    if (!r->is_damaged) replica_step(r, &event);
+    if (!r->is_damaged && !r->repl.is_stopped) replica_step(r, &event);
     wish_sync(r);
     replica_sync_streams(r);
 }
@@ -325,6 +343,7 @@ static void do_stop(struct replica *r, int rc)
               field_i64("partition", r->gpid.partition_index), field_code(rc));
     replica_room_end(r);
     replica_sync_streams(r);
+    wish_sync(r);
 }
 
 static void perform(struct replica *r, const struct repl_effect *effect)
@@ -554,6 +573,7 @@ void replica_apply(struct replica *r)
         }
         if (rc != 0) {
             struct repl_event failed = {.type = REPL_STORE_FAILED, .failed.rc = rc};
+            r->is_useless = true;
             replica_step(r, &failed);
             return;
         }
@@ -636,6 +656,6 @@ void replica_close(struct replica *r, bool is_dropped, void (*on_closed)(struct 
     replica_senders_end(r);
     learn_end(r);
     teach_sync(r);
-    wish_end(r);
+    wish_end(&r->wish);
     replica_release(r);
 }

@@ -98,9 +98,11 @@ struct replica {
     uint64_t busy;      /* Things under way that point here. */
     bool is_closing;    /* No new requests; closed when not busy. */
     bool is_dropped;    /* Closing because the partition is no longer ours... */
-    bool is_replaced;   /* ...or because a copied store takes the place of this one. */
+    bool
+        is_replaced; /* ...or because it is opened again, to learn: with a copied store, or anew. */
     bool is_log_needed; /* The log must keep its records: the last flush failed. */
     bool is_damaged;    /* The log lost records of it: it must not serve. */
+    bool is_useless;    /* Its store failed: it can only begin anew. */
     bool is_flushing, is_saving_state;
     void (*on_closed)(struct replica *r);
     struct io_work work; /* Flush, state file, close: one at a time each... */

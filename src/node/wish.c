@@ -1,9 +1,10 @@
-/* src/node/wish.c: a replica's wishes, from its worker to the meta group and back. */
+/* src/node/wish.c: wishes, from their worker to the meta group and back. */
 #include "node/wish.h"
 
 #include "base/mark.h"
 #include "base/mem.h"
 #include "node/node_impl.h"
+#include "node/opening.h"
 #include "node/replica.h"
 #include "node/worker.h"
 #include "obs/logger.h"
@@ -15,7 +16,8 @@ enum { WISH_RETRY_MS = 1000 };
 /* One proposal, on its way there and back. */
 struct wish_call {
     struct io_post post;
-    struct replica *replica; /* Busy meanwhile. */
+    struct worker *worker; /* It does not end meanwhile. */
+    struct gpid gpid;
     struct meta_command command;
     uint64_t ballot;
     bool is_granted;
@@ -23,33 +25,42 @@ struct wish_call {
 
 /* ---- On the worker ---------------------------------------------------------------------------------------------- */
 
-static void say(struct replica *r);
+static void say(struct wish *w);
 
-static void say_later(struct replica *r)
+static void say_later(struct wish *w)
 {
-    struct io_loop *loop = r->worker->loop;
-    io_timer_start(loop, &r->wish.timer, io_now(io_of(loop)).boot_ms + WISH_RETRY_MS);
+    struct io_loop *loop = w->worker->loop;
+    io_timer_start(loop, &w->timer, io_now(io_of(loop)).boot_ms + WISH_RETRY_MS);
 }
 
 static void on_timer(struct io_timer *timer)
 {
-    struct wish *w = LIST_ENTRY(timer, struct wish, timer);
-    say(LIST_ENTRY(w, struct replica, wish));
+    say(LIST_ENTRY(timer, struct wish, timer));
+}
+
+/* Whose wish a proposal was, if it is still there. */
+static struct wish *wish_find(struct worker *worker, struct gpid gpid)
+{
+    struct replica *r = worker_find(worker, gpid);
+    struct opening *o = r == NULL ? opening_find(worker, gpid) : NULL;
+    if (r != NULL) return &r->wish;
+    return o != NULL ? opening_wish(o) : NULL;
 }
 
 static void on_decided(struct io_post *post)
 {
     struct wish_call *call = LIST_ENTRY(post, struct wish_call, post);
-    struct replica *r = call->replica;
-    struct wish *w = &r->wish;
-    w->is_asked = false;
-    bool is_granted = call->is_granted && w->ballot == call->ballot;
-    mem_free(call);
-    if (w->type != 0 && !r->is_closing) {
+    struct worker *worker = call->worker;
+    struct wish *w = wish_find(worker, call->gpid);
+    if (w != NULL && w->is_asked) {
+        bool is_granted = call->is_granted && w->ballot == call->ballot;
+        w->is_asked = false;
         if (is_granted) w->type = 0; /* The configuration is on its way. */
-        else say_later(r);
+        if (w->type != 0) say_later(w);
     }
-    replica_release(r);
+    mem_free(call);
+    worker->wishes_asked--;
+    worker_stop_if_done(worker);
 }
 
 /* ---- On the control loop ----------------------------------------------------------------------------------------- */
@@ -61,29 +72,29 @@ static void on_proposed(void *context, int rc, const struct meta_result *result)
     if (!call->is_granted) {
         MARK("a replica's wish was not granted");
         LOG_INFO(&logger, "the metas did not grant what a replica wants; it asks again",
-                 field_str("dir", call->replica->dir), field_i64("command", call->command.type),
-                 field_code(rc));
+                 field_i64("table", call->gpid.app_id),
+                 field_i64("partition", call->gpid.partition_index),
+                 field_i64("command", call->command.type), field_code(rc));
     }
     call->post.run = on_decided;
-    io_post(call->replica->worker->loop, &call->post);
+    io_post(call->worker->loop, &call->post);
 }
 
 static void propose(struct io_post *post)
 {
     struct wish_call *call = LIST_ENTRY(post, struct wish_call, post);
-    struct node *n = call->replica->worker->node;
+    struct node *n = call->worker->node;
     call->command.now_ms = io_now(n->io).wall_us / 1000;
     control_propose(n, &call->command, on_proposed, call);
 }
 
 /* ---- Saying it ---------------------------------------------------------------------------------------------------- */
 
-static void command_fill(const struct replica *r, struct meta_command *c)
+static void command_fill(const struct wish *w, struct meta_command *c)
 {
-    const struct wish *w = &r->wish;
     const struct meta_member_change change = {
-        .table_id = r->gpid.app_id,
-        .partition = r->gpid.partition_index,
+        .table_id = w->gpid.app_id,
+        .partition = w->gpid.partition_index,
         .ballot = (int64_t)(w->ballot + 1),
         .node = (int64_t)w->node_id,
     };
@@ -95,58 +106,93 @@ static void command_fill(const struct replica *r, struct meta_command *c)
     else c->member_add = change;
 }
 
-static void say(struct replica *r)
+static void say(struct wish *w)
 {
-    struct wish *w = &r->wish;
-    if (w->type == 0 || w->is_asked || r->is_closing) return;
+    if (w->type == 0 || w->is_asked) return;
     struct wish_call *call = mem_zalloc(sizeof *call);
     if (call == NULL) {
-        say_later(r);
+        say_later(w);
         return;
     }
-    command_fill(r, &call->command);
-    call->replica = r;
+    command_fill(w, &call->command);
+    call->worker = w->worker;
+    call->gpid = w->gpid;
     call->ballot = w->ballot;
     call->post.run = propose;
     w->is_asked = true;
-    r->busy++;
-    io_post(r->worker->node->control, &call->post);
+    w->worker->wishes_asked++;
+    io_post(w->worker->node->control, &call->post);
 }
 
-static void want(struct replica *r, enum meta_command_type type, uint64_t ballot, uint64_t node_id,
+static void want(struct wish *w, enum meta_command_type type, uint64_t ballot, uint64_t node_id,
                  uint64_t successor)
 {
-    struct wish *w = &r->wish;
     if (w->type == type && w->ballot == ballot && w->node_id == node_id) return; /* Said already. */
     w->type = type;
     w->ballot = ballot;
     w->node_id = node_id;
     w->successor = successor;
-    say(r);
+    say(w);
 }
+
+/* Is 'self' something in there that others can do without? */
+static bool is_one_of_several(const struct repl_config *c, uint64_t self)
+{
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (c->members[i] == self) return c->member_count > 1;
+    return c->learner == self;
+}
+
+bool wish_leave(struct wish *w, const struct assignment *a)
+{
+    const uint64_t self = w->worker->node->node_id;
+    if (!is_one_of_several(&a->config, self)) return false;
+    want(w, META_MEMBER_DROP, a->config.ballot, self, 0);
+    return true;
+}
+
+void wish_renew(struct wish *w, const struct assignment *a)
+{
+    if (w->type == 0 || w->ballot >= a->config.ballot) return;
+    w->type = 0;
+    io_timer_stop(&w->timer);
+}
+
+void wish_init(struct wish *w, struct worker *worker, struct gpid gpid)
+{
+    *w = (struct wish){.worker = worker, .gpid = gpid, .timer.run = on_timer};
+}
+
+void wish_end(struct wish *w)
+{
+    io_timer_stop(&w->timer);
+    w->type = 0;
+}
+
+/* ---- What replicas want ------------------------------------------------------------------------------------------- */
 
 void wish_add(struct replica *r, const struct repl_effect *effect)
 {
     const struct repl *p = &r->repl;
     switch (effect->type) {
-    case REPL_DO_JOIN: want(r, META_MEMBER_JOIN, effect->ballot, effect->to, 0); break;
+    case REPL_DO_JOIN: want(&r->wish, META_MEMBER_JOIN, effect->ballot, effect->to, 0); break;
     case REPL_DO_EXPEL:
         if (effect->to != p->config.learner && p->config.member_count > 1 &&
             p->config.member_count - 1 < r->assigned->write_members_min) {
             /* Not many are left to whom we can speak: perhaps it is us who can't. */
             LOG_WARN(&logger, "too few members can be reached: another shall lead",
                      field_str("dir", r->dir), field_u64("silent", effect->to));
-            want(r, META_MEMBER_DROP, effect->ballot, p->self, 0);
+            want(&r->wish, META_MEMBER_DROP, effect->ballot, p->self, 0);
             break;
         }
         LOG_WARN(&logger, "a member is silent, or holds less than it had acknowledged: it shall go",
                  field_str("dir", r->dir), field_u64("member", effect->to));
-        want(r, META_MEMBER_DROP, effect->ballot, effect->to, 0);
+        want(&r->wish, META_MEMBER_DROP, effect->ballot, effect->to, 0);
         break;
     case REPL_DO_GIVE_WAY:
         LOG_ERROR(&logger, "this server holds less than it had committed: another shall lead",
                   field_str("dir", r->dir), field_u64("other", effect->to));
-        want(r, META_MEMBER_DROP, effect->ballot, r->repl.self, effect->to);
+        want(&r->wish, META_MEMBER_DROP, effect->ballot, r->repl.self, effect->to);
         break;
     default: break;
     }
@@ -156,41 +202,17 @@ void wish_learn_no_more(struct replica *r)
 {
     LOG_WARN(&logger, "nothing to be learned from the primary for too long: another shall try",
              field_str("dir", r->dir));
-    want(r, META_MEMBER_DROP, r->repl.config.ballot, r->repl.self, 0);
-}
-
-static bool is_told_member(const struct replica *r)
-{
-    const struct repl_config *c = &r->assigned->config;
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (c->members[i] == r->repl.self) return c->member_count > 1;
-    return c->learner == r->repl.self;
+    want(&r->wish, META_MEMBER_DROP, r->repl.config.ballot, r->repl.self, 0);
 }
 
 /* Who can't be what it is told to be leaves the others to go on without it. */
 void wish_sync(struct replica *r)
 {
-    struct wish *w = &r->wish;
     const struct repl *p = &r->repl;
     if (r->is_closing || r->assigned == NULL) return;
     const uint64_t ballot = r->assigned->config.ballot;
-    if (w->type != 0 && w->ballot < ballot) {
-        w->type = 0;
-        io_timer_stop(&w->timer);
-    }
-    if ((r->is_damaged || p->is_stopped) && is_told_member(r))
-        want(r, META_MEMBER_DROP, ballot, p->self, 0);
-    else if (!r->is_damaged && repl_needs_ballot(p) && p->config.ballot == ballot)
-        want(r, META_MEMBER_ADD, ballot, p->self, 0);
-}
-
-void wish_init(struct replica *r)
-{
-    r->wish.timer.run = on_timer;
-}
-
-void wish_end(struct replica *r)
-{
-    io_timer_stop(&r->wish.timer);
-    r->wish.type = 0;
+    wish_renew(&r->wish, r->assigned);
+    if (r->is_damaged || p->is_stopped) (void)wish_leave(&r->wish, r->assigned);
+    else if (repl_needs_ballot(p) && p->config.ballot == ballot)
+        want(&r->wish, META_MEMBER_ADD, ballot, p->self, 0);
 }

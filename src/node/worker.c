@@ -333,7 +333,7 @@ void worker_assign(struct worker *w, struct assignment *a)
     } else if (o != NULL) {
         opening_assign(o, a);
     } else {
-        opening_begin(w, a);
+        opening_begin(w, a, false);
     }
 }
 
@@ -348,7 +348,7 @@ void worker_drop(struct worker *w, struct gpid gpid)
     } else if (o != NULL) {
         opening_drop(o);
     } else {
-        if (!w->is_closing) /* It was set aside: there is nothing to close. */
+        if (!w->is_closing) /* There was no memory to open it. */
             control_on_dropped(w->node, gpid);
     }
 }
@@ -413,8 +413,8 @@ static void on_guard_idle(struct disk_guard *g)
 void worker_stop_if_done(struct worker *w)
 {
     if (!w->is_closing || w->server != NULL || w->replica_count > 0 || w->remotes_closing > 0 ||
-        w->links_closing > 0 || w->forgetting > 0 || !list_is_empty(&w->openings) ||
-        !disk_guard_stop(&w->guard, on_guard_idle))
+        w->links_closing > 0 || w->forgetting > 0 || w->wishes_asked > 0 ||
+        !list_is_empty(&w->openings) || !disk_guard_stop(&w->guard, on_guard_idle))
         return;
     io_timer_stop(&w->disk_timer);
     io_timer_stop(&w->scan_timer);
@@ -424,15 +424,24 @@ void worker_stop_if_done(struct worker *w)
     w->on_closed(w);
 }
 
+/* Wanted again; unless something newer was heard while the log forgot it. */
+static void open_again(struct worker *w, struct assignment *a, bool is_useless)
+{
+    bool is_overtaken = worker_find(w, a->gpid) != NULL || opening_find(w, a->gpid) != NULL;
+    if (w->is_closing || is_overtaken) assignment_free(a);
+    else opening_begin(w, a, is_useless);
+}
+
 static void on_replica_closed(struct replica *r)
 {
     struct worker *w = r->worker;
     struct assignment *again = r->again;
+    const bool is_useless = r->is_useless;
     r->again = NULL;
     if (r->is_dropped && !w->is_closing) control_on_dropped(w->node, r->gpid);
     if (r->is_held) list_push_back(&w->closed, &r->node);
     else replica_free(r);
-    if (again != NULL) worker_assign(w, again);
+    if (again != NULL) open_again(w, again, is_useless);
     worker_stop_if_done(w);
 }
 

@@ -53,6 +53,7 @@ struct worker {
     struct list_node links;      /* Servers that replicas speak to. */
     struct io_timer unsaid;      /* Runs while something to be said to one has found no link. */
     uint32_t links_closing;
+    uint32_t wishes_asked;        /* Proposals under way, of replicas and openings. */
     struct replicate_item *items; /* Messages are made here; NULL: none was. */
     struct list_node remotes;     /* Clusters that streams ship to. */
     uint32_t stream_count;
@@ -101,7 +102,7 @@ void worker_append(struct worker *w, struct replica *r, struct chunk *mutation, 
 /* Close a replica of this worker, because it is dropped or because the worker stops. */
 void worker_close_replica(struct replica *r, bool is_dropped);
 
-/* Close a replica, and open it again with the store that was copied for it. */
+/* Close a replica, and open it again: with the store that was copied for it, or to learn (R12, R16). */
 void worker_reopen_replica(struct replica *r);
 
 /* Perhaps nobody waits any more: tell who asked (leave.c). */

@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 
+from cluster_load import Writers
 from cluster_table import open_table
 from servers import LONG, World, at_most, eventually, tell
-from writers import Writers
 
 PIRENE = os.path.join(os.path.dirname(sys.argv[1]), "pirene") if len(sys.argv) > 1 else "pirene"
 GAP_MOST = 3   # Seconds without an acknowledgement: no server dies, so it is far less.

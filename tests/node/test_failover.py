@@ -6,16 +6,12 @@ import random
 import shutil
 import time
 
-from cluster_table import open_table
-from servers import LONG, World, at_most, eventually, tell
-from writers import Writers
+from cluster_load import Writers, is_whole, is_whole_now
+from cluster_table import ClusterTable, open_table
+from servers import LONG, World, at_most, eventually, note, tell
+from wire import Gone, Refused
 
 FAILOVER_MOST = 11   # Seconds: a grace, and what it takes a client to ask again.
-
-
-def is_whole(table, servers):
-    table.refresh()
-    return all(len(table.members(i)) == len(servers) for i in range(table.count)) and table.is_equal()
 
 
 def dies():
@@ -35,11 +31,6 @@ def dies():
         eventually("all members are equal", lambda: is_whole(table, nodes), timeout=20, pause=0.1)
         writers.check(table)
         assert max(writers.gaps) < FAILOVER_MOST
-
-
-def is_whole_now(table):
-    table.refresh()
-    return all(len(table.members(i)) == 3 for i in range(table.count))
 
 
 def restarts():

@@ -19,8 +19,8 @@
 
 #include "base/check.h"
 #include "core/fd/fd.h"
-#include "sim/client.h"
 #include "obs/logger.h"
+#include "sim/client.h"
 #include "sim/cluster.h"
 #include "wire/key.h"
 #include "wire/messages.h"
@@ -33,7 +33,8 @@ enum { TRIES_MAX = 256 };
 
 struct key_fate {
     int tried, acknowledged; /* The last value that was put, and the last that was answered. */
-    bool is_open[TRIES_MAX]; /* Nobody knows what became of it: it may be done at any time, also later, when a
+    bool is_open
+        [TRIES_MAX]; /* Nobody knows what became of it: it may be done at any time, also later, when a
                               * server goes on that was stopped with the request before it. */
 };
 
@@ -41,7 +42,8 @@ struct key_fate {
 static struct sim *logging;
 
 struct counter_fate {
-    int64_t acknowledged, unknown; /* Increments that were answered, and those whose end nobody knows. */
+    int64_t acknowledged,
+        unknown; /* Increments that were answered, and those whose end nobody knows. */
 };
 
 struct cast {
@@ -50,6 +52,7 @@ struct cast {
     struct sim_client *client;
     struct buf key, value;
     int value_size; /* Bytes of a value, at least. */
+    bool is_lossy;  /* Chance takes replicas, too. */
     struct key_fate keys[KEYS];
     struct counter_fate counters[PARTITIONS];
     struct replica *found[NODES][PARTITIONS];
@@ -237,8 +240,7 @@ static void put_burst(struct cast *c, uint64_t timeout_ms)
     for (int i = 0; i < KEYS; i++) {
         struct key_fate *fate = &c->keys[i];
         struct update_response response = {0};
-        bool is_done =
-            sim_call_read(&b->calls[i], &response) == 0 && response.error == RRDB_OK;
+        bool is_done = sim_call_read(&b->calls[i], &response) == 0 && response.error == RRDB_OK;
         if (is_done) fate->acknowledged = fate->tried;
         fate->is_open[fate->tried] = !is_done;
         sim_call_fini(&b->calls[i]);
@@ -430,7 +432,8 @@ static void put_all(struct cast *c, int rounds)
     for (int i = 0; i < rounds * KEYS; i++) {
         bool is_done = put(c, i % KEYS, 20000);
         if (!is_done) {
-            print_message("put %d not done at %llu us\n", i, (unsigned long long)sim_now_us(c->sim));
+            print_message("put %d not done at %llu us\n", i,
+                          (unsigned long long)sim_now_us(c->sim));
             print_replicas(c);
         }
         assert_true(is_done);
@@ -478,6 +481,174 @@ static void test_lost_disk(void **state)
     assert_equal_within(c, 120 * (uint64_t)S);
     assert_kept(c);
     cast_end(c);
+}
+
+/* ---- What is lost of one replica -------------------------------------------------------------- */
+
+enum loss { LOST_STORE, LOST_DIRECTORY, LOST_RECORDS, LOSSES };
+
+struct wound {
+    struct gpid gpid;
+    enum loss loss;
+    char segment[32]; /* The oldest of the log... */
+    int segments;     /* ...which has so many. */
+};
+
+static struct wound wound_of(const struct cast *c, int partition, enum loss loss)
+{
+    return (struct wound){.gpid = c->found[0][partition]->gpid, .loss = loss};
+}
+
+static void note_oldest(void *context, const char *name)
+{
+    struct wound *w = context;
+    if (strncmp(name, "log.", 4) != 0 || w->segments++ > 0) return;
+    (void)snprintf(w->segment, sizeof w->segment, "%s", name);
+}
+
+/* A sector in the middle of a file is zeros now. */
+static void rot(struct io *io, const char *path)
+{
+    enum { SECTOR = 512 };
+    static const uint8_t zeros[SECTOR];
+    struct io_file *file;
+    uint64_t size = 0;
+    assert_int_equal(io_file_open(io, path, IO_OPEN_READ | IO_OPEN_WRITE, &file), 0);
+    assert_int_equal(io_file_size(file, &size), 0);
+    const uint64_t offset = size / 2 / SECTOR * SECTOR;
+    struct slice piece = slice_of(zeros, size - offset < SECTOR ? size - offset : SECTOR);
+    assert_int_equal(io_file_write(file, offset, &piece, 1), 0);
+    io_file_close(file);
+}
+
+/* The newest segment is spared: damage to the last group looks like its torn end (mutation-log.md, L9), and then
+ * it is the primary that finds out (R13). */
+static void rot_log(struct io *io, struct wound *w)
+{
+    char path[64];
+    assert_int_equal(io_dir_list(io, "data/log", note_oldest, w), 0);
+    (void)snprintf(path, sizeof path, "data/log/%s", w->segment);
+    if (w->segments > 1) rot(io, path);
+}
+
+static void do_wound(struct sim_machine *m, void *context)
+{
+    struct wound *w = context;
+    struct io *io = sim_machine_io(m);
+    char dir[64], current[128];
+    (void)snprintf(dir, sizeof dir, "data/replicas/%d.%d", w->gpid.app_id, w->gpid.partition_index);
+    (void)snprintf(current, sizeof current, "%s/store/CURRENT", dir);
+    switch (w->loss) {
+    case LOST_STORE: rot(io, current); break;
+    case LOST_DIRECTORY: assert_int_equal(io_dir_remove(io, dir), 0); break;
+    case LOST_RECORDS: rot_log(io, w); break;
+    case LOSSES: break;
+    }
+}
+
+/* A server dies, and something of one replica is gone when it comes back. */
+static void lose(struct cast *c, int node, struct wound wound)
+{
+    sim_cluster_crash(c->nodes[node], SIM_KILL);
+    sim_cluster_tamper(c->nodes[node], do_wound, &wound);
+    start(c, node);
+}
+
+/* What one replica of several has lost the others give it, whether it was the primary or not, with writes under way,
+ * and nothing that was acknowledged is missing: a store that can't be opened, a directory, records of the log. */
+static void test_lost_replica_learns(void **state)
+{
+    (void)state;
+    for (enum loss loss = LOST_STORE; loss < LOSSES; loss++) {
+        struct cast *c = cast_begin(20 + (uint64_t)loss);
+        c->value_size = 300;
+        for (int turn = 0; turn < 2 * PARTITIONS; turn++) {
+            put_all(c, 1);
+            lose(c, 1 + turn % 2, wound_of(c, turn % PARTITIONS, loss));
+            put_all(c, 1);
+            assert_equal_within(c, 60 * (uint64_t)S);
+            assert_kept(c);
+        }
+        cast_end(c);
+    }
+}
+
+/* The server dies again at any of its first outputs after that, and comes back: what its log has of before is not
+ * taken for what it has learned. */
+static void test_lost_replica_learns_through_crashes(void **state)
+{
+    (void)state;
+    for (enum loss loss = LOST_STORE; loss < LOSSES; loss++) {
+        struct cast *c = cast_begin(30 + (uint64_t)loss);
+        for (uint64_t output = 1; output < 400; output += 7) {
+            for (int i = 0; i < KEYS; i++) (void)put(c, i, 1000);
+            lose(c, 2, wound_of(c, (int)(output % PARTITIONS), loss));
+            sim_machine_crash_at(c->nodes[2]->machine, output,
+                                 output % 2 == 0 ? SIM_POWER : SIM_KILL);
+            sim_run_us(c->sim, S);
+            if (!sim_machine_is_up(c->nodes[2]->machine)) start(c, 2);
+            sim_machine_crash_at(c->nodes[2]->machine, 0, SIM_KILL);
+            assert_equal_within(c, 60 * (uint64_t)S);
+            assert_kept(c);
+        }
+        cast_end(c);
+    }
+}
+
+/* A server's stores fail while it runs, in a flush and whatever follows; or its log does, for good. The others go on
+ * within seconds. The stores are put aside and learned again by themselves; a log takes a start on a good disk. */
+static void fail_while_running(uint64_t seed, int node, bool is_log)
+{
+    struct cast *c = cast_begin(seed);
+    struct sim_machine *m = c->nodes[node]->machine;
+    c->value_size = 300;
+    put_all(c, 1);
+    if (is_log) sim_disk_fail(m, SIM_DISK_SYNC, "/log.", 1, E_IO, true);
+    else
+        store_sim_faults_set(c->nodes[node]->stores,
+                             &(struct store_sim_faults){.flush_code = E_IO});
+    const uint64_t failed_us = sim_now_us(c->sim);
+    put_all(c, 2);
+    assert_true(sim_now_us(c->sim) - failed_us < 5 * (uint64_t)S);
+    assert_true(sim_machine_is_up(m));
+    if (is_log) sim_cluster_crash(c->nodes[node], SIM_KILL);
+    sim_disk_mend(m);
+    store_sim_faults_set(c->nodes[node]->stores, &(struct store_sim_faults){0});
+    if (is_log) start(c, node);
+    put_all(c, 1);
+    assert_equal_within(c, 120 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+static void test_fails_while_running(void **state)
+{
+    (void)state;
+    for (int node = 1; node < NODES; node++) {
+        fail_while_running(50 + (uint64_t)node, node, false);
+        fail_while_running(60 + (uint64_t)node, node, true);
+    }
+}
+
+/* All servers die at once, before anything was flushed: what is committed nobody knows, for the logs alone have it.
+ * One has lost the directories, and must not lead. */
+static void test_lost_directories_after_an_outage(void **state)
+{
+    (void)state;
+    for (int node = 0; node < NODES; node++) {
+        struct cast *c = cast_begin(40 + (uint64_t)node);
+        for (int i = 0; i < NODES; i++) c->nodes[i]->flush_us = 3600 * (uint64_t)S;
+        put_all(c, 1);
+        for (int i = 0; i < NODES; i++) sim_cluster_crash(c->nodes[i], SIM_KILL);
+        for (int p = 0; p < PARTITIONS; p++) {
+            struct wound wound = {.gpid = {1, p}, .loss = LOST_DIRECTORY};
+            sim_cluster_tamper(c->nodes[node], do_wound, &wound);
+        }
+        for (int i = 0; i < NODES; i++) start(c, i);
+        assert_equal_within(c, 60 * (uint64_t)S);
+        assert_kept(c);
+        cast_end(c);
+    }
 }
 
 static bool is_three_dead(void *context)
@@ -558,12 +729,22 @@ static void test_each_comes_back(void **state)
 
 /* ---- Chance ---------------------------------------------------------------------------------- */
 
+/* Nobody can lose more than what the others have: so only when all of them have all. */
+static void lose_something(struct cast *c)
+{
+    struct prng *p = sim_prng(c->sim);
+    const int node = 1 + (int)prng_below(p, NODES - 1);
+    const int partition = (int)prng_below(p, PARTITIONS);
+    const enum loss loss = (enum loss)prng_below(p, LOSSES);
+    if (is_equal(c)) lose(c, node, wound_of(c, partition, loss));
+}
+
 static void disturb(struct cast *c)
 {
     struct prng *p = sim_prng(c->sim);
     const int a = (int)prng_below(p, NODES), b = (a + 1 + (int)prng_below(p, NODES - 1)) % NODES;
     struct sim_machine *x = c->nodes[a]->machine, *y = c->nodes[b]->machine;
-    switch (prng_below(p, 8)) {
+    switch (prng_below(p, c->is_lossy ? 11 : 8)) {
     case 0: sim_cluster_crash(c->nodes[a], SIM_KILL); break;
     case 1: sim_cluster_crash(c->nodes[a], SIM_POWER); break;
     case 2: sim_cut(x, y); break;
@@ -575,9 +756,10 @@ static void disturb(struct cast *c)
             !sim_cluster_stop(c->nodes[a], 5 * (uint64_t)S))
             sim_cluster_crash(c->nodes[a], SIM_KILL);
         break;
-    default:
+    case 7:
         if (sim_machine_is_up(x)) sim_machine_pause(x);
         break;
+    default: lose_something(c); break;
     }
 }
 
@@ -590,9 +772,10 @@ static void mend(struct cast *c)
     }
 }
 
-static void play(uint64_t seed)
+static void play(uint64_t seed, bool is_lossy)
 {
     struct cast *c = cast_begin(seed);
+    c->is_lossy = is_lossy;
     const struct sim_link slow = {.delay_us = 500};
     if (seed % 2 == 0) sim_link_default(c->sim, &slow);
     c->value_size = seed % 3 == 0 ? 4000 : 1;
@@ -619,15 +802,23 @@ static void test_chance(void **state)
 {
     (void)state;
     static const uint64_t remembered[] = {
-        2008,     /* A dying node's beacon was acknowledged. */
+        2008,       /* A dying node's beacon was acknowledged. */
         6100, 6177, /* They meet a message that another server does not take... */
         431,        /* ...a follower that has to ask again... */
         5004,       /* ...learning from a log... */
         5196, 6366, /* ...and copies that are interrupted, and go on. */
         3233, 3477, /* A put of before came late; a copy that had come too late was in the way. */
     };
-    for (uint64_t seed = 100; seed < 140; seed++) play(seed);
-    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++) play(remembered[i]);
+    for (uint64_t seed = 100; seed < 140; seed++) play(seed, false);
+    for (size_t i = 0; i < sizeof remembered / sizeof remembered[0]; i++)
+        play(remembered[i], false);
+}
+
+/* The same, and whenever all members have everything, one of them may lose some of it. */
+static void test_chance_of_losses(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 500; seed < 540; seed++) play(seed, true);
 }
 
 static void print_log(struct logger_sink *sink, enum logger_level level, struct slice line)
@@ -650,10 +841,16 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_each_comes_back),
         cmocka_unit_test(test_fails_over),
         cmocka_unit_test(test_lost_disk),
+        cmocka_unit_test(test_lost_replica_learns),
+        cmocka_unit_test(test_lost_replica_learns_through_crashes),
+        cmocka_unit_test(test_fails_while_running),
+        cmocka_unit_test(test_lost_directories_after_an_outage),
         cmocka_unit_test(test_lease_ends_before_death),
         cmocka_unit_test(test_sleeping_meta_buries_nobody),
         cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_chance_of_losses),
     };
-    for (int i = 1; i < argc; i++) play(strtoull(argv[i], NULL, 0)); /* Seeds, for whoever looks. */
+    for (int i = 1; i < argc; i++) /* Seeds, for whoever looks. */
+        for (int is_lossy = 0; is_lossy < 2; is_lossy++) play(strtoull(argv[i], NULL, 0), is_lossy);
     return argc > 1 ? 0 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ struct repl_config {
 
 /* Records of the log with a decree above 'decree' that were appended under a ballot below 'ballot' are
  * void: they were written before this replica became a learner, and the members went another way (R14).
- * All zero: none is. As durable as the configuration it comes with. */
+ * All zero: none is. As durable as the configuration it comes with. A replica that has no configuration yet has
+ * logged nothing: whatever the log has is of an earlier life, and void. */
 struct repl_floor {
     uint64_t ballot, decree;
 };
@@ -72,11 +73,11 @@ enum repl_event_type {
     REPL_PREPARED,   /* A primary sent us a mutation. */
     REPL_COMMITTED,  /* A primary told us how far it has committed. */
     REPL_ACKED,      /* A member's or learner's log holds everything up to the decree. */
-    REPL_LEARNED,    /* What REPL_DO_LEARN asked for came, as REPL_PREPARED each, and this was all. */
-    REPL_COPYING,    /* It was a whole store that came: what this one holds is to be replaced. */
-    REPL_LINK_LOST,  /* What was said to a member, or should have been, may not have arrived. */
+    REPL_LEARNED, /* What REPL_DO_LEARN asked for came, as REPL_PREPARED each, and this was all. */
+    REPL_COPYING, /* It was a whole store that came: what this one holds is to be replaced. */
+    REPL_LINK_LOST,   /* What was said to a member, or should have been, may not have arrived. */
     REPL_LINK_SILENT, /* Nothing was answered by it for so long that others should not wait. */
-    REPL_APPLIED,    /* The store holds everything up to the decree. */
+    REPL_APPLIED,     /* The store holds everything up to the decree. */
     REPL_STORE_FAILED,
 };
 
@@ -144,8 +145,8 @@ struct repl_effect {
     enum repl_effect_type type;
     uint64_t ballot;
     uint64_t to;
-    uint64_t first, last; /* Decrees, both included. */
-    bool asks_for_more;   /* Of an ack... */
+    uint64_t first, last;         /* Decrees, both included. */
+    bool asks_for_more;           /* Of an ack... */
     uint64_t committed, prepared; /* ...and with it. */
     int rc;
 };
@@ -176,7 +177,8 @@ enum repl_learning {
 struct repl_pupil {
     uint64_t logged;   /* As of a member. */
     bool is_following; /* It is sent what is new. */
-    bool is_joining;   /* It was caught up once: nothing is committed any more that it does not hold. */
+    bool
+        is_joining; /* It was caught up once: nothing is committed any more that it does not hold. */
 };
 
 struct repl {
@@ -199,7 +201,7 @@ struct repl {
     uint64_t reconciled_at; /* A new primary serves once this decree is applied (R7). */
     uint64_t began_at;      /* Of a primary: what was committed when it became one. */
     enum repl_learning learning; /* Of a learner. */
-    uint64_t timestamp_us;  /* Highest hybrid time seen: given out, received or replayed (R3). */
+    uint64_t timestamp_us; /* Highest hybrid time seen: given out, received or replayed (R3). */
     bool is_stopped;
 
     struct repl_tail tail;

@@ -339,6 +339,7 @@ static int on_configured(struct repl *r, const struct repl_config *c, struct rep
     r->is_coming_saved = false;
     r->is_staying = was_primary && c->primary == r->self;
     if (c->learner == r->self) r->floor = (struct repl_floor){c->ballot, r->committed};
+    else if (r->config.ballot == 0) r->floor = (struct repl_floor){0};
     /* Who stays a member keeps its mutations, and who waits for them: they are committed under the new
      * ballot, or others take their place (R15). */
     if (was_primary && !is_member(c, r->self))
@@ -495,7 +496,8 @@ static int on_prepared(struct repl *r, const struct repl_event *event, struct re
     uint64_t known = event->prepared.committed; /* Of the primary's order, we hold this much. */
     if (known > r->logged) known = r->logged;
     if (known < r->matched) known = r->matched;
-    if (m.decree > known + 1 && !needs_meeting(r)) return E_PROTO; /* The primary must start earlier. */
+    if (m.decree > known + 1 && !needs_meeting(r))
+        return E_PROTO;         /* The primary must start earlier. */
     if (m.decree > known + 1) { /* Perhaps it does not know yet how little we have (R13). */
         meet(r, out);
         return 0;
@@ -681,7 +683,7 @@ int repl_init(struct repl *r, uint64_t self, const struct repl_saved *saved, uin
     *r = (struct repl){
         .self = self,
         .config = saved != NULL ? saved->config : (struct repl_config){0},
-        .floor = saved != NULL ? saved->floor : (struct repl_floor){0},
+        .floor = saved != NULL ? saved->floor : (struct repl_floor){UINT64_MAX, applied},
         .applied = applied,
         .applying = applied,
         .committed = applied,
@@ -740,7 +742,8 @@ void repl_check(const struct repl *r)
     CHECK(r->tail.first_decree <= r->applied + 1);
     CHECK(r->role == REPL_INACTIVE || (r->config.ballot > 0 && r->coming.ballot == 0));
     CHECK(r->committed <= r->logged && r->logged <= r->prepared);
-    if (r->role == REPL_SECONDARY || r->role == REPL_LEARNER) CHECK(r->committed <= r->matched && r->matched <= r->prepared);
+    if (r->role == REPL_SECONDARY || r->role == REPL_LEARNER)
+        CHECK(r->committed <= r->matched && r->matched <= r->prepared);
     if (r->role != REPL_PRIMARY) return;
     for (uint32_t i = 0; i < r->config.member_count; i++)
         CHECK(r->committed <= r->members[i].logged && r->members[i].logged <= r->prepared);

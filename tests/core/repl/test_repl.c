@@ -18,9 +18,9 @@ enum { US = 1, OTHER = 2, THIRD = 3 };
 
 static void render(const struct repl_effects *effects, char *to, size_t size)
 {
-    static const char *const names[] = {"save",  "append", "prepare", "commit_point", "ack",
-                                        "learn", "join", "expel", "give_way",
-                                        "apply", "commit", "reply",   "fail",         "stop"};
+    static const char *const names[] = {"save",   "append", "prepare", "commit_point", "ack",
+                                        "learn",  "join",   "expel",   "give_way",     "apply",
+                                        "commit", "reply",  "fail",    "stop"};
     size_t used = 0;
     to[0] = '\0';
     for (uint32_t i = 0; i < effects->count; i++) {
@@ -83,9 +83,8 @@ static struct repl_event acked(uint64_t ballot, uint64_t from, uint64_t decree)
 static struct repl_event asks(uint64_t ballot, uint64_t from, uint64_t decree, uint64_t committed,
                               uint64_t prepared)
 {
-    return (struct repl_event){.type = REPL_ACKED,
-                               .ballot = ballot,
-                               .acked = {from, decree, true, committed, prepared}};
+    return (struct repl_event){
+        .type = REPL_ACKED, .ballot = ballot, .acked = {from, decree, true, committed, prepared}};
 }
 
 static struct repl_event link_lost(uint64_t to)
@@ -252,7 +251,7 @@ static void test_ballot_is_durable_first(void **state)
     become_primary(r, 2, 1);
     submit(r, "append 1-1");
     expect(r, logged(1), "commit 1, apply 1-1");
-    expect(r, configured(1, OTHER, 3), ""); /* Old news. */
+    expect(r, configured(1, OTHER, 3), "");    /* Old news. */
     expect(r, configured(3, US, 2), "save 3"); /* It stays primary: who waits need not know. */
     assert_false(repl_is_serving(r));
     expect(r, configured(4, US, 3), "save 4");
@@ -292,7 +291,8 @@ static void test_impossible_configuration(void **state)
     expect_rc(r, bad, E_PROTO, "");
 
     struct repl other;
-    assert_int_equal(repl_init(&other, US, &(struct repl_saved){.config = bad.configured}, 0, 100), E_CORRUPT);
+    assert_int_equal(repl_init(&other, US, &(struct repl_saved){.config = bad.configured}, 0, 100),
+                     E_CORRUPT);
 }
 
 /* A configuration without us, or without a primary: nothing to do until the next. */
@@ -468,6 +468,13 @@ static void test_uncommitted_gives_way(void **state)
     expect(r, logged(2), "ack 2 to 2");
 }
 
+/* US, learner of OTHER, which is alone. */
+static struct repl_event told_to_learn(uint64_t ballot)
+{
+    return (struct repl_event){.type = REPL_CONFIGURED,
+                               .configured = {ballot, OTHER, {OTHER}, 1, US}};
+}
+
 /* ---- Recovery ---- */
 
 /* The log has a decree twice: the later one was prepared under a higher ballot, and it ended what
@@ -475,6 +482,7 @@ static void test_uncommitted_gives_way(void **state)
 static void test_recovery_replaces(void **state)
 {
     struct repl *r = *state;
+    restart(r, &(struct repl_config){2, US, {US}, 1, 0}, 0);
     recover(r, 1, 1, 0);
     recover(r, 2, 1, 0);
     recover(r, 3, 1, 0);
@@ -495,11 +503,36 @@ static void test_recovery_replaces(void **state)
 static void test_recovery_refuses_a_gap(void **state)
 {
     struct repl *r = *state;
+    restart(r, &(struct repl_config){1, OTHER, {OTHER, US}, 2, 0}, 0);
     recover(r, 1, 1, 0);
     recover(r, 3, 1, E_PROTO);
     assert_int_equal(r->prepared, 1);
-    become_primary(r, 1, 1);
+    become_primary(r, 2, 1);
     recover(r, 2, 1, E_STATE);
+}
+
+/* A replica without a configuration has logged nothing: its directory was made anew, and what the log has is
+ * of an earlier life. It learns; and what it logs then counts, before and after it was applied. */
+static void test_earlier_life_is_not_recovered(void **state)
+{
+    struct repl *r = *state;
+    recover(r, 1, 3, 0);
+    recover(r, 7, 3, 0);
+    assert_int_equal(r->prepared, 0);
+    expect(r, told_to_learn(5), "save 5");
+    expect(r, saved(5), "learn 0 to 2");
+
+    struct repl_saved disk = {r->config, r->floor};
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, &disk, 0, 1 << 20), 0);
+    recover(r, 1, 3, 0);
+    recover(r, 7, 3, 0);
+    recover(r, 1, 5, 0);
+    assert_int_equal(r->prepared, 1);
+    repl_fini(r);
+    assert_int_equal(repl_init(r, US, &disk, 1, 1 << 20), 0);
+    recover(r, 7, 3, 0);
+    assert_int_equal(r->prepared, 1);
 }
 
 /* Time that was seen in the log or with a duplicated write is never given out again, whatever the
@@ -507,6 +540,7 @@ static void test_recovery_refuses_a_gap(void **state)
 static void test_time_never_goes_back(void **state)
 {
     struct repl *r = *state;
+    restart(r, &(struct repl_config){50, OTHER, {OTHER, US}, 2, 0}, 0);
     recover(r, 1, 50, 0); /* At 5001. */
     become_primary(r, 51, 1);
     struct repl_effects out;
@@ -676,13 +710,6 @@ static struct repl_event learned(uint64_t ballot, bool is_end)
     return (struct repl_event){.type = REPL_LEARNED, .ballot = ballot, .learned.is_end = is_end};
 }
 
-/* US, learner of OTHER, which is alone. */
-static struct repl_event told_to_learn(uint64_t ballot)
-{
-    return (struct repl_event){.type = REPL_CONFIGURED,
-                               .configured = {ballot, OTHER, {OTHER}, 1, US}};
-}
-
 /* A learner asks for what is committed, piece by piece, and then to be sent the rest. It hears of more than it
  * was sent: it asks again. */
 static void test_learner_asks(void **state)
@@ -694,14 +721,15 @@ static void test_learner_asks(void **state)
     prepare(r, 4, 2, 4, 3, 0, "append 2-2");
     expect(r, learned(4, false), "");
     expect(r, logged(1), "ack 1 to 2");
-    expect(r, logged(2), "ack 2 to 2, learn 2 to 2"); /* Only when the log has taken the last piece. */
+    expect(r, logged(2),
+           "ack 2 to 2, learn 2 to 2"); /* Only when the log has taken the last piece. */
     prepare(r, 4, 3, 4, 3, 0, "append 3-3, apply 1-2");
     expect(r, learned(4, true), ""); /* The tail may not reach back to what it has not logged. */
     expect(r, logged(3), "ack 3 to 2, ack 3 to 2 and more?");
     expect(r, commit_point(4, 3), "apply 3-3");
     expect(r, commit_point(4, 7), "learn 3 to 2");
     expect(r, commit_point(4, 8), ""); /* It has asked. */
-    expect(r, learned(3, true), ""); /* Of another ballot. */
+    expect(r, learned(3, true), "");   /* Of another ballot. */
 }
 
 /* What a learner holds uncommitted from before is void, in memory and in the log. */
@@ -835,6 +863,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_uncommitted_gives_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recovery_replaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recovery_refuses_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_earlier_life_is_not_recovered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_time_never_goes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_disk_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tail_is_trimmed, setup, teardown),

@@ -1,5 +1,5 @@
-"""writers.py: load from several clients that notes what was acknowledged, for stories in which servers come and
-go."""
+"""cluster_load.py: clients that write to a table of a cluster while something happens to its servers, and what
+they expect of it afterwards."""
 import random
 import threading
 import time
@@ -54,3 +54,14 @@ class Writers:
             assert table.get(key) == value, "lost: %s" % key
         note("   %d writes acknowledged, none lost; longest without one %.1f s" %
              (len(self.acknowledged), max(self.gaps)))
+
+
+def is_whole_now(table, count=3):
+    """Every partition has so many members."""
+    table.refresh()
+    return all(len(table.members(i)) == count for i in range(table.count))
+
+
+def is_whole(table, servers):
+    """Every partition is on all servers, and the same there."""
+    return is_whole_now(table, len(servers)) and table.is_equal()
