@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build demo test bench format lint clean help
+.PHONY: all build demo cluster cluster-stop test bench format lint clean help
 all: build
 
 build: ## Build everything into build/
@@ -13,6 +13,12 @@ build: ## Build everything into build/
 
 demo: build ## Two clusters, one link, the last write arrives in milliseconds
 	@tools/demo.sh $(BUILD)
+
+cluster: build ## Three servers on this machine, and a table that outlives any one of them
+	@tools/cluster.sh start $(BUILD)
+
+cluster-stop: ## Stop them
+	@tools/cluster.sh stop $(BUILD)
 
 test: ## Every test that a machine without special rights can run
 	@tools/packages.sh test
@@ -34,4 +40,4 @@ clean: ## Remove what was built
 	rm -rf build build-*
 
 help: ## This
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* ---- Tables ---------------------------------------------------------------------------------- */
+/* ---- Tables and nodes ------------------------------------------------------------------------ */
 
 int admin_table_list(struct client *client, enum app_status status, struct arena *arena,
                      struct app_info_list *out, struct err *e)
@@ -27,12 +27,69 @@ int admin_node_list(struct client *client, enum node_status status, struct arena
     return rc;
 }
 
+/* ---- Figures --------------------------------------------------------------------------------- */
+
+static int pegasus_nodes(struct client *client, struct arena *arena, struct census_node_list *to,
+                         struct err *e)
+{
+    struct node_info_list nodes = {0};
+    int rc = admin_node_list(client, NS_INVALID, arena, &nodes, e);
+    if (rc != 0) return rc;
+    to->items = arena_array(arena, nodes.count + 1, sizeof *to->items);
+    if (to->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    for (uint32_t i = 0; i < nodes.count; i++)
+        to->items[to->count++] = (struct census_node){.address = nodes.items[i].node,
+                                                      .is_alive = nodes.items[i].status == NS_ALIVE,
+                                                      .primaries = ADMIN_UNKNOWN,
+                                                      .secondaries = ADMIN_UNKNOWN,
+                                                      .learners = ADMIN_UNKNOWN};
+    return 0;
+}
+
+static int pegasus_tables(struct client *client, struct arena *arena, struct census_table_list *to,
+                          struct err *e)
+{
+    struct app_info_list tables = {0};
+    int rc = admin_table_list(client, AS_AVAILABLE, arena, &tables, e);
+    if (rc != 0) return rc;
+    to->items = arena_array(arena, tables.count + 1, sizeof *to->items);
+    if (to->items == NULL) return err_set(e, E_NOMEM, "%s", err_text(E_NOMEM));
+    for (uint32_t i = 0; i < tables.count; i++)
+        to->items[to->count++] = (struct census_table){
+            .app_id = tables.items[i].app_id,
+            .app_name = tables.items[i].app_name,
+            .partitions = tables.items[i].partition_count,
+            .whole = ADMIN_UNKNOWN,
+            .lacking = ADMIN_UNKNOWN,
+            .headless = ADMIN_UNKNOWN,
+            .learning = ADMIN_UNKNOWN,
+        };
+    return 0;
+}
+
+int admin_census(struct client *client, struct arena *arena, struct census_response *out,
+                 struct err *e)
+{
+    struct census_request args = {0};
+    int rc = client_ask_meta(client, RPC_CENSUS, &args, arena, out, e);
+    if (rc != E_UNSUPPORTED) return rc == 0 ? client_check(out->err, (struct slice){0}, e) : rc;
+    *out = (struct census_response){0};
+    rc = pegasus_nodes(client, arena, &out->nodes, e);
+    return rc == 0 ? pegasus_tables(client, arena, &out->tables, e) : rc;
+}
+
+/* ---- Making tables --------------------------------------------------------------------------- */
+
 static int replicas_default(struct client *client, struct arena *arena, int32_t *out, struct err *e)
 {
-    struct node_info_list alive = {0};
-    int rc = admin_node_list(client, NS_ALIVE, arena, &alive, e);
-    if (rc == 0) *out = alive.count > 3 ? 3 : alive.count > 0 ? (int32_t)alive.count : 1;
-    return rc;
+    struct census_response census;
+    int32_t taking = 0;
+    int rc = admin_census(client, arena, &census, e);
+    if (rc != 0) return rc;
+    for (uint32_t i = 0; i < census.nodes.count; i++)
+        taking += census.nodes.items[i].is_alive && !census.nodes.items[i].is_draining;
+    *out = taking > 3 ? 3 : taking > 0 ? taking : 1;
+    return 0;
 }
 
 /* Read something from every partition: a table that was just made is opening its stores. */
@@ -74,7 +131,9 @@ int admin_table_create(struct client *client, const struct admin_table *table, i
         err_set(
             e, rc,
             "the metas refuse it: a name has 1 to 128 letters, digits or _ . : -, partitions are "
-            "a power of two, 1024 at most, and there are no more replicas than nodes");
+            "a power of two, 1024 at most, and there are no more replicas than nodes that are "
+            "alive "
+            "and do not drain");
     if (rc == 0 && (rc = wait_until_open(client, table->name, e)) != 0 && *is_new)
         err_wrap(e, rc, "made, but not ready yet");
     arena_fini(&arena);

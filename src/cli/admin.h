@@ -12,8 +12,15 @@ int admin_table_list(struct client *client, enum app_status status, struct arena
 int admin_node_list(struct client *client, enum node_status status, struct arena *arena,
                     struct node_info_list *out, struct err *e) MUST_CHECK;
 
+/* The whole cluster in figures. What a cluster of Pegasus's does not say (ids, what nodes hold, how partitions
+ * are, who learns) is 0 or, of counts, ADMIN_UNKNOWN. */
+enum { ADMIN_UNKNOWN = -1 };
+
+int admin_census(struct client *client, struct arena *arena, struct census_response *out,
+                 struct err *e) MUST_CHECK;
+
 /* Make a table and wait until every partition of it answers. replica_count 0: as many as there are
- * nodes alive, at most 3. '*is_new' is false when it was there before, which is fine if
+ * nodes alive that do not drain, at most 3. '*is_new' is false when it was there before, which is fine if
  * 'may_exist'. */
 struct admin_table {
     const char *name;

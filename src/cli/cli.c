@@ -158,3 +158,24 @@ bool cli_is_interrupted(void)
 {
     return is_interrupted != 0;
 }
+
+/* ---- Watching -------------------------------------------------------------------------------- */
+
+int cli_watch(struct cli *cli, const struct args *args, cli_look *look, void *context,
+              struct err *e)
+{
+    enum { WATCH_MS = 1000 };
+    const bool is_watch = args_has(args, "--watch");
+    if (is_watch) {
+        cli->out.is_lines = true;
+        cli_hear_interrupts();
+    }
+    int rc = look(cli, context, e);
+    while (rc == 0 && is_watch && !cli_is_interrupted()) {
+        cli_sleep_ms(WATCH_MS);
+        if (cli_is_interrupted()) break;
+        cli_start_clock(cli); /* It is the time of one look. */
+        rc = look(cli, context, e);
+    }
+    return rc;
+}

@@ -63,6 +63,12 @@ void cli_set_metas(struct cli *cli, const char *metas);
 int cli_ask_meta(struct cli *cli, enum rpc_code rpc, const void *args, struct arena *arena,
                  void *result, struct err *e) MUST_CHECK;
 
+/* Look once; with --watch again every second, each time with the command's whole time, until a look fails or
+ * Ctrl-C. Returns 0, or what the last look has said. */
+typedef int cli_look(struct cli *cli, void *context, struct err *e);
+int cli_watch(struct cli *cli, const struct args *args, cli_look *look, void *context,
+              struct err *e) MUST_CHECK;
+
 /* Say on stderr (as JSON with --json) what went wrong and give the exit code for it. */
 int cli_fail(struct cli *cli, const struct err *e);
 

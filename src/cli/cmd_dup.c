@@ -189,23 +189,30 @@ static int nothing_known(const char *table, const struct dup_status_list *rows, 
                    (const char *)reason.data);
 }
 
-static int print_status(struct cli *cli, const char *table, bool by_partition, struct err *e)
+struct status {
+    const char *table;
+    bool by_partition;
+};
+
+static int print_status(struct cli *cli, void *context, struct err *e)
 {
+    const struct status *asked = context;
     struct arena arena = {0};
     struct client *client = NULL;
     struct dup_status_list rows;
     struct admin_lag *lags;
     size_t count = 0;
     int rc = cli_client(cli, &client, e);
-    if (rc == 0) rc = admin_dup_status(client, table, &arena, &rows, e);
+    if (rc == 0) rc = admin_dup_status(client, asked->table, &arena, &rows, e);
     if (rc == 0) rc = admin_lag_sum(&rows, &arena, &lags, &count);
-    if (rc == 0 && count == 0) rc = nothing_known(table, &rows, e);
+    if (rc == 0 && count == 0) rc = nothing_known(asked->table, &rows, e);
     if (rc == 0) {
         json_t *out = json_rows_new();
-        for (uint32_t i = 0; by_partition && i < rows.count; i++)
+        for (uint32_t i = 0; asked->by_partition && i < rows.count; i++)
             json_push(out, row_json(&rows.items[i]));
-        for (size_t i = 0; !by_partition && i < count; i++) json_push(out, lag_json(&lags[i]));
-        output_rows(&cli->out, out, by_partition ? row_columns : lag_columns);
+        for (size_t i = 0; !asked->by_partition && i < count; i++)
+            json_push(out, lag_json(&lags[i]));
+        output_rows(&cli->out, out, asked->by_partition ? row_columns : lag_columns);
     }
     arena_fini(&arena);
     return rc;
@@ -213,20 +220,9 @@ static int print_status(struct cli *cli, const char *table, bool by_partition, s
 
 int dup_status_run(struct cli *cli, const struct args *args)
 {
-    enum { WATCH_MS = 1000 };
-    bool by_partition = args_has(args, "--partitions");
     struct err e = {0};
-    if (args_has(args, "--watch")) {
-        cli->out.is_lines = true;
-        cli_hear_interrupts();
-    }
-    int rc = print_status(cli, args_at(args, 0), by_partition, &e);
-    while (rc == 0 && args_has(args, "--watch") && !cli_is_interrupted()) {
-        cli_sleep_ms(WATCH_MS);
-        if (cli_is_interrupted()) break;
-        cli_start_clock(cli); /* It is the time of one look. */
-        rc = print_status(cli, args_at(args, 0), by_partition, &e);
-    }
+    struct status asked = {args_at(args, 0), args_has(args, "--partitions")};
+    int rc = cli_watch(cli, args, print_status, &asked, &e);
     return rc == 0 ? CLI_OK : cli_fail(cli, &e);
 }
 

@@ -123,7 +123,19 @@ static json_t *envs_json(const struct string_map *envs)
     return o;
 }
 
-static json_t *places_json(const struct partition_configuration_list *places)
+static const struct census_learner *learner_of(const struct census_learner_list *learners,
+                                               struct gpid pid)
+{
+    for (uint32_t i = 0; i < learners->count; i++) {
+        const struct gpid at = learners->items[i].pid;
+        if (at.app_id == pid.app_id && at.partition_index == pid.partition_index)
+            return &learners->items[i];
+    }
+    return NULL;
+}
+
+static json_t *places_json(const struct partition_configuration_list *places,
+                           const struct census_learner_list *learners)
 {
     json_t *rows = json_rows_new();
     char text[IO_ADDRESS_TEXT_SIZE];
@@ -141,6 +153,11 @@ static json_t *places_json(const struct partition_configuration_list *places)
             json_push(secondaries, json_string(text));
         }
         json_set_json(row, "secondaries", secondaries);
+        const struct census_learner *learner = learner_of(learners, p->pid);
+        if (learner != NULL) {
+            io_address_print((struct io_address){learner->node.ipv4, learner->node.port}, text);
+            json_set_text(row, "learner", text);
+        }
         json_push(rows, row);
     }
     return rows;
@@ -148,17 +165,16 @@ static json_t *places_json(const struct partition_configuration_list *places)
 
 /* For people: the facts of the table, then its settings, then its partitions. */
 static void show(struct cli *cli, const struct app_info *info,
-                 const struct partition_configuration_list *places)
+                 const struct partition_configuration_list *places,
+                 const struct census_learner_list *learners)
 {
-    static const struct column columns[] = {{"partition", "PARTITION"},
-                                            {"primary", "PRIMARY"},
-                                            {"secondaries", "SECONDARIES"},
-                                            {"ballot", "BALLOT"},
-                                            {NULL, NULL}};
+    static const struct column columns[] = {{"partition", "PARTITION"},     {"primary", "PRIMARY"},
+                                            {"secondaries", "SECONDARIES"}, {"learner", "LEARNER"},
+                                            {"ballot", "BALLOT"},           {NULL, NULL}};
     json_t *facts = info_json(info), *envs = envs_json(&info->envs);
     if (cli->out.is_json) {
         json_set_json(facts, "settings", envs);
-        json_set_json(facts, "places", places_json(places));
+        json_set_json(facts, "places", places_json(places, learners));
         output_facts(&cli->out, facts);
         return;
     }
@@ -170,7 +186,7 @@ static void show(struct cli *cli, const struct app_info *info,
         json_decref(envs);
     }
     output_note(&cli->out, "%s", "");
-    output_rows(&cli->out, places_json(places), columns);
+    output_rows(&cli->out, places_json(places, learners), columns);
 }
 
 /* The table among those that are there; E_NOTFOUND and says so. */
@@ -192,10 +208,14 @@ int table_show_run(struct cli *cli, const struct args *args)
     const struct app_info *info = NULL;
     struct query_config_request query = {.app_name = slice_str(args_at(args, 0))};
     struct query_config_response result;
+    struct census_response census;
+    struct client *client = NULL;
     int rc = ask_table(cli, args_at(args, 0), &arena, &info, &e);
     if (rc == 0) rc = cli_ask_meta(cli, RPC_QUERY_CONFIG, &query, &arena, &result, &e);
     if (rc == 0) rc = client_check(result.err, (struct slice){0}, &e);
-    if (rc == 0) show(cli, info, &result.partitions);
+    if (rc == 0) rc = cli_client(cli, &client, &e);
+    if (rc == 0) rc = admin_census(client, &arena, &census, &e);
+    if (rc == 0) show(cli, info, &result.partitions, &census.learners);
     return finish(cli, &arena, rc, &e);
 }
 

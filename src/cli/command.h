@@ -70,6 +70,7 @@ int shell_run(struct cli *cli, size_t option_count, char *const *options);
 
 int cluster_status_run(struct cli *cli, const struct args *args);
 int node_list_run(struct cli *cli, const struct args *args);
+int node_drain_run(struct cli *cli, const struct args *args);
 
 int table_create_run(struct cli *cli, const struct args *args);
 int table_list_run(struct cli *cli, const struct args *args);

@@ -19,6 +19,11 @@ const struct option_spec common_options[] = {
         NULL, NULL, NULL                                                                           \
     }
 
+OPTIONS(cluster_status_options) = {
+    {"--watch", NULL, "again every second, until Ctrl-C; with --json a line each"}, OPTIONS_END};
+OPTIONS(drain_options) = {{"--undo", NULL, "it may hold something again"},
+                          {"--no-wait", NULL, "have it begun, and do not wait for its end"},
+                          OPTIONS_END};
 OPTIONS(create_options) = {
     {"--partitions", "N", "into how many parts keys are spread: 1, 2, 4, 8... (default 8)"},
     {"--replicas", "N", "copies of each (default: as many as there are nodes, at most 3)"},
@@ -96,10 +101,13 @@ OPTIONS(demo_options) = {{"--writes", "N", "isolated writes to time (default 300
                          OPTIONS_END};
 
 const struct cli_command commands[] = {
-    {"cluster", "status", "", "The cluster in a few lines", "cluster status", NULL,
-     cluster_status_run, TAKES_TIMEOUT, 5},
-    {"node", "list", "", "Servers, and whether they are alive", "node list", NULL, node_list_run,
-     TAKES_TIMEOUT, 5},
+    {"cluster", "status", "",
+     "The cluster in a few lines; exit code 1 unless all partitions are whole",
+     "cluster status --watch", cluster_status_options, cluster_status_run, TAKES_TIMEOUT, 5},
+    {"node", "list", "", "Servers, whether they are alive, and what they hold", "node list", NULL,
+     node_list_run, TAKES_TIMEOUT, 5},
+    {"node", "drain", "NODE", "Move everything off a server, named by its address or id",
+     "node drain 10.0.0.3:34601", drain_options, node_drain_run, TAKES_TIMEOUT, 24 * 3600},
 
     {"table", "create", "NAME", "Make a table", "table create users --partitions 8", create_options,
      table_create_run, TAKES_TIMEOUT, 10},

@@ -182,6 +182,14 @@ void output_note(const struct output *out, const char *format, ...)
     va_end(args);
 }
 
+void output_redraw(struct output *out)
+{
+    if (out->is_json) return;
+    if (isatty(STDOUT_FILENO) == 1) (void)fputs("\033[H\033[J", stdout);
+    else if (out->is_drawn) (void)fputc('\n', stdout);
+    out->is_drawn = true;
+}
+
 /* ---- Building -------------------------------------------------------------------------------- */
 
 static json_t *needed(json_t *value)

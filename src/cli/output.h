@@ -11,6 +11,7 @@
 struct output {
     bool is_json;
     bool is_lines; /* JSON values follow one another: each is a line. */
+    bool is_drawn; /* There is something to redraw. */
 };
 
 /* A column of a table: the member of each row and the head over it. */
@@ -32,6 +33,10 @@ void output_say(const struct output *out, json_t *facts, const char *format, ...
 /* A line for people only: nothing with --json. */
 void output_note(const struct output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* What follows takes the place of what a terminal shows, for people only; elsewhere it follows an empty line,
+ * unless it is the first. */
+void output_redraw(struct output *out);
 
 /* Send off what was printed. Where nobody can have it (a full disk, a reader that went away) the
  * command is interrupted, and output_lost() says why. */

@@ -1,5 +1,5 @@
 /* src/node/meta_cluster.c: the cluster as its operators see it: nodes, figures, the level of its
- * own activity (docs/meta.md, rules M28 to M31). */
+ * own activity (docs/meta.md, rules M28 to M31 and M39). */
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +65,24 @@ void meta_list_nodes(struct meta_service *s, struct rpc_request *request, const 
     append_nodes(m, asked->status, true, &request->arena, &response.infos);
     append_nodes(m, asked->status, false, &request->arena, &response.infos);
     meta_reply(request, &response);
+}
+
+static void on_drained(struct meta_service *s, struct rpc_request *request, const void *args,
+                       const struct meta_result *result)
+{
+    struct drain_response response = {.err = wire_error_name(result->err)};
+    (void)s, (void)args;
+    meta_reply(request, &response);
+}
+
+void meta_drain(struct meta_service *s, struct rpc_request *request, const void *args)
+{
+    const struct drain_request *asked = args;
+    struct meta_command drain = {
+        .type = META_NODE_DRAIN,
+        .node_drain = {.id = asked->node_id, .is_draining = asked->is_draining},
+    };
+    meta_propose(s, request, args, &drain, on_drained);
 }
 
 /* ---- Cluster info ---------------------------------------------------------------------------- */
@@ -192,18 +210,9 @@ void meta_control_meta(struct meta_service *s, struct rpc_request *request, cons
     meta_reply(request, &response);
 }
 
-/* A partition with one member has nowhere to go: every wish is refused, after Pegasus's own
- * checks. */
+/* Failover, cure and drain decide who is member of what: wishes of others are refused. */
 void meta_propose_balancer(struct meta_service *s, struct rpc_request *request, const void *args)
 {
     (void)s, (void)args;
     meta_refuse(request, WIRE_ERR_INVALID_PARAMETERS);
-}
-
-/* Partitions whose members are all dead: there are none while the only node answers. */
-void meta_ddd_diagnose(struct meta_service *s, struct rpc_request *request, const void *args)
-{
-    (void)s, (void)args;
-    struct ddd_diagnose_response response = {.err = wire_error_name(WIRE_ERR_OK)};
-    meta_reply(request, &response);
 }

@@ -41,6 +41,8 @@ static meta_rpc *const handlers[RPC_CODE_COUNT] = {
     [RPC_BEACON] = meta_beacon,
     [RPC_FOLLOW] = meta_follow,
     [RPC_PROPOSE] = meta_propose_for,
+    [RPC_CENSUS] = meta_census,
+    [RPC_DRAIN] = meta_drain,
 };
 
 bool meta_service_serves(enum rpc_code code)

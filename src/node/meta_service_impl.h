@@ -33,7 +33,11 @@ meta_rpc meta_query_config, meta_create_app, meta_drop_app, meta_recall_app, met
 meta_rpc meta_list_apps;
 /* meta_cluster.c */
 meta_rpc meta_list_nodes, meta_cluster_info, meta_control_meta, meta_propose_balancer;
+meta_rpc meta_drain;
+/* meta_ddd.c */
 meta_rpc meta_ddd_diagnose;
+/* meta_census.c */
+meta_rpc meta_census;
 /* meta_envs.c */
 meta_rpc meta_update_app_env, meta_start_manual_compact, meta_query_manual_compact;
 meta_rpc meta_get_max_replica_count, meta_set_max_replica_count;
@@ -107,6 +111,10 @@ static inline bool meta_is_stranger(const struct meta_service *s, int64_t cluste
 void meta_service_release(struct meta_service *s);
 
 /* ---- meta_tables.c ---- */
+
+/* Who has a partition; lists are in 'arena'. False: no memory. */
+bool meta_place_fill(const struct meta *m, const struct meta_table *t, uint32_t index,
+                     struct arena *arena, struct partition_configuration *to);
 
 /* All that is said about a table; lists are in 'arena'. False: no memory. */
 bool meta_table_info(const struct meta_table *t, struct arena *arena, struct app_info *to);

@@ -19,8 +19,8 @@ static bool members(const struct meta *m, const uint64_t *ids, size_t count, str
     return true;
 }
 
-static bool place_fill(const struct meta *m, const struct meta_table *t, uint32_t index,
-                       struct arena *arena, struct partition_configuration *to)
+bool meta_place_fill(const struct meta *m, const struct meta_table *t, uint32_t index,
+                     struct arena *arena, struct partition_configuration *to)
 {
     const struct meta_partition *p = &t->partitions[index];
     *to = (struct partition_configuration){
@@ -67,7 +67,7 @@ static bool places_fill(const struct meta *m, const struct meta_table *t,
     if (places->items == NULL) return false;
     for (uint32_t i = 0; i < indices.count; i++) {
         uint32_t index = (uint32_t)indices.items[i];
-        if (!place_fill(m, t, index, arena, &places->items[places->count++])) return false;
+        if (!meta_place_fill(m, t, index, arena, &places->items[places->count++])) return false;
     }
     response->app_id = t->id;
     response->partition_count = (int32_t)t->partition_count;

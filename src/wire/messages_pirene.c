@@ -138,3 +138,46 @@ static const struct field beacon_response_fields[] = {
     FIELD(beacon_response, 1, ERROR_CODE, err),
 };
 SCHEMA(beacon_response);
+
+SCHEMA_EMPTY(census_request);
+
+static const struct field census_node_fields[] = {
+    FIELD(census_node, 1, I64, node_id),      FIELD(census_node, 2, RPC_ADDRESS, address),
+    FIELD(census_node, 3, BOOL, is_alive),    FIELD(census_node, 4, I32, primaries),
+    FIELD(census_node, 5, I32, secondaries),  FIELD(census_node, 6, I32, learners),
+    FIELD(census_node, 7, BOOL, is_draining), FIELD(census_node, 8, I32, stuck),
+};
+SCHEMA(census_node);
+
+static const struct field census_table_fields[] = {
+    FIELD(census_table, 1, I32, app_id),     FIELD(census_table, 2, STRING, app_name),
+    FIELD(census_table, 3, I32, partitions), FIELD(census_table, 4, I32, whole),
+    FIELD(census_table, 5, I32, lacking),    FIELD(census_table, 6, I32, headless),
+    FIELD(census_table, 7, I32, learning),
+};
+SCHEMA(census_table);
+
+static const struct field census_learner_fields[] = {
+    FIELD(census_learner, 1, GPID, pid),
+    FIELD(census_learner, 2, RPC_ADDRESS, node),
+};
+SCHEMA(census_learner);
+
+static const struct field census_response_fields[] = {
+    FIELD(census_response, 1, ERROR_CODE, err),
+    FIELD_STRUCTS(census_response, 2, census_node, nodes),
+    FIELD_STRUCTS(census_response, 3, census_table, tables),
+    FIELD_STRUCTS(census_response, 4, census_learner, learners),
+};
+SCHEMA(census_response);
+
+static const struct field drain_request_fields[] = {
+    FIELD(drain_request, 1, I64, node_id),
+    FIELD(drain_request, 2, BOOL, is_draining),
+};
+SCHEMA(drain_request);
+
+static const struct field drain_response_fields[] = {
+    FIELD(drain_response, 1, ERROR_CODE, err),
+};
+SCHEMA(drain_response);

@@ -1,6 +1,6 @@
 /* src/wire/messages_pirene.h: what only Pirene's programs say to each other: who are you, how far
- * is the duplication, wait until it is there, are both sides equal; and what a node that is no member
- * of the meta group says to it. A Pegasus server answers these with ERR_HANDLER_NOT_FOUND, which is
+ * is the duplication, wait until it is there, are both sides equal, how is the cluster; and what a node
+ * that is no member of the meta group says to it. A Pegasus server answers these with ERR_HANDLER_NOT_FOUND, which is
  * how the asking side learns what it talks to. */
 #pragma once
 #include "wire/lists.h"
@@ -171,6 +171,70 @@ struct propose_response {
     int64_t version;     /* The state shows the outcome from here on. */
 };
 
+/* The whole cluster as its metas know it. */
+struct census_request {
+    uint64_t set;
+};
+
+struct census_node {
+    uint64_t set;
+    int64_t node_id;
+    struct rpc_address address;
+    bool is_alive;
+    int32_t primaries, secondaries, learners; /* What it holds. */
+    bool is_draining;
+    int32_t stuck; /* While it drains: members whose place nobody can take now. */
+};
+
+struct census_node_list {
+    struct census_node *items;
+    uint32_t count;
+};
+
+/* Its partitions are whole, lacking members, or without an alive primary; beside that, some have a learner. */
+struct census_table {
+    uint64_t set;
+    int32_t app_id;
+    struct slice app_name;
+    int32_t partitions, whole, lacking, headless, learning;
+};
+
+struct census_table_list {
+    struct census_table *items;
+    uint32_t count;
+};
+
+struct census_learner {
+    uint64_t set;
+    struct gpid pid;
+    struct rpc_address node;
+};
+
+struct census_learner_list {
+    struct census_learner *items;
+    uint32_t count;
+};
+
+struct census_response {
+    uint64_t set;
+    struct slice err;
+    struct census_node_list nodes;   /* Those that have an address. */
+    struct census_table_list tables; /* Those that are available. */
+    struct census_learner_list learners;
+};
+
+/* A node is to hold nothing any more, or may again. Whether it does is seen in the census. */
+struct drain_request {
+    uint64_t set;
+    int64_t node_id;
+    bool is_draining;
+};
+
+struct drain_response {
+    uint64_t set;
+    struct slice err; /* ERR_OBJECT_NOT_FOUND: no node has this id. */
+};
+
 extern const struct schema hello_request_schema;
 extern const struct schema hello_response_schema;
 extern const struct schema dup_status_request_schema;
@@ -188,3 +252,10 @@ extern const struct schema beacon_request_schema;
 extern const struct schema beacon_response_schema;
 extern const struct schema propose_request_schema;
 extern const struct schema propose_response_schema;
+extern const struct schema census_request_schema;
+extern const struct schema census_node_schema;
+extern const struct schema census_table_schema;
+extern const struct schema census_learner_schema;
+extern const struct schema census_response_schema;
+extern const struct schema drain_request_schema;
+extern const struct schema drain_response_schema;

@@ -94,7 +94,9 @@ enum rpc_kind {
     X(REPLICATE, "RPC_PIRENE_REPLICATE", PEER, replicate_request, replicate_response)              \
     X(LEARN, "RPC_PIRENE_LEARN", PEER, learn_request, learn_response)                              \
     X(LEARN_READ, "RPC_PIRENE_LEARN_READ", PEER, learn_read_request, learn_read_response)          \
-    X(PROPOSE, "RPC_PIRENE_PROPOSE", META, propose_request, propose_response)
+    X(PROPOSE, "RPC_PIRENE_PROPOSE", META, propose_request, propose_response)                      \
+    X(CENSUS, "RPC_PIRENE_CENSUS", META, census_request, census_response)                          \
+    X(DRAIN, "RPC_PIRENE_DRAIN", META, drain_request, drain_response)
 
 enum rpc_code {
     RPC_UNKNOWN, /* A name that is not in the table. */

@@ -233,6 +233,51 @@ static void test_json(void **state)
     json_decref(error);
 }
 
+/* The cluster at a glance, once or again and again; what its one node holds. */
+static void test_cluster(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "cluster status --json"), 0);
+    json_t *status = read_json(w);
+    assert_true(number_of(status, "nodes_alive") == 1);
+    assert_true(number_of(status, "nodes_dead") == 0);
+    assert_true(number_of(status, "partitions") == 4);
+    assert_true(number_of(status, "whole") == 4);
+    assert_true(number_of(status, "lacking_members") == 0);
+    assert_true(number_of(status, "without_primary") == 0);
+    assert_int_equal(json_array_size(json_object_get(status, "ailing")), 0);
+    json_decref(status);
+    assert_int_equal(here(w, "node list --json"), 0);
+    json_t *nodes = read_json(w);
+    const json_t *node = json_array_get(nodes, 0);
+    assert_true(number_of(node, "id") > 0);
+    assert_true(number_of(node, "primaries") == 4);
+    assert_true(number_of(node, "secondaries") == 0);
+    json_decref(nodes);
+    w->under = "timeout --preserve-status -s INT 2.5";
+    assert_int_equal(here(w, "cluster status --watch --json | tail -n 1"), 0);
+    json_decref(read_json(w));
+    w->under = NULL;
+}
+
+/* There is nowhere for the only node's replicas to go: the drain says so, and is called off. */
+static void test_drain(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(here(w, "node drain %s", w->source.address), 1);
+    says(w, "still holds 4 replicas: no other node can take their place");
+    assert_int_equal(here(w, "node list"), 0);
+    says(w, "draining");
+    assert_int_equal(here(w, "table create u"), 2);
+    assert_int_equal(here(w, "put t ada 36"), 0);
+    assert_int_equal(here(w, "node drain %s --undo", w->source.address), 0);
+    says(w, "takes replicas again");
+    assert_int_equal(here(w, "node drain 10.0.0.9:1 --json"), 1);
+    json_t *error = read_json(w);
+    assert_string_equal(json_string_value(json_object_get(error, "code")), "E_NOTFOUND");
+    json_decref(error);
+}
+
 /* ---- Usage ----------------------------------------------------------------------------------- */
 
 /* What is wrong is exit code 2 with a sentence; a cluster that is not there is 4, in the time
@@ -329,7 +374,7 @@ static void test_timeout(void **state)
         "cluster status", "node list", "table list",     "table show x",     "table create x",
         "table drop x",   "dup list",  "dup status x",   "dup wait x",       "dup verify x",
         "dup pause x 7",  "get x a",   "scan x",         "count x",          "table env get x",
-        "dup list x",     "put x a b", "table recall 7", "table rename x y",
+        "dup list x",     "put x a b", "table recall 7", "table rename x y", "node drain x",
     };
     struct world *w = *state;
     w->under = "timeout 5";
@@ -713,6 +758,8 @@ int main(void)
         STORY(test_tables),
         STORY(test_compact),
         STORY(test_json),
+        STORY(test_cluster),
+        STORY(test_drain),
         STORY(test_usage),
         STORY(test_usage_is_json),
         STORY(test_usage_helps),

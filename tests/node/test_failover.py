@@ -7,9 +7,8 @@ import shutil
 import time
 
 from cluster_load import Writers, is_whole, is_whole_now
-from cluster_table import ClusterTable, open_table
-from servers import LONG, World, at_most, eventually, note, tell
-from wire import Gone, Refused
+from cluster_table import open_table
+from servers import LONG, World, at_most, eventually, tell
 
 FAILOVER_MOST = 11   # Seconds: a grace, and what it takes a client to ask again.
 

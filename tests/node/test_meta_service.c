@@ -777,6 +777,65 @@ static void test_list_nodes(void **state)
     assert_int_equal(r.infos.items[0].set, 0);
 }
 
+/* The cluster in figures: what each node holds, how each table's partitions are, and who learns. */
+static void test_census(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct census_response r;
+    const uint64_t lost = a_secondary(p);
+    lose_node(w, (int64_t)lost);
+    world_pass_ms(w, HEAL_DELAY_MS);
+    world_ask(w, RPC_CENSUS, FRAME_RDSN, arguments(RPC_CENSUS));
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.nodes.count, 4);
+    for (uint32_t i = 0; i < r.nodes.count; i++) {
+        const struct census_node *node = &r.nodes.items[i];
+        const uint64_t id = (uint64_t)node->node_id;
+        assert_int_equal(node->address.ipv4, 0x0a000000 + (uint32_t)id);
+        assert_int_equal(node->is_alive, id != lost);
+        assert_int_equal(node->primaries, id == p->primary);
+        assert_int_equal(node->secondaries, id == a_secondary(p));
+        assert_int_equal(node->learners, id == p->learner);
+    }
+    assert_int_equal(r.tables.count, 1);
+    assert_text(r.tables.items[0].app_name, "r");
+    assert_int_equal(r.tables.items[0].partitions, 1);
+    assert_int_equal(r.tables.items[0].lacking, 1);
+    assert_int_equal(r.tables.items[0].learning, 1);
+    assert_int_equal(r.learners.count, 1);
+    assert_int_equal(r.learners.items[0].pid.app_id, 1);
+    assert_int_equal(r.learners.items[0].node.ipv4, 0x0a000000 + (uint32_t)p->learner);
+}
+
+/* A node is to hold nothing: what it held goes to the one that is left, and the census shows it. */
+static void test_drain(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct drain_request drain = {.node_id = (int64_t)a_secondary(p), .is_draining = true};
+    struct census_response r;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OK");
+    world_pass_ms(w, 1);
+    world_decide(w, 0);
+    assert_int_not_equal(p->learner, 0);
+    assert_int_equal(meta_partition_role(p, (uint64_t)drain.node_id), META_ROLE_SECONDARY);
+    world_ask(w, RPC_CENSUS, FRAME_RDSN, arguments(RPC_CENSUS));
+    assert_text(world_reply(w, &r), "ERR_OK");
+    for (uint32_t i = 0; i < r.nodes.count; i++)
+        assert_int_equal(r.nodes.items[i].is_draining, r.nodes.items[i].node_id == drain.node_id);
+    drain.is_draining = false;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OK");
+    world_pass_ms(w, 1);
+    world_decide(w, 0);
+    assert_int_equal(p->learner, 0);
+    drain.node_id = 77;
+    world_ask(w, RPC_DRAIN, FRAME_RDSN, &drain);
+    assert_replied(w, "ERR_OBJECT_NOT_FOUND");
+}
+
 static void test_cluster_info(void **state)
 {
     struct meta_world *w = *state;
@@ -812,8 +871,36 @@ static void test_nothing_to_balance(void **state)
     struct propose_balancer_request request = {.gpid = {1, 0}};
     world_ask(w, RPC_PROPOSE_BALANCER, thft, &request);
     assert_replied(w, "ERR_INVALID_PARAMETERS");
-    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, arguments(RPC_DDD_DIAGNOSE));
-    assert_replied(w, "ERR_OK");
+}
+
+/* Those whose primary is dead, because nobody else could follow: of all tables, of one, or one of them. */
+static void test_diagnosis(void **state)
+{
+    struct meta_world *w = *state;
+    const struct meta_partition *p = three_of_four(w);
+    struct ddd_diagnose_request ask = {.pid = {-1, -1}};
+    struct ddd_diagnose_response r;
+    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+    assert_text(world_reply(w, &r), "ERR_OK");
+    assert_int_equal(r.partitions.count, 0);
+    lose_node(w, (int64_t)a_secondary(p));
+    lose_node(w, (int64_t)a_secondary(p));
+    lose_node(w, (int64_t)p->primary);
+    for (int32_t index = -1; index <= 1; index++) {
+        ask.pid = (struct gpid){index < 0 ? -1 : 1, index};
+        world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+        assert_text(world_reply(w, &r), "ERR_OK");
+        assert_int_equal(r.partitions.count, index < 1); /* There is no partition 1. */
+        if (index == 1) break;
+        const struct ddd_partition_info *found = &r.partitions.items[0];
+        assert_int_equal(found->config.pid.app_id, 1);
+        assert_int_equal(found->dropped.count, 3);
+        assert_int_equal(found->dropped.items[2].node.ipv4, 0x0a000000 + (uint32_t)p->primary);
+        assert_false(found->dropped.items[2].is_alive);
+    }
+    ask.pid.app_id = 7;
+    world_ask(w, RPC_DDD_DIAGNOSE, FRAME_RDSN, &ask);
+    assert_replied(w, "ERR_APP_NOT_EXIST");
 }
 
 /* ---- Environment (M14, M15, M32) ------------------------------------------------------------- */
@@ -1108,6 +1195,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_list_apps, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_apps_by_pattern, with_table, done),
         cmocka_unit_test_setup_teardown(test_list_nodes, one_node, done),
+        cmocka_unit_test_setup_teardown(test_diagnosis, one_node, done),
+        cmocka_unit_test_setup_teardown(test_census, one_node, done),
+        cmocka_unit_test_setup_teardown(test_drain, one_node, done),
         cmocka_unit_test_setup_teardown(test_cluster_info, with_table, done),
         cmocka_unit_test_setup_teardown(test_nothing_to_balance, with_table, done),
         cmocka_unit_test_setup_teardown(test_update_env, with_table, done),

@@ -23,9 +23,9 @@ static meta_handler *const handlers[] = {
     [META_DUP_MODIFY] = meta_on_dup_modify,       [META_DUP_RESOLVE] = meta_on_dup_resolve,
     [META_DUP_ADVANCE] = meta_on_dup_advance,     [META_DUP_CONFIRM] = meta_on_dup_confirm,
     [META_PARTITION_SET] = meta_on_partition_set, [META_NODE_START] = meta_on_node_start,
-    [META_NODE_YIELD] = meta_on_node_yield,
-    [META_NODE_DEAD] = meta_on_node_dead,         [META_MEMBER_ADD] = meta_on_member_add,
-    [META_MEMBER_JOIN] = meta_on_member_join,     [META_MEMBER_DROP] = meta_on_member_drop,
+    [META_NODE_YIELD] = meta_on_node_yield,       [META_NODE_DEAD] = meta_on_node_dead,
+    [META_MEMBER_ADD] = meta_on_member_add,       [META_MEMBER_JOIN] = meta_on_member_join,
+    [META_MEMBER_DROP] = meta_on_member_drop,     [META_NODE_DRAIN] = meta_on_node_drain,
 };
 
 static void result_write(const struct meta_result *r, struct slice hint, struct buf *to)

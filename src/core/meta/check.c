@@ -20,7 +20,9 @@ static const char *fault_in_learner(const struct meta *m, const struct meta_part
 {
     if (p->learner == 0) return NULL;
     MUST(p->primary != 0, "a learner without a primary");
-    MUST(meta_node_by_id(m, p->learner) != NULL, "an unknown learner");
+    const struct meta_node *learner = meta_node_by_id(m, p->learner);
+    MUST(learner != NULL, "an unknown learner");
+    MUST(!learner->is_draining, "a node that drains learns");
     MUST(!is_member(p, p->learner), "a member learns");
     MUST(p->secondary_count + 1 < META_REPLICAS_MAX, "a learner without a place to take");
     return NULL;

@@ -1,5 +1,5 @@
 /* src/core/meta/cluster.c: who we are, which nodes there are, which other clusters have a name here
- * (docs/meta.md, rules M5 to M7). */
+ * (docs/meta.md, rules M5 to M7 and M39). */
 #include "core/meta/meta_impl.h"
 
 int meta_on_cluster_init(struct meta *m, const struct meta_command *c, struct outcome *out)
@@ -42,7 +42,8 @@ static void evict_others(struct meta *m, const struct meta_node *node)
     for (size_t i = 0; i < m->node_count; i++) {
         struct meta_node *other = &m->nodes[i];
         if (other == node || other->ipv4 != node->ipv4 || other->port != node->port) continue;
-        *other = (struct meta_node){.id = other->id, .incarnation = other->incarnation};
+        *other = (struct meta_node){
+            .id = other->id, .incarnation = other->incarnation, .is_draining = other->is_draining};
         (void)meta_members_bury(m, other->id);
     }
 }
@@ -84,7 +85,8 @@ int meta_on_node_join(struct meta *m, const struct meta_command *c, struct outco
                              .ipv4 = (uint32_t)join->ipv4,
                              .port = port_of(join->port),
                              .is_alive = true,
-                             .incarnation = before != NULL ? before->incarnation : 0};
+                             .incarnation = before != NULL ? before->incarnation : 0,
+                             .is_draining = before != NULL && before->is_draining};
     bool is_news;
     return node_be(m, &told, out, &is_news);
 }
@@ -97,7 +99,8 @@ int meta_on_node_start(struct meta *m, const struct meta_command *c, struct outc
                              .ipv4 = (uint32_t)start->ipv4,
                              .port = port_of(start->port),
                              .is_alive = true,
-                             .incarnation = (uint64_t)start->incarnation};
+                             .incarnation = (uint64_t)start->incarnation,
+                             .is_draining = before != NULL && before->is_draining};
     const bool is_another = before == NULL || before->incarnation != told.incarnation;
     if (start->incarnation < 1) return outcome_refused(out, WIRE_ERR_INVALID_PARAMETERS);
     if (before != NULL && before->incarnation > told.incarnation)
@@ -144,6 +147,19 @@ int meta_on_node_yield(struct meta *m, const struct meta_command *c, struct outc
                               "another process of this node has started");
     if (outcome_ready(out) != 0) return E_NOMEM;
     if (meta_members_yield(m, node->id)) out->result.changed_id = META_TABLE_ANY;
+    return 0;
+}
+
+int meta_on_node_drain(struct meta *m, const struct meta_command *c, struct outcome *out)
+{
+    const struct meta_node_drain *drain = &c->node_drain;
+    struct meta_node *node = node_find(m, (uint64_t)drain->id);
+    if (node == NULL) return outcome_refused(out, WIRE_ERR_OBJECT_NOT_FOUND);
+    if (outcome_ready(out) != 0) return E_NOMEM;
+
+    const bool is_news = node->is_draining != drain->is_draining;
+    node->is_draining = drain->is_draining;
+    if (meta_members_relieve(m, node->id) || is_news) out->result.changed_id = META_TABLE_ANY;
     return 0;
 }
 

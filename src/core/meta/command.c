@@ -188,6 +188,12 @@ static const struct field meta_member_drop_fields[] = {
 };
 static SCHEMA(meta_member_drop);
 
+static const struct field meta_node_drain_fields[] = {
+    FIELD(meta_node_drain, 1, I64, id),
+    FIELD(meta_node_drain, 2, BOOL, is_draining),
+};
+static SCHEMA(meta_node_drain);
+
 static const struct schema *const schemas[] = {
     [META_CLUSTER_INIT] = &meta_cluster_init_schema,
     [META_NODE_JOIN] = &meta_node_join_schema,
@@ -214,6 +220,7 @@ static const struct schema *const schemas[] = {
     [META_MEMBER_ADD] = &meta_member_change_schema,
     [META_MEMBER_JOIN] = &meta_member_change_schema,
     [META_MEMBER_DROP] = &meta_member_drop_schema,
+    [META_NODE_DRAIN] = &meta_node_drain_schema,
 };
 
 enum { TYPE_COUNT = sizeof schemas / sizeof schemas[0] };
@@ -241,7 +248,7 @@ int meta_command_read(struct slice bytes, struct arena *arena, struct meta_comma
 {
     if (bytes.size < COMMAND_HEAD_SIZE) return E_PROTO;
     uint8_t type = bytes.data[0];
-    if (type == 0 || type >= TYPE_COUNT) return E_PROTO;
+    if (type >= TYPE_COUNT || schemas[type] == NULL) return E_PROTO;
     out->type = (enum meta_command_type)type;
     out->now_ms = bytes_get_le64(bytes.data + 1);
     struct slice body = slice_skip(bytes, COMMAND_HEAD_SIZE);

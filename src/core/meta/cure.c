@@ -1,4 +1,4 @@
-/* src/core/meta/cure.c: see cure.h; the rules are M37 and M38 of docs/meta.md.
+/* src/core/meta/cure.c: see cure.h; the rules are M37 to M39 of docs/meta.md.
  *
  * A look is one walk over the state with the notes of the last look beside it: both are in the order of
  * gpids, so each finds its note at the front. It writes new notes, which replace the old ones at the end;
@@ -12,6 +12,7 @@
 struct look {
     struct cure *cure;
     const struct meta *meta;
+    bool some_drain; /* There are nodes that do. */
     uint64_t now_ms;
     struct loads loads;
     uint64_t places; /* For learners, on all nodes. */
@@ -46,6 +47,21 @@ static uint32_t member_count(const struct meta_partition *p)
     return (p->primary != 0) + (uint32_t)p->secondary_count;
 }
 
+static bool is_draining(const struct look *l, uint64_t node_id)
+{
+    const struct meta_node *node = l->some_drain ? meta_node_by_id(l->meta, node_id) : NULL;
+    return node != NULL && node->is_draining;
+}
+
+/* The members on nodes that don't drain. */
+static uint32_t staying_count(const struct look *l, const struct meta_partition *p)
+{
+    uint32_t count = member_count(p);
+    count -= is_draining(l, p->primary);
+    for (size_t i = 0; i < p->secondary_count; i++) count -= is_draining(l, p->secondaries[i]);
+    return count;
+}
+
 static void wait_until(struct look *l, uint64_t ms)
 {
     if (ms < l->deadline_ms) l->deadline_ms = ms;
@@ -73,8 +89,9 @@ static void count_asked(struct look *l)
         load->learners++;
     }
     for (size_t i = 0; i < l->loads.count; i++) {
-        const uint32_t learners = l->loads.items[i].learners, max = c->limits.learners_per_node;
-        l->places += learners < max ? max - learners : 0;
+        const struct load *load = &l->loads.items[i];
+        const uint32_t max = load->is_draining ? 0 : c->limits.learners_per_node;
+        l->places += load->learners < max ? max - load->learners : 0;
     }
 }
 
@@ -125,7 +142,8 @@ static void review(const struct look *l, struct cure_note *note, const struct me
 
 static bool may_learn(const struct look *l, const struct meta_partition *p, const struct load *load)
 {
-    return load != NULL && load->learners < l->cure->limits.learners_per_node &&
+    return load != NULL && !load->is_draining &&
+           load->learners < l->cure->limits.learners_per_node &&
            meta_partition_role(p, load->node_id) == META_ROLE_NONE;
 }
 
@@ -152,13 +170,13 @@ static struct load *least_loaded(const struct look *l, const struct meta_partiti
     return best;
 }
 
-/* One of those that were lost may still come back. Not one whose place another has taken: its disk is gone, or it
- * would be here itself. */
+/* One of those that were lost may still come back. Not one that drains, nor one whose place another has taken: its
+ * disk is gone, or it would be here itself. */
 static bool has_hope(const struct look *l, const struct meta_partition *p)
 {
     for (size_t i = 0; i < p->last_drop_count; i++) {
         const struct meta_node *node = meta_node_by_id(l->meta, p->last_drops[i]);
-        if (node != NULL && node->port != 0) return true;
+        if (node != NULL && node->port != 0 && !node->is_draining) return true;
     }
     return false;
 }
@@ -169,7 +187,8 @@ static struct load *choose(struct look *l, struct cure_note *note, const struct 
     const uint32_t majority = (uint32_t)l->table->max_replica_count / 2 + 1;
     const uint64_t healed_ms = note->since_ms + l->cure->limits.heal_delay_ms;
     const bool is_in_danger = member_count(p) < majority;
-    const bool is_patient = !is_in_danger && l->now_ms < healed_ms;
+    const bool is_lacking = member_count(p) < (uint32_t)l->table->max_replica_count;
+    const bool is_patient = is_lacking && !is_in_danger && l->now_ms < healed_ms;
 
     struct load *chosen = dropped_last(l, p, is_patient ? 0 : note->failed);
     note->why = "it was a member and is back";
@@ -179,8 +198,10 @@ static struct load *choose(struct look *l, struct cure_note *note, const struct 
         return NULL;
     }
     chosen = least_loaded(l, p, note->failed);
-    if (is_in_danger) note->why = "less than a majority is left";
-    else if (is_patient && p->last_drop_count > 0) note->why = "another has taken the lost one's place";
+    if (!is_lacking) note->why = "the node of a member drains";
+    else if (is_in_danger) note->why = "less than a majority is left";
+    else if (is_patient && p->last_drop_count > 0)
+        note->why = "another has taken the lost one's place";
     else if (is_patient) note->why = "more replicas are wanted";
     else note->why = "no lost member came back";
     if (chosen != NULL || note->failed == 0) return chosen;
@@ -206,6 +227,15 @@ static void want_learner(struct look *l, struct cure_note *note, const struct me
 
 /* ---- One less -------------------------------------------------------------------------------- */
 
+/* A secondary before the primary. 0: nobody drains. */
+static uint64_t draining_member(const struct look *l, const struct meta_partition *p)
+{
+    for (size_t i = 0; i < p->secondary_count; i++) {
+        if (is_draining(l, p->secondaries[i])) return p->secondaries[i];
+    }
+    return is_draining(l, p->primary) ? p->primary : 0;
+}
+
 /* The dead, if any, before the most loaded; of equals the last. */
 static uint64_t most_loaded(const struct look *l, const struct meta_partition *p)
 {
@@ -224,8 +254,9 @@ static void want_drop(struct look *l, struct cure_note *note, const struct meta_
     count_table(l);
     note->state = CURE_WANTED;
     note->is_drop = true;
-    note->node = p->learner != 0 ? p->learner : most_loaded(l, p);
-    note->why = "fewer replicas are wanted";
+    const uint64_t drains = p->learner == 0 ? draining_member(l, p) : 0;
+    note->node = p->learner != 0 ? p->learner : drains != 0 ? drains : most_loaded(l, p);
+    note->why = drains != 0 ? "the node drains" : "there are more than are wanted";
     l->asked++;
     struct load *load = loads_of(&l->loads, note->node);
     if (load == NULL) return;
@@ -235,14 +266,33 @@ static void want_drop(struct look *l, struct cure_note *note, const struct meta_
 
 /* ---- A look ---------------------------------------------------------------------------------- */
 
-static bool is_whole(const struct meta_table *t, const struct meta_partition *p)
+/* Nobody is to come or to go. */
+static bool is_whole(const struct look *l, const struct meta_table *t,
+                     const struct meta_partition *p)
 {
-    return p->learner == 0 && member_count(p) == (uint32_t)t->max_replica_count;
+    const uint32_t wanted = (uint32_t)t->max_replica_count;
+    return p->learner == 0 && member_count(p) == wanted && staying_count(l, p) == wanted;
+}
+
+/* Who learns in place of a member that drains is wanted until it has that place. */
+static bool has_too_many(const struct look *l, const struct meta_partition *p)
+{
+    const uint32_t wanted = (uint32_t)l->table->max_replica_count;
+#ifdef MUT_drained_before_replaced
+    if (staying_count(l, p) < member_count(p)) return true;
+#endif
+    return p->learner != 0 ? staying_count(l, p) >= wanted : member_count(p) > wanted;
+}
+
+static bool has_too_few(const struct look *l, const struct meta_partition *p)
+{
+    const bool has_room = p->secondary_count + 1 < META_REPLICAS_MAX;
+    return p->learner == 0 && has_room &&
+           staying_count(l, p) < (uint32_t)l->table->max_replica_count;
 }
 
 static void look_at(struct look *l, struct cure_note *note, const struct meta_partition *p)
 {
-    const uint32_t wanted = (uint32_t)l->table->max_replica_count;
     if (note->state == CURE_ASKED) return;
     note->state = CURE_IDLE;
     review(l, note, p);
@@ -252,9 +302,8 @@ static void look_at(struct look *l, struct cure_note *note, const struct meta_pa
         return;
     }
     if (l->asked >= CURE_ASKED_MAX) return; /* Until some are decided. */
-    if (member_count(p) > wanted || (member_count(p) == wanted && p->learner != 0))
-        want_drop(l, note, p);
-    else if (p->learner == 0 && member_count(p) < wanted) want_learner(l, note, p);
+    if (has_too_many(l, p)) want_drop(l, note, p);
+    else if (has_too_few(l, p)) want_learner(l, note, p);
 }
 
 /* The old note of a partition, or NULL. Those before it are of partitions that are gone or whole. */
@@ -277,7 +326,7 @@ static int look_at_table(struct look *l, const struct meta_table *t)
         const struct gpid gpid = {t->id, (int32_t)i};
         const struct cure_note *old = old_note(l, gpid);
         const bool is_asked = old != NULL && old->state == CURE_ASKED;
-        if (is_whole(t, &t->partitions[i]) && !is_asked) continue;
+        if (is_whole(l, t, &t->partitions[i]) && !is_asked) continue;
         if (array_reserve(&c->fresh, &c->fresh_capacity, c->fresh_count + 1, sizeof *c->fresh) != 0)
             return E_NOMEM;
         struct cure_note *note = &c->fresh[c->fresh_count++];
@@ -287,12 +336,13 @@ static int look_at_table(struct look *l, const struct meta_table *t)
     return 0;
 }
 
-static bool all_are_whole(const struct meta *m)
+static bool all_are_whole(const struct look *l)
 {
+    const struct meta *m = l->meta;
     for (size_t i = 0; i < m->table_count; i++) {
         const struct meta_table *t = m->tables[i];
         for (uint32_t k = 0; t->status == AS_AVAILABLE && k < t->partition_count; k++) {
-            if (!is_whole(t, &t->partitions[k])) return false;
+            if (!is_whole(l, t, &t->partitions[k])) return false;
         }
     }
     return true;
@@ -312,7 +362,8 @@ static void swap_notes(struct cure *c)
 static int look(struct cure *c, const struct meta *m, uint64_t now_ms)
 {
     struct look l = {.cure = c, .meta = m, .now_ms = now_ms, .deadline_ms = UINT64_MAX};
-    if (c->note_count == 0 && all_are_whole(m)) { /* As nearly always: nothing is to be counted. */
+    for (size_t i = 0; i < m->node_count; i++) l.some_drain |= m->nodes[i].is_draining;
+    if (c->note_count == 0 && all_are_whole(&l)) { /* As nearly always: nothing is to be counted. */
         c->deadline_ms = UINT64_MAX;
         return 0;
     }

@@ -1,8 +1,8 @@
-/* src/core/meta/cure.h: which partitions get a learner, and which lose a member too many. Pure: it looks at the
- * state and proposes commands; what becomes of them it sees in the state.
+/* src/core/meta/cure.h: which partitions get a learner, and which lose a member: one too many, or one that drains.
+ * Pure: it looks at the state and proposes commands; what becomes of them it sees in the state.
  *
  *                 a member is lost,                  heal_delay_ms have passed,
- *                 or more are wanted                 or it need not wait
+ *                 more are wanted, one drains        or it need not wait
  *        WHOLE ----------------------> LACKING ------------------------------> ASKED (META_MEMBER_ADD)
  *          ^                             ^  ^                                    | cure_done()
  *          |                             |  +---------- refused: a retry_ms -----+
@@ -14,7 +14,7 @@
  * in vain, and one that nobody can copy is not tried without end. Everybody else's commands are refused or
  * refuse its own by the ballot (M13): being asked twice does no harm.
  *
- * Source: docs/meta.md, rules M37 and M38. */
+ * Source: docs/meta.md, rules M37 to M39. */
 #pragma once
 #include "core/meta/meta.h"
 

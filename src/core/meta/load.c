@@ -42,7 +42,10 @@ int loads_init(struct loads *loads, const struct meta *m)
     if (items == NULL) return E_NOMEM;
     *loads = (struct loads){.items = items};
     for (size_t i = 0; i < m->node_count; i++) {
-        if (m->nodes[i].is_alive) items[loads->count++].node_id = m->nodes[i].id;
+        const struct meta_node *node = &m->nodes[i];
+        if (node->is_alive)
+            items[loads->count++] =
+                (struct load){.node_id = node->id, .is_draining = node->is_draining};
     }
     for (size_t i = 0; i < m->table_count; i++) {
         if (m->tables[i]->status == AS_AVAILABLE)

@@ -1,5 +1,5 @@
 /* src/core/meta/load.h: what each node that is alive holds: counted once, then kept by whoever hands out more.
- * Included only in this room. Source: docs/meta.md, rule M12. */
+ * Included only in this room. Source: docs/meta.md, rules M12 and M39. */
 #pragma once
 #include "core/meta/meta.h"
 
@@ -10,6 +10,7 @@ struct load {
     uint32_t everywhere;
     uint32_t primaries_here, primaries_everywhere; /* Of them. */
     uint32_t learners;                             /* Of those everywhere. */
+    bool is_draining;                              /* It takes nothing new. */
     bool is_taken;                                 /* By the partition under way. */
 };
 
@@ -22,7 +23,7 @@ struct loads {
 int loads_init(struct loads *loads, const struct meta *m) MUST_CHECK;
 void loads_fini(struct loads *loads);
 
-/* NULL: it is dead, or unknown, and takes nothing new. */
+/* NULL: it is dead, or unknown. */
 struct load *loads_of(const struct loads *loads, uint64_t node_id);
 
 /* This table is under way. */

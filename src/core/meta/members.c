@@ -1,12 +1,12 @@
 /* src/core/meta/members.c: who belongs to a partition, from one ballot to the next (docs/meta.md, rules M6,
- * M13, M35 and M36).
+ * M13, M35, M36 and M39).
  *
- *             ADD              JOIN                    its primary is lost, or starts again
+ *             ADD              JOIN                    its primary is lost, starts again, or drains
  *     nobody -----> LEARNER --------------> SECONDARY ---------------------------------------> PRIMARY
  *        ^             |     has all of it      |  ^                                             |  |
  *        |             |                        |  +---------------------------------------------+  |
  *        +-------------+------------------------+---------------------------------------------------+
- *          DROP; it is dead; SET says others                                 it starts again, another follows
+ *          DROP; it is dead; SET says others                     it starts again, stops or drains, another follows
  *
  * LEARNER    copies what the primary has; nobody waits for it, and it is no member
  * SECONDARY  holds all that is committed. Who was it, or the primary, is remembered once it is not any more
@@ -46,6 +46,12 @@ static bool is_alive(const struct meta *m, uint64_t node_id)
     return node != NULL && node->is_alive;
 }
 
+static bool is_draining(const struct meta *m, uint64_t node_id)
+{
+    const struct meta_node *node = meta_node_by_id(m, node_id);
+    return node != NULL && node->is_draining;
+}
+
 /* How many primaries each node has, at its index among the nodes. On the stack, because a death may not fail
  * halfway (M2). */
 struct primaries {
@@ -70,17 +76,17 @@ static struct primaries primaries_now(const struct meta *m)
     return now;
 }
 
-/* The alive secondary with the fewest primaries in all, of equals the one with the smallest id; it counts as
- * one more of them. 0: none is alive. */
+/* The alive secondary with the fewest primaries in all, of equals the one with the smallest id; one that drains
+ * only when there is no other. It counts as one more of them. 0: none is alive. */
 static uint64_t take_successor(const struct meta *m, const struct meta_partition *p,
                                struct primaries *primaries)
 {
-    uint64_t best = 0;
-    uint32_t fewest = 0;
+    uint64_t best = 0, fewest = 0;
     for (size_t i = 0; i < p->secondary_count; i++) {
         const uint64_t id = p->secondaries[i];
         if (!is_alive(m, id)) continue;
-        const uint32_t count = *primaries_of(primaries, m, id);
+        const uint64_t last = (uint64_t)is_draining(m, id) << 32; /* More than anybody has. */
+        const uint64_t count = last + *primaries_of(primaries, m, id);
         if (best != 0 && (count > fewest || (count == fewest && id > best))) continue;
         best = id;
         fewest = count;
@@ -105,6 +111,15 @@ static void leave(struct meta_partition *p, uint64_t node_id, uint64_t successor
     ids_remove(p->secondaries, &p->secondary_count,
                role == META_ROLE_PRIMARY ? successor : node_id);
     push_drop(p, node_id);
+}
+
+/* They change places. */
+static void swap_primary(struct meta_partition *p, uint64_t successor)
+{
+    for (size_t i = 0; i < p->secondary_count; i++) {
+        if (p->secondaries[i] == successor) p->secondaries[i] = p->primary;
+    }
+    p->primary = successor;
 }
 
 static void join(struct meta_partition *p)
@@ -148,6 +163,7 @@ static const char *why_not_add(const struct meta *m, const struct meta_partition
     const struct meta_node *node = meta_node_by_id(m, id);
     if (node == NULL) return "the node is not known";
     if (!node->is_alive) return "the node is dead";
+    if (node->is_draining) return "the node drains";
     if (p->learner == id) return NULL; /* It begins anew, under a new ballot. */
     if (p->learner != 0) return "there is a learner already";
     if (p->primary == 0) return "there is no primary to learn from";
@@ -170,7 +186,8 @@ int meta_on_member_add(struct meta *m, const struct meta_command *c, struct outc
     return 0;
 }
 
-/* Its primary may have died while it said that the learner has all: then that is the only one left. */
+/* Its primary may have died while it said that the learner has all: then that is the only one left. One that drains
+ * has waited for somebody who stays. */
 int meta_on_member_join(struct meta *m, const struct meta_command *c, struct outcome *out)
 {
     const struct meta_member_change *joins = &c->member_join;
@@ -184,6 +201,7 @@ int meta_on_member_join(struct meta *m, const struct meta_command *c, struct out
 
     join(p);
     if (!is_alive(m, p->primary)) leave(p, p->primary, id);
+    else if (is_draining(m, p->primary)) swap_primary(p, id);
     changed(p, joins->table_id, out);
     return 0;
 }
@@ -309,15 +327,6 @@ bool meta_members_bury(struct meta *m, uint64_t node_id)
     return everywhere(m, node_id, bury);
 }
 
-/* They change places: the one that has lost nothing leads. */
-static void swap_primary(struct meta_partition *p, uint64_t successor)
-{
-    for (size_t i = 0; i < p->secondary_count; i++) {
-        if (p->secondaries[i] == successor) p->secondaries[i] = p->primary;
-    }
-    p->primary = successor;
-}
-
 /* It stays a member, and others lead. */
 static bool yield(const struct meta *m, struct meta_partition *p, uint64_t node_id,
                   struct primaries *primaries)
@@ -332,8 +341,8 @@ bool meta_members_yield(struct meta *m, uint64_t node_id)
     return everywhere(m, node_id, yield);
 }
 
-/* The node may have lost what it was told last. A learner of a primary that nobody can follow goes, too: it may
- * hold what that has lost. */
+/* The node may have lost what it was told last: one that has lost nothing leads. A learner of a primary that nobody
+ * can follow goes, too: it may hold what that has lost. */
 static bool restart(const struct meta *m, struct meta_partition *p, uint64_t node_id,
                     struct primaries *primaries)
 {
@@ -362,4 +371,21 @@ static bool renew(const struct meta *m, struct meta_partition *p, uint64_t node_
 void meta_members_renew(struct meta *m, uint64_t node_id)
 {
     (void)everywhere(m, node_id, renew);
+}
+
+/* Whoever drains neither leads, where a member that stays can, nor learns. */
+static bool relieve(const struct meta *m, struct meta_partition *p, uint64_t node_id,
+                    struct primaries *primaries)
+{
+    const bool is_learner = p->learner == node_id && is_draining(m, node_id);
+    const uint64_t successor = is_draining(m, p->primary) ? take_successor(m, p, primaries) : 0;
+    const bool is_relieved = successor != 0 && !is_draining(m, successor);
+    if (is_learner) p->learner = 0;
+    if (is_relieved) swap_primary(p, successor);
+    return is_learner || is_relieved;
+}
+
+bool meta_members_relieve(struct meta *m, uint64_t node_id)
+{
+    return everywhere(m, node_id, relieve);
 }

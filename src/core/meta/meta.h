@@ -15,7 +15,7 @@
  * says why, in the words of Pegasus where Pegasus has words. What is written here is durable; what
  * is only true now (leases, lag, disks) is somebody else's.
  *
- * Source: docs/meta.md, rules M1 to M21, M33, M35 and M36. */
+ * Source: docs/meta.md, rules M1 to M21, M33, M35, M36 and M39. */
 #pragma once
 #include <stdbool.h>
 
@@ -120,6 +120,7 @@ struct meta_node {
     uint16_t port;
     bool is_alive;
     uint64_t incarnation; /* Of its last process; 0: not told. */
+    bool is_draining;     /* It is to hold nothing (M39). */
 };
 
 struct meta_remote {
@@ -175,6 +176,7 @@ enum meta_command_type {
     META_MEMBER_JOIN = 23,
     META_MEMBER_DROP = 24,
     META_NODE_YIELD = 25,
+    META_NODE_DRAIN = 26,
 };
 
 /* Each command is a struct and a table of wire/schema.h (command.c). Enums are int32_t because that
@@ -336,6 +338,13 @@ struct meta_member_drop {
     int64_t successor; /* Of the primary; 0: the alive secondary with the fewest primaries. */
 };
 
+/* A node is to hold nothing any more, or may again. Where it is the primary a member that stays follows at once,
+ * it learns nothing any more, and nothing new comes to it (M39). */
+struct meta_node_drain {
+    int64_t id;
+    bool is_draining;
+};
+
 struct meta_command {
     enum meta_command_type type;
     uint64_t now_ms; /* Unix time of the proposer. */
@@ -363,6 +372,7 @@ struct meta_command {
         struct meta_partition_set partition_set;
         struct meta_member_change member_add, member_join;
         struct meta_member_drop member_drop;
+        struct meta_node_drain node_drain;
     };
 };
 
@@ -404,6 +414,10 @@ const struct meta_table *meta_table_by_name(const struct meta *m, struct slice n
 
 const struct meta_node *meta_node_by_id(const struct meta *m, uint64_t id);
 size_t meta_nodes_alive(const struct meta *m);
+
+/* It is alive and does not drain: what is new may come to it. Of all nodes: how many. */
+bool meta_node_takes(const struct meta_node *node);
+size_t meta_nodes_taking(const struct meta *m);
 
 const struct meta_dup *meta_dup_by_id(const struct meta_table *t, int32_t id);
 

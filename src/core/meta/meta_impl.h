@@ -35,7 +35,7 @@ int outcome_ready(struct outcome *out) MUST_CHECK;
 typedef int meta_handler(struct meta *m, const struct meta_command *c, struct outcome *out);
 
 meta_handler meta_on_cluster_init, meta_on_node_join, meta_on_node_start, meta_on_node_leave;
-meta_handler meta_on_node_dead, meta_on_node_yield, meta_on_remote_set;
+meta_handler meta_on_node_dead, meta_on_node_yield, meta_on_node_drain, meta_on_remote_set;
 meta_handler meta_on_table_create, meta_on_table_drop, meta_on_table_recall, meta_on_table_rename;
 meta_handler meta_on_table_purge, meta_on_replicas_set, meta_on_partition_set;
 meta_handler meta_on_envs_set, meta_on_envs_delete, meta_on_envs_clear;
@@ -101,12 +101,18 @@ int meta_place(const struct meta *m, struct meta_partition *partitions, uint32_t
  * is alive (M35). False: nothing was to be changed. */
 bool meta_members_bury(struct meta *m, uint64_t node_id);
 
-/* Another process of the node has started (M6). */
+/* The node is about to stop: others lead where they can. False: nothing was to be changed. */
 bool meta_members_yield(struct meta *m, uint64_t node_id);
+
+/* Another process of the node has started (M6). */
 void meta_members_restart(struct meta *m, uint64_t node_id);
 
 /* The same process is alive after all, or elsewhere: whoever it shares a partition with meets it again. */
 void meta_members_renew(struct meta *m, uint64_t node_id);
+
+/* The node drains, or does no longer, which the state knows already: primaries that drain and could be followed by
+ * a member that stays are, and no draining node learns. False: nothing was to be changed. */
+bool meta_members_relieve(struct meta *m, uint64_t node_id);
 
 /* NULL, or what is wrong with the state. */
 const char *meta_fault(const struct meta *m);

@@ -25,7 +25,7 @@ static uint64_t take_best(struct loads *loads, bool as_primary)
     struct load *best = NULL;
     for (size_t i = 0; i < loads->count; i++) {
         struct load *load = &loads->items[i];
-        if (load->is_taken) continue;
+        if (load->is_taken || load->is_draining) continue;
         if (best == NULL || is_better(load, best, as_primary)) best = load;
     }
     CHECK(best != NULL); /* The caller counted the nodes. */

@@ -22,12 +22,13 @@ struct node_image {
     int32_t ipv4, port;
     bool is_alive;
     int64_t incarnation;
+    bool is_draining; /* Absent where nobody knew of it: false. */
 };
 
 static const struct field node_image_fields[] = {
     FIELD(node_image, 1, I64, id),          FIELD(node_image, 2, I32, ipv4),
     FIELD(node_image, 3, I32, port),        FIELD(node_image, 4, BOOL, is_alive),
-    FIELD(node_image, 5, I64, incarnation),
+    FIELD(node_image, 5, I64, incarnation), FIELD(node_image, 6, BOOL, is_draining),
 };
 static SCHEMA(node_image);
 
@@ -240,8 +241,9 @@ static int draw(const struct meta *m, struct arena *arena, struct image *to)
     TAKE_ITEMS(arena, &to->nodes, m->node_count);
     for (size_t i = 0; i < m->node_count; i++) {
         const struct meta_node *n = &m->nodes[i];
-        to->nodes.items[i] = (struct node_image){(int64_t)n->id, (int32_t)n->ipv4, n->port,
-                                                 n->is_alive, (int64_t)n->incarnation};
+        to->nodes.items[i] =
+            (struct node_image){(int64_t)n->id, (int32_t)n->ipv4,        n->port,
+                                n->is_alive,    (int64_t)n->incarnation, n->is_draining};
     }
     TAKE_ITEMS(arena, &to->remotes, m->remote_count);
     for (size_t i = 0; i < m->remote_count; i++) {
@@ -395,8 +397,8 @@ static int build_nodes(const struct image *from, struct meta *m)
         const struct node_image *n = &from->nodes.items[m->node_count];
         if (n->port < 0 || n->port > UINT16_MAX) return E_CORRUPT;
         m->nodes[m->node_count] =
-            (struct meta_node){(uint64_t)n->id, (uint32_t)n->ipv4, (uint16_t)n->port, n->is_alive,
-                               (uint64_t)n->incarnation};
+            (struct meta_node){(uint64_t)n->id, (uint32_t)n->ipv4,        (uint16_t)n->port,
+                               n->is_alive,     (uint64_t)n->incarnation, n->is_draining};
     }
     return 0;
 }

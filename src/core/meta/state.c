@@ -99,6 +99,18 @@ size_t meta_nodes_alive(const struct meta *m)
     return alive;
 }
 
+bool meta_node_takes(const struct meta_node *node)
+{
+    return node->is_alive && !node->is_draining;
+}
+
+size_t meta_nodes_taking(const struct meta *m)
+{
+    size_t taking = 0;
+    for (size_t i = 0; i < m->node_count; i++) taking += meta_node_takes(&m->nodes[i]);
+    return taking;
+}
+
 const struct meta_dup *meta_dup_by_id(const struct meta_table *t, int32_t id)
 {
     for (size_t i = 0; i < t->dup_count; i++) {

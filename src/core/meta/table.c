@@ -33,10 +33,10 @@ static bool app_type_is_ours(struct slice app_type)
 /* How many replicas the table will really have; 0: as many as asked for cannot be had. */
 static int32_t replicas_granted(const struct meta *m, const struct meta_table_create *create)
 {
-    int32_t alive = (int32_t)meta_nodes_alive(m);
+    int32_t taking = (int32_t)meta_nodes_taking(m);
     if (create->replica_count < 1 || create->replica_count > META_REPLICAS_MAX) return 0;
-    if (create->replica_count <= alive) return create->replica_count;
-    return create->clamp_replicas ? alive : 0;
+    if (create->replica_count <= taking) return create->replica_count;
+    return create->clamp_replicas ? taking : 0;
 }
 
 /* Is the request the same as the one that made 't'? */
@@ -256,12 +256,12 @@ int meta_on_replicas_set(struct meta *m, const struct meta_command *c, struct ou
             out, WIRE_ERR_INVALID_PARAMETERS,
             "requested replica count(%d) must be within the range of [min=1, max=%d]", count,
             META_REPLICAS_MAX);
-    int alive = (int)meta_nodes_alive(m);
-    if (count > alive)
+    int taking = (int)meta_nodes_taking(m);
+    if (count > taking)
         return OUTCOME_REFUSE(out, WIRE_ERR_INVALID_PARAMETERS,
                               "there are not enough alive replica servers(%d) for the requested "
                               "replica count(%d)",
-                              alive, count);
+                              taking, count);
     if (count == t->max_replica_count)
         return OUTCOME_REFUSE(out, WIRE_ERR_OK,
                               "no need to update max_replica_count since it's not changed");

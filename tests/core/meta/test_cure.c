@@ -201,7 +201,7 @@ static void test_fewer_are_wanted(void **state)
     };
     assert_int_equal(world_do(&d->world, &c), WIRE_ERR_OK);
     assert_asks(d, "-1.0:4 ");
-    assert_string_equal(d->why, "fewer replicas are wanted");
+    assert_string_equal(d->why, "there are more than are wanted");
     assert_asks(d, "-1.0:3 ");
     assert_asks(d, "-1.0:2 ");
     assert_asks(d, "");
@@ -259,6 +259,117 @@ static void test_the_dead_teach_nobody(void **state)
     struct meta_command recall = {.type = META_TABLE_RECALL, .table_recall = {.table_id = 1}};
     assert_int_equal(world_do(&d->world, &recall), WIRE_ERR_OK);
     assert_asks(d, "+1.0:3 ");
+}
+
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+static void drain(struct ward *d, int64_t node, bool is_draining)
+{
+    assert_int_equal(world_drain(&d->world, node, is_draining), WIRE_ERR_OK);
+}
+
+/* A member that drains is replaced: another learns at once, joins, and only then it goes. The partition never has
+ * fewer members than wanted. */
+static void test_draining_is_replaced(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    drain(d, 2, true);
+    assert_asks(d, "+1.0:4 ");
+    assert_string_equal(d->why, "the node of a member drains");
+    assert_members(d, "1 2 3 +4");
+    assert_asks(d, "");
+    join(d, 4);
+    assert_asks(d, "-1.0:2 ");
+    assert_string_equal(d->why, "the node drains");
+    assert_members(d, "1 3 4");
+    assert_asks(d, "");
+    assert_int_equal(cure_deadline_ms(&d->cure), UINT64_MAX);
+    assert_int_equal(d->cure.note_count, 0);
+}
+
+/* Several members drain: one after the other. The only replica of a table leads until its successor is there. */
+static void test_draining_one_after_the_other(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 2), WIRE_ERR_OK);
+    drain(d, 1, true);
+    drain(d, 2, true);
+    assert_asks(d, "+1.0:3 ");
+    join(d, 3);
+    assert_members(d, "3 1 2");
+    assert_asks(d, "-1.0:1 ");
+    assert_asks(d, "+1.0:4 ");
+    join(d, 4);
+    assert_asks(d, "-1.0:2 ");
+    assert_members(d, "3 4");
+    assert_asks(d, "");
+}
+
+/* Nobody else is there: it stays, nothing is asked for in vain; a node that joins takes its place. */
+static void test_draining_stays_for_want_of_others(void **state)
+{
+    struct ward *d = *state; /* Three nodes. */
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    drain(d, 3, true);
+    assert_asks(d, "");
+    assert_int_equal(cure_deadline_ms(&d->cure), UINT64_MAX);
+    assert_int_equal(world_join(&d->world, 7), WIRE_ERR_OK);
+    assert_asks(d, "+1.0:7 ");
+}
+
+/* Five are as many members as can be: there is no place for a sixth to learn. */
+static void test_draining_of_five(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 5), WIRE_ERR_OK);
+    drain(d, 5, true);
+    assert_asks(d, "");
+    assert_int_equal(cure_deadline_ms(&d->cure), UINT64_MAX);
+}
+
+/* Called off: who learns in its place is not needed any more. */
+static void test_draining_called_off(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    drain(d, 2, true);
+    assert_asks(d, "+1.0:4 ");
+    drain(d, 2, false);
+    assert_asks(d, "-1.0:4 ");
+    assert_members(d, "1 2 3");
+    assert_asks(d, "");
+}
+
+/* Fewer are wanted: who drains goes first, however little it holds. */
+static void test_draining_goes_first(void **state)
+{
+    struct ward *d = *state; /* Three nodes. */
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    assert_int_equal(world_create(&d->world, "u", 1, 1), WIRE_ERR_OK);
+    assert_string_equal(world_members(world_table(&d->world, "u"), 0), "2");
+    drain(d, 3, true);
+    struct meta_command c = {
+        .type = META_REPLICAS_SET,
+        .replicas_set = {.table = slice_str("t"), .count = 2},
+    };
+    assert_int_equal(world_do(&d->world, &c), WIRE_ERR_OK);
+    assert_asks(d, "-1.0:3 ");
+    assert_members(d, "1 2");
+}
+
+/* A lost member that drains is not waited for, and does not learn when it is back. */
+static void test_draining_and_dead(void **state)
+{
+    struct ward *d = *state;
+    assert_int_equal(world_create(&d->world, "t", 1, 3), WIRE_ERR_OK);
+    drain(d, 2, true);
+    assert_int_equal(world_leave(&d->world, 2), WIRE_ERR_OK);
+    assert_asks(d, "+1.0:4 ");
+    assert_int_equal(world_join(&d->world, 2), WIRE_ERR_OK);
+    join(d, 4);
+    assert_asks(d, "");
+    assert_members(d, "1 3 4");
 }
 
 /* ---- Not too many ---------------------------------------------------------------------------- */
@@ -488,6 +599,8 @@ static void strike(struct chaos *x)
     } else if (prng_percent(&x->prng, 5)) {
         (void)world_start(w, id, (int64_t)node->incarnation + 1);
     } else if (prng_percent(&x->prng, 5)) {
+        (void)world_drain(w, id, prng_percent(&x->prng, 50));
+    } else if (prng_percent(&x->prng, 5)) {
         struct meta_command c = {
             .type = META_REPLICAS_SET,
             .replicas_set = {slice_str("a"), (int32_t)prng_between(&x->prng, 1, 5)},
@@ -504,13 +617,19 @@ static bool is_whole(const struct meta *m)
             const struct meta_partition *p = &t->partitions[k];
             if (p->learner != 0 || (int32_t)p->secondary_count + 1 != t->max_replica_count)
                 return false;
+            for (size_t n = 0; n < m->node_count; n++) {
+                if (m->nodes[n].is_draining && t->max_replica_count < META_REPLICAS_MAX &&
+                    meta_partition_role(p, m->nodes[n].id) != META_ROLE_NONE)
+                    return false;
+            }
         }
     }
     return true;
 }
 
-/* Nodes die and return, learners fail, decisions are late or lost, counts change: the limits hold throughout;
- * and when that ends all partitions are whole before long, and nothing is asked any more. */
+/* Nodes die, return and drain, learners fail, decisions are late or lost, counts change: the limits hold throughout;
+ * and when that ends all partitions are whole before long, those that drain hold nothing (but of tables with five
+ * replicas), and nothing is asked any more. */
 static void test_until_all_are_whole(void **state)
 {
     struct ward *d = &ward;
@@ -528,8 +647,10 @@ static void test_until_all_are_whole(void **state)
             learn(&x, true);
             d->now_ms += prng_below(&x.prng, 5000);
         }
-        for (int64_t id = 1; id <= x.nodes; id++)
+        for (int64_t id = 1; id <= x.nodes; id++) {
             assert_int_equal(world_join(&d->world, id), WIRE_ERR_OK);
+            assert_int_equal(world_drain(&d->world, id, id <= 2), WIRE_ERR_OK);
+        }
         uint32_t steps = 0;
         for (; !is_whole(d->world.meta); steps++) {
             assert_true(steps < 1000);
@@ -540,6 +661,9 @@ static void test_until_all_are_whole(void **state)
         assert_true(x.asked > 100 && x.joined > 50);
         assert_asks(d, "");
         assert_int_equal(cure_deadline_ms(&d->cure), UINT64_MAX);
+        for (int64_t id = 1; id <= 2; id++)
+            assert_int_equal(world_drain(&d->world, id, false), WIRE_ERR_OK);
+        assert_asks(d, "");
         assert_int_equal(d->cure.note_count, 0);
         (void)done(state);
     }
@@ -587,6 +711,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_least_loaded_learns, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_asked_counts_as_held, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_the_dead_teach_nobody, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_is_replaced, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_one_after_the_other, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_stays_for_want_of_others, three_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_of_five, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_called_off, six_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_goes_first, three_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_and_dead, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_learners_per_node, three_nodes, done),
         cmocka_unit_test_setup_teardown(test_failures_are_retried_slowly, six_nodes, done),
         cmocka_unit_test_setup_teardown(test_success_is_a_new_beginning, six_nodes, done),

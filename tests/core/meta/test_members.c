@@ -391,7 +391,7 @@ static void test_starting_again_hands_over(void **state)
     assert_int_equal(partition_of(w, 1)->ballot, 5);
 }
 
-/* Alone, a primary goes on as it was. With a learner it does not: that may hold what the primary has lost. */
+/* A node is about to stop: others lead where they can, and it stays a member; said twice it changes nothing. */
 static void test_yielding(void **state)
 {
     struct world *w = *state;
@@ -413,7 +413,7 @@ static void test_yielding(void **state)
     assert_int_equal(partition_of(w, 1)->ballot, 2);
 }
 
-/* The last member goes on as it was; with a learner it begins anew. */
+/* Alone, a primary goes on as it was. With a learner it does not: that may hold what the primary has lost. */
 static void test_starting_again_alone(void **state)
 {
     struct world *w = *state;
@@ -443,6 +443,82 @@ static void test_moving_renews(void **state)
     assert_int_equal(partition_of(w, 2)->ballot, 1);
 }
 
+/* ---- Draining -------------------------------------------------------------------------------- */
+
+/* Its primaries move at once, each to the member with the fewest; it stays a member until it is replaced, and what
+ * it learned it learns no more. Nobody else's partition is touched. Said twice it changes nothing. */
+static void test_draining_hands_over(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 16, 3), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "u", 1, 1), WIRE_ERR_OK);
+    settle(w, 2, 2, 0);
+    assert_int_equal(world_add_member(w, 2, 0, 1), WIRE_ERR_OK);
+    assert_members(w, 2, "2 +1");
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_ANY);
+    assert_members(w, 2, "2");
+    assert_int_equal(with_ballot(w, "t", 2), 4); /* Of which it was the primary. */
+    uint32_t primaries[5] = {0};
+    for (uint32_t i = 0; i < 16; i++) {
+        const struct meta_partition *p = &world_table(w, "t")->partitions[i];
+        primaries[p->primary]++;
+        assert_int_equal(p->secondary_count, 2);
+        assert_int_equal(p->last_drop_count, 0);
+    }
+    assert_int_equal(primaries[1], 0);
+    assert_true(primaries[2] == 6 && primaries[3] == 6); /* Node 4 is in none of the four. */
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
+    assert_int_equal(w->result.changed_id, META_TABLE_NONE);
+    assert_int_equal(with_ballot(w, "t", 3), 0);
+    assert_int_equal(world_drain(w, 77, true), WIRE_ERR_OBJECT_NOT_FOUND);
+}
+
+/* Nothing new comes to it, in whatever life it is; once that is called off, it does again. */
+static void test_draining_takes_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 1, 2), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 4, true), WIRE_ERR_OK);
+    assert_int_equal(world_start(w, 4, 1), WIRE_ERR_OK);
+    assert_int_equal(meta_nodes_taking(w->meta), 3);
+    assert_int_equal(world_add_member(w, 1, 0, 4), WIRE_ERR_INVALID_PARAMETERS);
+    assert_hint(w, "the node drains");
+    assert_int_equal(world_drain(w, 4, false), WIRE_ERR_OK);
+    assert_int_equal(world_add_member(w, 1, 0, 4), WIRE_ERR_OK);
+}
+
+/* Who is alone leads on until a member that stays has come; that leads from then on. Of those that could follow
+ * a dead primary one that drains comes last. */
+static void test_draining_leads_only_alone(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 1, 1), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
+    assert_members(w, 1, "1");
+    assert_int_equal(world_add_member(w, 1, 0, 2), WIRE_ERR_OK);
+    assert_int_equal(world_join_member(w, 1, 0, 2), WIRE_ERR_OK);
+    assert_members(w, 1, "2 1");
+    assert_int_equal(world_add_member(w, 1, 0, 3), WIRE_ERR_OK);
+    assert_int_equal(world_join_member(w, 1, 0, 3), WIRE_ERR_OK);
+    assert_int_equal(world_leave(w, 2), WIRE_ERR_OK);
+    assert_members(w, 1, "3 1");
+    assert_int_equal(world_leave(w, 3), WIRE_ERR_OK);
+    assert_members(w, 1, "1");
+}
+
+/* Two drain, and one may stay after all: it leads where the other did. */
+static void test_draining_called_off(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_create(w, "t", 1, 2), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 2, true), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
+    assert_members(w, 1, "1 2");
+    assert_int_equal(world_drain(w, 2, false), WIRE_ERR_OK);
+    assert_members(w, 1, "2 1");
+}
+
 /* ---- Any order ------------------------------------------------------------------------------- */
 
 enum { NODES = 6, TABLES = 3, STEPS = 4000 };
@@ -459,6 +535,9 @@ static struct meta_command any_node_event(struct prng *prng, const struct world 
     const struct meta_node *node = meta_node_by_id(w->meta, (uint64_t)id);
     const int64_t incarnation = (int64_t)(node->incarnation + prng_percent(prng, 30));
     const int32_t at = prng_percent(prng, 10) ? (int32_t)prng_between(prng, 1, 9) : (int32_t)id;
+    if (prng_percent(prng, 10))
+        return (struct meta_command){.type = META_NODE_DRAIN,
+                                     .node_drain = {any_node(prng), prng_percent(prng, 50)}};
     if (prng_percent(prng, 20))
         return (struct meta_command){.type = META_NODE_DEAD, .node_dead = {id, incarnation}};
     if (prng_percent(prng, 10))
@@ -600,6 +679,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_yielding, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_starting_again_alone, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_moving_renews, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_hands_over, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_takes_nothing, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_leads_only_alone, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_called_off, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_any_order, four_nodes, done),
     };
     return cmocka_run_group_tests_name("meta members", tests, NULL, NULL);

@@ -85,6 +85,18 @@ static void test_dead_get_nothing(void **state)
     assert_int_equal(world_create(w, "u", 8, 4), WIRE_ERR_INVALID_PARAMETERS);
 }
 
+/* Nor do those that drain, and they don't count as nodes that a table could be on. */
+static void test_draining_get_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(world_drain(w, 2, true), WIRE_ERR_OK);
+    assert_int_equal(world_create(w, "u", 8, 4), WIRE_ERR_INVALID_PARAMETERS);
+    assert_int_equal(world_create(w, "t", 8, 3), WIRE_ERR_OK);
+    uint32_t all, primaries;
+    count(world_table(w, "t"), 2, &all, &primaries);
+    assert_int_equal(all, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +104,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newcomers_get_their_part, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_small_tables_take_turns, four_nodes, done),
         cmocka_unit_test_setup_teardown(test_dead_get_nothing, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_draining_get_nothing, four_nodes, done),
     };
     return cmocka_run_group_tests_name("meta place", tests, NULL, NULL);
 }

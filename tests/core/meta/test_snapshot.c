@@ -45,6 +45,7 @@ static void live(struct world *w)
         .partition_set = {.table_id = 2, .ballot = 3, .primary = 3, .secondaries = {&two, 1}},
     };
     assert_int_equal(world_do(w, &set), WIRE_ERR_OK);
+    assert_int_equal(world_drain(w, 1, true), WIRE_ERR_OK);
 }
 
 static void snapshot(const struct meta *m, struct buf *to)
@@ -128,6 +129,7 @@ static void assert_same_state(const struct meta *a, const struct meta *b)
         assert_int_equal(a->nodes[i].ipv4, b->nodes[i].ipv4);
         assert_int_equal(a->nodes[i].port, b->nodes[i].port);
         assert_int_equal(a->nodes[i].is_alive, b->nodes[i].is_alive);
+        assert_int_equal(a->nodes[i].is_draining, b->nodes[i].is_draining);
     }
     assert_int_equal(a->remote_count, b->remote_count);
     for (size_t i = 0; i < a->remote_count; i++) {
@@ -349,6 +351,7 @@ static void test_out_of_memory(void **state)
         {.type = META_NODE_START,
          .node_start = {.id = 3, .ipv4 = 0x0a000009, .port = 34601, .incarnation = 7}},
         {.type = META_NODE_YIELD, .node_yield = {.id = 3, .incarnation = 7}},
+        {.type = META_NODE_DRAIN, .node_drain = {.id = 3, .is_draining = true}},
         {.type = META_NODE_DEAD, .node_dead = {.id = 3, .incarnation = 7}},
         {.type = META_TABLE_DROP, .table_drop = {.name = slice_str("t")}},
     };

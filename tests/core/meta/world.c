@@ -134,6 +134,12 @@ enum wire_error world_leave(struct world *w, int64_t id)
     return world_do(w, &c);
 }
 
+enum wire_error world_drain(struct world *w, int64_t id, bool is_draining)
+{
+    struct meta_command c = {.type = META_NODE_DRAIN, .node_drain = {id, is_draining}};
+    return world_do(w, &c);
+}
+
 static int64_t next_ballot(const struct world *w, int32_t table_id, int32_t partition)
 {
     const struct meta_table *t = meta_table_by_id(w->meta, table_id);

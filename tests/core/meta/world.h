@@ -43,6 +43,9 @@ enum wire_error world_bury(struct world *w, int64_t id, int64_t incarnation);
 enum wire_error world_yield(struct world *w, int64_t id, int64_t incarnation);
 enum wire_error world_leave(struct world *w, int64_t id);
 
+/* A node is to hold nothing, or may again. */
+enum wire_error world_drain(struct world *w, int64_t id, bool is_draining);
+
 /* A node becomes the learner of a partition, a member, or neither; the ballot is the next. */
 enum wire_error world_add_member(struct world *w, int32_t table_id, int32_t partition, int64_t id);
 enum wire_error world_join_member(struct world *w, int32_t table_id, int32_t partition, int64_t id);
