@@ -32,6 +32,7 @@ enum {
     LEARN_PATH_SIZE = CONFIG_TEXT_SIZE + 160,
 };
 
+#define PART_SUFFIX ".part"
 #define LEARN_DIR "learn"           /* What has come so far... */
 #define LEARN_SOURCE "learn.source" /* ...of which store. */
 #define LEARNED_DIR "learned"       /* All has... */
@@ -82,10 +83,12 @@ static void path_of(const struct learning *l, const char *name, char *out)
     (void)snprintf(out, LEARN_PATH_SIZE, "%s/%s", l->replica->dir, name);
 }
 
-static void path_of_file(const struct learning *l, size_t index, char *out)
+/* Until all of it is there, and synced, a file has another name: of what a loss of power leaves, only what has
+ * its own name can be relied on. */
+static void path_of_file(const struct learning *l, size_t index, bool is_whole, char *out)
 {
-    (void)snprintf(out, LEARN_PATH_SIZE, "%s/" LEARN_DIR "/%s", l->replica->dir,
-                   l->files[index].name);
+    (void)snprintf(out, LEARN_PATH_SIZE, "%s/" LEARN_DIR "/%s%s", l->replica->dir,
+                   l->files[index].name, is_whole ? "" : PART_SUFFIX);
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------------------------- */
@@ -167,6 +170,10 @@ static uint32_t take(struct learning *l, const struct learn_response *told)
 static void on_mutations(struct learning *l, const struct learn_response *told)
 {
     struct replica *r = l->replica;
+    if (r->repl.learning == REPL_LEARN_COPYING) { /* It has begun to be another: there is no way back. */
+        wish_learn_anew(r);
+        return;
+    }
     const uint32_t count = take(l, told);
     if (r->learning != l) return; /* It stopped over that. */
     if (count == 0 && told->mutations.count > 0) {
@@ -199,6 +206,10 @@ static void on_told(struct rpc_call *call, const struct rpc_answer *answer)
 static void ask(struct learning *l)
 {
     const struct replica *r = l->replica;
+    if (r->learn_works > 0) { /* An earlier try has not let go of the files. */
+        pause_then_ask(l);
+        return;
+    }
     const struct learn_request request = {
         .node_id = (int64_t)r->repl.self,
         .cluster_uuid = (int64_t)r->assigned->cluster_uuid,
@@ -273,6 +284,7 @@ static void copy_failed(struct learning *l, const char *what, int rc)
 static void pool(struct learning *l, void (*run)(struct io_work *), void (*done)(struct io_work *))
 {
     l->is_writing = true;
+    l->replica->learn_works++;
     l->work.run = run;
     l->work.done = done;
     io_work(l->replica->worker->loop, &l->work);
@@ -282,6 +294,7 @@ static void pool(struct learning *l, void (*run)(struct io_work *), void (*done)
 static bool is_back(struct learning *l)
 {
     l->is_writing = false;
+    l->replica->learn_works--;
     if (l->is_ended) end_if_idle(l);
     return !l->is_ended;
 }
@@ -289,13 +302,18 @@ static bool is_back(struct learning *l)
 static void write_run(struct io_work *work)
 {
     struct learning *l = LIST_ENTRY(work, struct learning, work);
-    char path[LEARN_PATH_SIZE];
+    const struct file *f = &l->files[l->piece_file];
+    const bool is_last = f->have + l->bytes.size == f->size;
+    char path[LEARN_PATH_SIZE], whole[LEARN_PATH_SIZE];
     struct io_file *file;
-    path_of_file(l, l->piece_file, path);
+    path_of_file(l, l->piece_file, false, path);
+    path_of_file(l, l->piece_file, true, whole);
     l->rc = io_file_open(io_of_learning(l), path, IO_OPEN_WRITE | IO_OPEN_CREATE, &file);
     if (l->rc != 0) return;
-    l->rc = io_file_write(file, l->files[l->piece_file].have, &l->bytes, 1);
+    l->rc = io_file_write(file, f->have, &l->bytes, 1);
+    if (l->rc == 0 && is_last) l->rc = io_file_sync(file);
     io_file_close(file);
+    if (l->rc == 0 && is_last) l->rc = io_rename(io_of_learning(l), path, whole);
 }
 
 static void write_done(struct io_work *work)
@@ -462,7 +480,7 @@ static int source_write(struct learning *l)
     return small_write(l, LEARN_SOURCE, slice_of(bytes, sizeof bytes));
 }
 
-/* Of a file from an earlier try: kept as far as it is there when its bytes are what they were, else removed. */
+/* A whole table from an earlier try is kept, everything else removed. */
 static void keep_or_remove(void *context, const char *name)
 {
     struct learning *l = context;
@@ -479,13 +497,28 @@ static void keep_or_remove(void *context, const char *name)
         io_file_close(file);
     }
     if (l->rc != 0) return;
-    if (size > 0 && size <= f->size) {
+    if (size > 0 && size == f->size) {
         MARK("copying a store goes on where it was");
         f->have = size;
         l->kept += size;
     } else {
         l->rc = io_unlink(io_of_learning(l), path);
     }
+}
+
+/* No piece will come of these. */
+static int empty_files_make(struct learning *l)
+{
+    char path[LEARN_PATH_SIZE];
+    struct io_file *file;
+    int rc = 0;
+    for (size_t i = 0; i < l->file_count && rc == 0; i++) {
+        if (l->files[i].size > 0) continue;
+        path_of_file(l, i, true, path);
+        rc = io_file_open(io_of_learning(l), path, IO_OPEN_WRITE | IO_OPEN_CREATE, &file);
+        if (rc == 0) io_file_close(file);
+    }
+    return rc;
 }
 
 static void look_run(struct io_work *work)
@@ -497,11 +530,13 @@ static void look_run(struct io_work *work)
     path_of(l, LEARN_DIR, dir);
     l->rc = source_read(l, &source);
     if (l->rc == 0 && source != l->source) l->rc = io_dir_remove(io, dir);
+    if (l->rc == 0 && source != l->source) l->rc = io_dir_sync(io, l->replica->dir);
     if (l->rc == 0 && source != l->source) l->rc = source_write(l);
     if (l->rc == 0) l->rc = node_dir_make(io, dir);
     if (l->rc != 0) return;
     int rc = io_dir_list(io, dir, keep_or_remove, l);
     if (l->rc == 0) l->rc = rc;
+    if (l->rc == 0) l->rc = empty_files_make(l);
 }
 
 static void look_done(struct io_work *work)
@@ -569,18 +604,6 @@ static void copy_begin(struct learning *l, const struct learn_response *told)
 
 /* ---- All is there ---------------------------------------------------------------------------------------------------- */
 
-static int sync_file(struct learning *l, size_t index)
-{
-    char path[LEARN_PATH_SIZE];
-    struct io_file *file;
-    path_of_file(l, index, path);
-    int rc = io_file_open(io_of_learning(l), path, IO_OPEN_WRITE | IO_OPEN_CREATE, &file);
-    if (rc != 0) return rc;
-    rc = io_file_sync(file);
-    io_file_close(file);
-    return rc;
-}
-
 static int done_write(struct learning *l)
 {
     uint8_t bytes[LEARN_DONE_SIZE];
@@ -597,11 +620,9 @@ static void finish_run(struct io_work *work)
     char from[LEARN_PATH_SIZE], to[LEARN_PATH_SIZE];
     path_of(l, LEARN_DIR, from);
     path_of(l, LEARNED_DIR, to);
-    l->rc = 0;
-    for (size_t i = 0; i < l->file_count && l->rc == 0; i++) l->rc = sync_file(l, i);
+    l->rc = io_dir_remove(io, to); /* One that came too late. */
     if (l->rc == 0) l->rc = io_dir_sync(io, from);
     if (l->rc == 0) l->rc = done_write(l);
-    if (l->rc == 0) l->rc = io_dir_remove(io, to); /* One that came too late. */
     if (l->rc == 0) l->rc = io_rename(io, from, to);
     if (l->rc == 0) l->rc = io_dir_sync(io, l->replica->dir);
 }

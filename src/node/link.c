@@ -19,8 +19,9 @@ enum {
     LINK_CALL_MS = 5000,      /* A message without an answer is taken for lost. */
     LINK_RETRY_MS_MIN = 10,   /* Before what was lost is said again; doubles... */
     LINK_RETRY_MS_MAX = 1000, /* ...up to this. */
-    LINK_SILENCE_MS = 3000,   /* After which a member that others wait for is to go: less than the grace of its
-                               * node, more than a slow disk takes. */
+    LINK_SILENT_CALL_MS = 2000, /* The same for what follows one that was lost. */
+    LINK_SILENCE_MS = 3000,   /* After the first loss: a member that others wait for is to go. With the time that
+                               * the first takes, five to seven seconds: more than a slow disk takes. */
 };
 
 enum { SENDERS_MAX = sizeof((struct replica *)0)->senders / sizeof((struct replica *)0)->senders[0] };
@@ -301,16 +302,17 @@ static void mend(struct io_timer *timer)
 {
     struct link *l = LIST_ENTRY(timer, struct link, retry);
     const uint64_t now_ms = io_now(io_of(l->worker->loop)).boot_ms;
-    const bool is_silent = now_ms - l->lost_since_ms >= LINK_SILENCE_MS;
+    const uint64_t silent_ms = now_ms - l->lost_since_ms;
     l->is_lost = false;
     for (struct list_node *next, *it = l->senders.next; it != &l->senders; it = next) {
         struct sender *s = LIST_ENTRY(it, struct sender, node);
         struct replica *r = s->replica;
         struct repl_event lost = {.type = REPL_LINK_LOST, .link_lost.to = s->node_id};
-        struct repl_event silent = {.type = REPL_LINK_SILENT, .link_silent.to = s->node_id};
+        struct repl_event silent = {.type = REPL_LINK_SILENT,
+                                    .link_silent = {s->node_id, silent_ms}};
         next = it->next;
         replica_step(r, &lost);
-        if (is_silent) replica_step(r, &silent);
+        if (silent_ms >= LINK_SILENCE_MS) replica_step(r, &silent);
     }
 }
 
@@ -348,7 +350,8 @@ static void message_send(struct link *l, struct link_call *call, const struct me
         .rpc = RPC_REPLICATE,
         .schema = &replicate_request_schema,
         .args = &request,
-        .deadline_ms = io_now(io_of(l->worker->loop)).boot_ms + LINK_CALL_MS,
+        .deadline_ms = io_now(io_of(l->worker->loop)).boot_ms +
+                       (l->retry_ms == 0 ? LINK_CALL_MS : LINK_SILENT_CALL_MS),
         .on_done = on_answered,
     };
     call->link = l;

@@ -367,6 +367,7 @@ static void perform(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_LEARN: learn_begin(r, effect); break;
     case REPL_DO_JOIN:
     case REPL_DO_EXPEL:
+    case REPL_DO_SHUN:
     case REPL_DO_GIVE_WAY: wish_add(r, effect); break;
     }
 }
@@ -378,6 +379,7 @@ static int step(struct replica *r, const struct repl_event *event)
     const bool has_led = leads(r);
     int rc = repl_step(&r->repl, event, &effects);
     if (has_led && !leads(r)) replica_part(r);
+    if (!has_led && leads(r)) replica_part_end(r);
     if (r->repl.role != before)
         r->newest_us = r->repl.timestamp_us; /* Rows are never later (R3). */
     for (uint32_t i = 0; i < effects.count; i++) perform(r, &effects.items[i]);
@@ -463,7 +465,8 @@ static void state_saved(struct io_work *work)
         event = (struct repl_event){.type = REPL_STORE_FAILED, .failed.rc = r->state_rc};
     }
     if (!r->is_closing) replica_step(r, &event);
-    if (!r->is_closing && !r->repl.is_stopped && r->repl.coming.ballot != 0) replica_save_state(r);
+    bool is_due = r->repl.coming.ballot != 0 && !r->repl.is_coming_saved;
+    if (!r->is_closing && !r->repl.is_stopped && is_due) replica_save_state(r);
     replica_had_room(r);
     replica_release(r);
 }

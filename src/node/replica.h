@@ -92,6 +92,7 @@ struct replica {
     struct sender senders[REPL_MEMBERS_MAX + 1]; /* To the other members and the learner. */
     struct teacher teacher;                      /* Of a primary... */
     struct learning *learning;                   /* ...and of a learner; NULL: nothing is asked. */
+    uint32_t learn_works;                        /* Of earlier ones too: on the pool. */
     struct wish wish;                            /* What it wants of the meta group. */
 
     uint64_t logged_to; /* Of the log batch that is being taken in; 0: none. */
@@ -211,6 +212,7 @@ void replica_reply(struct replica *r, uint64_t applied);
  * another, and then its was never executed; or in a moment, that nobody knows (R15). */
 void replica_part(struct replica *r);
 void replica_part_init(struct replica *r);
+void replica_part_end(struct replica *r); /* It is primary again: of those nothing is known any more. */
 void replica_part_from(struct replica *r, uint64_t last);
 
 /* Answer all that waits: what is ordered by ERR_TIMEOUT, for its outcome is unknown, the rest by

@@ -346,6 +346,13 @@ static void on_parting_timer(struct io_timer *timer)
     worker_quiet_check(r->worker);
 }
 
+void replica_part_end(struct replica *r)
+{
+    if (r->parting_timer.loop == NULL) return;
+    io_timer_stop(&r->parting_timer);
+    on_parting_timer(&r->parting_timer);
+}
+
 void replica_part_init(struct replica *r)
 {
     r->parting_timer.run = on_parting_timer;
@@ -385,9 +392,11 @@ void replica_part_from(struct replica *r, uint64_t last)
  * again (R4, R9). What was not decided yet never happened. */
 void replica_fail_all(struct replica *r)
 {
+    const bool was_parting = r->parting_timer.loop != NULL;
     io_timer_stop(&r->parting_timer);
     overlay_clear(&r->overlay); /* Nothing is decided before all of it is applied, or gave way. */
     fail_list(r, &r->waiting, WIRE_ERR_TIMEOUT);
+    if (was_parting) worker_quiet_check(r->worker);
     if (r->fetch == NULL) /* Else when the fetch is done. */
         fail_list(r, &r->stalled, WIRE_ERR_INVALID_STATE);
     dup_wait_fail_all(r, WIRE_ERR_INVALID_STATE);

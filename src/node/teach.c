@@ -321,6 +321,8 @@ static void answer(struct replica *r, struct question *q)
     const struct repl *p = &r->repl;
     if (p->committed < p->reconciled_at || p->pupil.is_joining) {
         refuse_learn(q->request, WIRE_ERR_BUSY);
+    } else if (q->decree > p->committed && q->decree <= p->prepared) {
+        refuse_learn(q->request, WIRE_ERR_BUSY); /* We have sent it that: it is committed soon. */
     } else if (q->decree > p->committed) {
         MARK("a learner has what nobody else has");
         offer_copy(r, q->request, 0);
@@ -353,6 +355,8 @@ void teach_on_learn(struct replica *r, struct rpc_request *request)
                            .decree = (uint64_t)asked.decree,
                            .last = r->repl.committed};
     struct teacher *t = &r->teacher;
+    struct repl_event wanted = {.type = REPL_LEARN_WANTED};
+    replica_step(r, &wanted);
     if (t->copy == NULL && q->decree >= t->needs) {
         t->needs = q->decree;
         replica_hold(r);

@@ -11,7 +11,7 @@
 
 static const struct logger logger = {.room = "wish"};
 
-enum { WISH_RETRY_MS = 1000 };
+enum { WISH_RETRY_MS = 1000, GIVE_WAY_MS = 15 * 1000 /* Of silence: a grace, and time for the metas to be others. */ };
 
 /* One proposal, on its way there and back. */
 struct wish_call {
@@ -171,24 +171,32 @@ void wish_end(struct wish *w)
 
 /* ---- What replicas want ------------------------------------------------------------------------------------------- */
 
-void wish_add(struct replica *r, const struct repl_effect *effect)
+/* Whoever would be left could not write: then perhaps it is us who can't be heard, and another shall lead. Not
+ * before the metas would have noticed that the silent one is dead (F6): it would be the one to lead. */
+static void shun(struct replica *r, const struct repl_effect *effect)
 {
     const struct repl *p = &r->repl;
+    const bool is_member = effect->to != p->config.learner;
+    const bool is_too_few = is_member && p->config.member_count > 1 &&
+                            p->config.member_count - 1 < r->assigned->write_members_min;
+    if (is_too_few && effect->silent_ms < GIVE_WAY_MS) return;
+    LOG_WARN(&logger,
+             is_too_few ? "too few members can be reached: another shall lead"
+                        : "a member is silent: it shall go",
+             field_str("dir", r->dir), field_u64("silent", effect->to));
+    want(&r->wish, META_MEMBER_DROP, effect->ballot, is_too_few ? p->self : effect->to, 0);
+}
+
+void wish_add(struct replica *r, const struct repl_effect *effect)
+{
     switch (effect->type) {
     case REPL_DO_JOIN: want(&r->wish, META_MEMBER_JOIN, effect->ballot, effect->to, 0); break;
     case REPL_DO_EXPEL:
-        if (effect->to != p->config.learner && p->config.member_count > 1 &&
-            p->config.member_count - 1 < r->assigned->write_members_min) {
-            /* Not many are left to whom we can speak: perhaps it is us who can't. */
-            LOG_WARN(&logger, "too few members can be reached: another shall lead",
-                     field_str("dir", r->dir), field_u64("silent", effect->to));
-            want(&r->wish, META_MEMBER_DROP, effect->ballot, p->self, 0);
-            break;
-        }
-        LOG_WARN(&logger, "a member is silent, or holds less than it had acknowledged: it shall go",
-                 field_str("dir", r->dir), field_u64("member", effect->to));
+        LOG_ERROR(&logger, "a member holds less than it had acknowledged: it shall learn again",
+                  field_str("dir", r->dir), field_u64("member", effect->to));
         want(&r->wish, META_MEMBER_DROP, effect->ballot, effect->to, 0);
         break;
+    case REPL_DO_SHUN: shun(r, effect); break;
     case REPL_DO_GIVE_WAY:
         LOG_ERROR(&logger, "this server holds less than it had committed: another shall lead",
                   field_str("dir", r->dir), field_u64("other", effect->to));
@@ -196,6 +204,11 @@ void wish_add(struct replica *r, const struct repl_effect *effect)
         break;
     default: break;
     }
+}
+
+void wish_learn_anew(struct replica *r)
+{
+    want(&r->wish, META_MEMBER_ADD, r->repl.config.ballot, r->repl.self, 0);
 }
 
 void wish_learn_no_more(struct replica *r)
@@ -214,5 +227,5 @@ void wish_sync(struct replica *r)
     wish_renew(&r->wish, r->assigned);
     if (r->is_damaged || p->is_stopped) (void)wish_leave(&r->wish, r->assigned);
     else if (repl_needs_ballot(p) && p->config.ballot == ballot)
-        want(&r->wish, META_MEMBER_ADD, ballot, p->self, 0);
+        wish_learn_anew(r);
 }

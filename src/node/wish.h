@@ -47,8 +47,11 @@ bool wish_leave(struct wish *w, const struct assignment *a);
 
 /* ---- Of a replica ---- */
 
-/* REPL_DO_JOIN, REPL_DO_EXPEL and REPL_DO_GIVE_WAY. */
+/* REPL_DO_JOIN, REPL_DO_EXPEL, REPL_DO_SHUN and REPL_DO_GIVE_WAY. */
 void wish_add(struct replica *r, const struct repl_effect *effect);
+
+/* A learner is to begin anew, under a new ballot. */
+void wish_learn_anew(struct replica *r);
 
 /* Learning has failed for too long. */
 void wish_learn_no_more(struct replica *r);

@@ -73,6 +73,7 @@ enum repl_event_type {
     REPL_PREPARED,   /* A primary sent us a mutation. */
     REPL_COMMITTED,  /* A primary told us how far it has committed. */
     REPL_ACKED,      /* A member's or learner's log holds everything up to the decree. */
+    REPL_LEARN_WANTED, /* The learner asks for what is committed: it can't take what is new. */
     REPL_LEARNED, /* What REPL_DO_LEARN asked for came, as REPL_PREPARED each, and this was all. */
     REPL_COPYING, /* It was a whole store that came: what this one holds is to be replaced. */
     REPL_LINK_LOST,   /* What was said to a member, or should have been, may not have arrived. */
@@ -117,6 +118,7 @@ struct repl_event {
         } learned;
         struct {
             uint64_t to;
+            uint64_t for_ms; /* Of silence. */
         } link_lost, link_silent;
     };
 };
@@ -131,8 +133,8 @@ enum repl_effect_type {
     REPL_DO_ACK,          /* Tell 'to' that our log holds everything up to 'last'. */
     REPL_DO_LEARN,        /* Ask 'to' for what is committed behind 'last', then say REPL_LEARNED. */
     REPL_DO_JOIN,         /* Ask the meta group to make the learner 'to' a member. */
-    REPL_DO_EXPEL,        /* Ask it to take the member or learner 'to' out: it has lost what it
-                           * promised, or is silent. */
+    REPL_DO_EXPEL,        /* Ask it to take the member 'to' out: it has lost what it promised. */
+    REPL_DO_SHUN,         /* Or the member or learner: it is silent, for 'silent_ms'. */
     REPL_DO_GIVE_WAY,     /* Ask it to make 'to' the primary, and us nothing: we have lost more. */
     REPL_DO_APPLY,        /* Write [first, last] of the tail to the store, then say REPL_APPLIED. */
     REPL_DO_COMMIT,       /* Everything up to 'last' is committed: wake the shippers. */
@@ -148,6 +150,7 @@ struct repl_effect {
     uint64_t first, last;         /* Decrees, both included. */
     bool asks_for_more;           /* Of an ack... */
     uint64_t committed, prepared; /* ...and with it. */
+    uint64_t silent_ms;
     int rc;
 };
 

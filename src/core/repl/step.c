@@ -620,15 +620,19 @@ static void on_link_lost(struct repl *r, uint64_t to, struct repl_effects *out)
 }
 
 /* Whom others wait for and nobody can reach is no member for long (PacificA 2.3). */
-static void on_link_silent(struct repl *r, uint64_t to, struct repl_effects *out)
+static void on_link_silent(struct repl *r, const struct repl_event *event, struct repl_effects *out)
 {
+    const uint64_t to = event->link_silent.to;
     if (r->role != REPL_PRIMARY || to == r->self) return;
     const struct repl_member *member = member_find(r, to);
     bool is_joining = r->pupil.is_joining && to == r->config.learner;
     bool is_awaited = member != NULL && (!member->is_heard || member->logged < r->prepared);
     if (!is_awaited && !is_joining) return;
     MARK("a silent member is to go");
-    push(out, (struct repl_effect){.type = REPL_DO_EXPEL, .ballot = r->config.ballot, .to = to});
+    push(out, (struct repl_effect){.type = REPL_DO_SHUN,
+                                   .ballot = r->config.ballot,
+                                   .to = to,
+                                   .silent_ms = event->link_silent.for_ms});
 }
 
 /* ---- The store answers ---- */
@@ -661,10 +665,13 @@ int repl_step(struct repl *r, const struct repl_event *event, struct repl_effect
     case REPL_PREPARED: rc = on_prepared(r, event, out); break;
     case REPL_COMMITTED: rc = on_committed(r, event, out); break;
     case REPL_ACKED: rc = on_acked(r, event, out); break;
+    case REPL_LEARN_WANTED:
+        if (!r->pupil.is_joining) r->pupil.is_following = false;
+        break;
     case REPL_LEARNED: on_learned(r, event, out); break;
     case REPL_COPYING: on_copying(r, event); break;
     case REPL_LINK_LOST: on_link_lost(r, event->link_lost.to, out); break;
-    case REPL_LINK_SILENT: on_link_silent(r, event->link_silent.to, out); break;
+    case REPL_LINK_SILENT: on_link_silent(r, event, out); break;
     case REPL_APPLIED: rc = on_applied(r, event->applied.decree, out); break;
     case REPL_LOG_FAILED:
     case REPL_STORE_FAILED: stop(r, event->failed.rc, out); break;

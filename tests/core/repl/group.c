@@ -344,6 +344,7 @@ static void perform(struct group *g, struct group_node *n, const struct repl_eff
     case REPL_DO_LEARN: do_learn(g, n, e); break;
     case REPL_DO_JOIN:
     case REPL_DO_EXPEL:
+    case REPL_DO_SHUN:
     case REPL_DO_GIVE_WAY: do_wish(g, n, e); break;
     case REPL_DO_APPLY: n->apply_to = e->last; break;
     case REPL_DO_COMMIT: break; /* The onlooker sees it. */

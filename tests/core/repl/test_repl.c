@@ -19,7 +19,7 @@ enum { US = 1, OTHER = 2, THIRD = 3 };
 static void render(const struct repl_effects *effects, char *to, size_t size)
 {
     static const char *const names[] = {"save",   "append", "prepare", "commit_point", "ack",
-                                        "learn",  "join",   "expel",   "give_way",     "apply",
+                                        "learn",  "join",   "expel", "shun", "give_way", "apply",
                                         "commit", "reply",  "fail",    "stop"};
     size_t used = 0;
     to[0] = '\0';
