@@ -142,13 +142,14 @@ static void create_table(struct cast *c)
     sim_call_fini(&call);
 }
 
-static struct cast *cast_begin(uint64_t seed)
+static struct cast *cast_begin_synced(uint64_t seed, enum log_sync sync)
 {
     struct cast *c = calloc(1, sizeof *c);
     assert_non_null(c);
     c->sim = logging = sim_new(seed);
     for (int i = 0; i < NODES; i++) {
         c->nodes[i] = sim_cluster_new(c->sim, names[i], 1);
+        c->nodes[i]->config.sync = sync;
         if (i > 0) (void)snprintf(c->nodes[i]->config.join, CONFIG_METAS_SIZE, "one:34601");
         start(c, i);
     }
@@ -158,6 +159,11 @@ static struct cast *cast_begin(uint64_t seed)
     sim_check_each(c->sim, check_each, c);
     create_table(c);
     return c;
+}
+
+static struct cast *cast_begin(uint64_t seed)
+{
+    return cast_begin_synced(seed, LOG_SYNC_GROUP);
 }
 
 static void cast_end(struct cast *c)
@@ -218,7 +224,7 @@ static bool is_burst_over(void *context)
     return true;
 }
 
-static void put_burst(struct cast *c, uint64_t timeout_ms)
+static struct burst *burst_begin(struct cast *c, uint64_t timeout_ms)
 {
     struct burst *b = calloc(1, sizeof *b);
     assert_non_null(b);
@@ -236,7 +242,12 @@ static void put_burst(struct cast *c, uint64_t timeout_ms)
                                         .timeout_ms = timeout_ms};
         sim_call_begin(c->client, &b->calls[i]);
     }
-    assert_true(sim_run_until(c->sim, is_burst_over, b, (timeout_ms + 10000) * MS));
+    return b;
+}
+
+static void burst_end(struct cast *c, struct burst *b)
+{
+    assert_true(sim_run_until(c->sim, is_burst_over, b, 60 * (uint64_t)S));
     for (int i = 0; i < KEYS; i++) {
         struct key_fate *fate = &c->keys[i];
         struct update_response response = {0};
@@ -248,6 +259,11 @@ static void put_burst(struct cast *c, uint64_t timeout_ms)
         buf_fini(&b->values[i]);
     }
     free(b);
+}
+
+static void put_burst(struct cast *c, uint64_t timeout_ms)
+{
+    burst_end(c, burst_begin(c, timeout_ms));
 }
 
 /* The number that a key holds; 0: nothing. */
@@ -651,6 +667,90 @@ static void test_lost_directories_after_an_outage(void **state)
     }
 }
 
+/* One of three is dead; another dies with writes under way. The last one keeps what it has, and leads: reads go
+ * on, writes are refused. The two come back with empty disks, and are given everything. */
+static void test_the_last_one_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct cast *c = cast_begin(77);
+    put_all(c, 2);
+    sim_cluster_crash(c->nodes[2], SIM_KILL);
+    sim_run_us(c->sim, 20 * (uint64_t)S);
+    put_all(c, 1);
+    const struct sim_link slow = {.delay_us = 2000};
+    sim_link_default(c->sim, &slow);
+    struct burst *b = burst_begin(c, 3000);
+    sim_run_us(c->sim, 5500);
+    sim_cluster_crash(c->nodes[1], SIM_KILL);
+    burst_end(c, b);
+    sim_run_us(c->sim, 30 * (uint64_t)S);
+    assert_kept(c);
+    assert_false(put(c, 0, 1000));
+    for (int i = 1; i < NODES; i++) {
+        sim_cluster_wipe(c->nodes[i]);
+        start(c, i);
+    }
+    assert_equal_within(c, 120 * (uint64_t)S);
+    assert_kept(c);
+    cast_end(c);
+}
+
+/* Under sync = os a member loses the end of its log with its power, and is back before anybody took it for dead:
+ * it learns again, from the one that has everything, although that is the only other one. */
+static void test_lost_end_of_a_log(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 78; seed < 84; seed++) {
+        struct cast *c = cast_begin_synced(seed, LOG_SYNC_OS);
+        put_all(c, 1);
+        sim_cluster_crash(c->nodes[2], SIM_KILL);
+        sim_run_us(c->sim, 20 * (uint64_t)S);
+        put_all(c, 3);
+        sim_run_us(c->sim, 20 * MS);
+        sim_check_each(c->sim, NULL, NULL); /* A log that has lost its end breaks I4 until that is noticed. */
+        sim_cluster_crash(c->nodes[1], SIM_POWER);
+        start(c, 1);
+        start(c, 2);
+        sim_run_us(c->sim, 20 * (uint64_t)S);
+        assert_equal_within(c, 60 * (uint64_t)S);
+        assert_kept(c);
+        cast_end(c);
+    }
+}
+
+static bool is_three_copying(void *context)
+{
+    struct cast *c = context;
+    memset(c->found, 0, sizeof c->found);
+    c->looking_at = 2;
+    if (c->nodes[2]->is_open) sim_cluster_each(c->nodes[2], note_replica, c);
+    for (int p = 0; p < PARTITIONS; p++)
+        if (c->found[2][p] != NULL && c->found[2][p]->repl.learning == REPL_LEARN_COPYING) return true;
+    return false;
+}
+
+/* The power fails while stores are copied, again and again: what goes on where it was is what was synced. */
+static void test_power_fails_while_copying(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 12; seed++) {
+        struct cast *c = cast_begin(seed);
+        c->value_size = 50000;
+        put_all(c, 2);
+        sim_cluster_wipe(c->nodes[2]);
+        start(c, 2);
+        for (int i = 0; i < 3; i++) {
+            (void)sim_run_until(c->sim, is_three_copying, c, 20 * (uint64_t)S);
+            sim_run_us(c->sim, prng_below(sim_prng(c->sim), 200 * MS));
+            sim_cluster_crash(c->nodes[2], SIM_POWER);
+            start(c, 2);
+        }
+        assert_equal_within(c, 120 * (uint64_t)S);
+        assert_kept(c);
+        cast_end(c);
+    }
+}
+
 static bool is_three_dead(void *context)
 {
     return is_taken_for(context, 2, false);
@@ -841,6 +941,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_each_comes_back),
         cmocka_unit_test(test_fails_over),
         cmocka_unit_test(test_lost_disk),
+        cmocka_unit_test(test_the_last_one_keeps_what_it_has),
+        cmocka_unit_test(test_lost_end_of_a_log),
+        cmocka_unit_test(test_power_fails_while_copying),
         cmocka_unit_test(test_lost_replica_learns),
         cmocka_unit_test(test_lost_replica_learns_through_crashes),
         cmocka_unit_test(test_fails_while_running),
