@@ -194,6 +194,10 @@ void wish_add(struct replica *r, const struct repl_effect *effect)
     case REPL_DO_EXPEL:
         LOG_ERROR(&logger, "a member holds less than it had acknowledged: it shall learn again",
                   field_str("dir", r->dir), field_u64("member", effect->to));
+#ifdef MUT_who_has_lost_leads
+        want(&r->wish, META_MEMBER_DROP, effect->ballot, r->repl.self, 0);
+        break;
+#endif
         want(&r->wish, META_MEMBER_DROP, effect->ballot, effect->to, 0);
         break;
     case REPL_DO_SHUN: shun(r, effect); break;
