@@ -53,9 +53,8 @@ static int read_job(struct cli *cli, const struct args *args, struct job *job, s
 static int start_servers(struct cli *cli, struct job *job, struct err *e)
 {
     struct client *client = NULL;
-    struct admin_table table = {.name = job->load.table,
-                                .partition_count = PARTITIONS,
-                                .replica_count = job->node_count};
+    struct admin_table table = {
+        .name = job->load.table, .partition_count = PARTITIONS, .replica_count = job->node_count};
     int32_t app_id;
     bool is_new;
     int rc = servers_dir_make(job->dir, sizeof job->dir, e);

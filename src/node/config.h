@@ -38,9 +38,9 @@ struct node_config {
     uint64_t cache_size;        /* Bytes of RocksDB's block cache. */
     uint64_t write_buffer_size; /* Bytes of all stores' write buffers. */
     uint64_t
-        disk_reserve_size;   /* Bytes of the disk that writes leave free; at most a tenth of it. */
-    uint64_t tail_size;      /* Bytes of recent mutations kept in memory, of all replicas. */
-    uint64_t learn_rate;     /* Bytes a second of stores that are copied here, of all; 0: no limit. */
+        disk_reserve_size; /* Bytes of the disk that writes leave free; at most a tenth of it. */
+    uint64_t tail_size;    /* Bytes of recent mutations kept in memory, of all replicas. */
+    uint64_t learn_rate;   /* Bytes a second of stores that are copied here, of all; 0: no limit. */
     uint32_t write_size_max; /* Bytes of a write request; 0: no limit but the frame's. */
     bool accepts_any_source; /* Duplicated writes of clusters that are not listed below. */
     struct config_remote remotes[CONFIG_REMOTES_MAX];

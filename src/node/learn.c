@@ -25,18 +25,19 @@ enum {
     READ_CALL_MS = 10 * 1000,
     RETRY_MS_MIN = 50, /* After a failure; doubles... */
     RETRY_MS_MAX = 5000,
-    PATIENCE_MS = 60 * 1000,   /* Failing all that time, it leaves its place to another. */
-    PIECE_SIZE = 1 << 20, /* Bytes asked for at once: one piece travels while the last is written. */
-    NAME_SIZE_MAX = 64,   /* Of a store's file. */
+    PATIENCE_MS = 60 * 1000, /* Failing all that time, it leaves its place to another. */
+    PIECE_SIZE =
+        1 << 20,        /* Bytes asked for at once: one piece travels while the last is written. */
+    NAME_SIZE_MAX = 64, /* Of a store's file. */
     FILES_MAX = 1 << 16,
     LEARN_PATH_SIZE = CONFIG_TEXT_SIZE + 160,
 };
 
-#define PART_SUFFIX ".part"
-#define LEARN_DIR "learn"           /* What has come so far... */
+#define PART_SUFFIX  ".part"
+#define LEARN_DIR    "learn"        /* What has come so far... */
 #define LEARN_SOURCE "learn.source" /* ...of which store. */
-#define LEARNED_DIR "learned"       /* All has... */
-#define LEARN_DONE "learn.done"     /* ...under this ballot: ballot, decree, crc32c; little-endian. */
+#define LEARNED_DIR  "learned"      /* All has... */
+#define LEARN_DONE   "learn.done" /* ...under this ballot: ballot, decree, crc32c; little-endian. */
 
 enum { LEARN_DONE_SIZE = 20 };
 
@@ -170,7 +171,8 @@ static uint32_t take(struct learning *l, const struct learn_response *told)
 static void on_mutations(struct learning *l, const struct learn_response *told)
 {
     struct replica *r = l->replica;
-    if (r->repl.learning == REPL_LEARN_COPYING) { /* It has begun to be another: there is no way back. */
+    if (r->repl.learning ==
+        REPL_LEARN_COPYING) { /* It has begun to be another: there is no way back. */
         wish_learn_anew(r);
         return;
     }
@@ -250,8 +252,9 @@ void learn_begin(struct replica *r, const struct repl_effect *effect)
     (void)assignment_address(r->assigned, effect->to, &address);
     struct learning *l = r->learning;
     bool is_busy = l != NULL && (l->is_reading || l->is_writing || l->is_held);
-    bool is_other = l != NULL && (l->ballot != effect->ballot || is_busy ||
-                                  l->address.ipv4 != address.ipv4 || l->address.port != address.port);
+    bool is_other =
+        l != NULL && (l->ballot != effect->ballot || is_busy || l->address.ipv4 != address.ipv4 ||
+                      l->address.port != address.port);
     if (is_other) learn_end(r);
     if (r->learning == NULL) r->learning = learning_new(r, address);
     l = r->learning;

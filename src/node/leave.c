@@ -15,7 +15,7 @@ static void leave_end(struct node *n)
 {
     struct leave *l = &n->leave;
     if (l->on_left == NULL) return; /* It has ended. */
-    void (*on_left)(struct node *n) = l->on_left;
+    void (*on_left)(struct node * n) = l->on_left;
     l->on_left = NULL;
     io_timer_stop(&l->timer);
     on_left(n);

@@ -13,18 +13,21 @@
 static const struct logger logger = {.room = "link"};
 
 enum {
-    LINK_CALLS_MAX = 8,       /* Messages under way to one server. */
-    LINK_ITEMS_MAX = 4096,    /* Of one message... */
-    LINK_SIZE_MAX = 1 << 20,  /* ...and bytes of its mutations; one may be longer. */
-    LINK_CALL_MS = 5000,      /* A message without an answer is taken for lost. */
-    LINK_RETRY_MS_MIN = 10,   /* Before what was lost is said again; doubles... */
-    LINK_RETRY_MS_MAX = 1000, /* ...up to this. */
+    LINK_CALLS_MAX = 8,         /* Messages under way to one server. */
+    LINK_ITEMS_MAX = 4096,      /* Of one message... */
+    LINK_SIZE_MAX = 1 << 20,    /* ...and bytes of its mutations; one may be longer. */
+    LINK_CALL_MS = 5000,        /* A message without an answer is taken for lost. */
+    LINK_RETRY_MS_MIN = 10,     /* Before what was lost is said again; doubles... */
+    LINK_RETRY_MS_MAX = 1000,   /* ...up to this. */
     LINK_SILENT_CALL_MS = 2000, /* The same for what follows one that was lost. */
-    LINK_SILENCE_MS = 3000,   /* After the first loss: a member that others wait for is to go. With the time that
+    LINK_SILENCE_MS =
+        3000, /* After the first loss: a member that others wait for is to go. With the time that
                                * the first takes, five to seven seconds: more than a slow disk takes. */
 };
 
-enum { SENDERS_MAX = sizeof((struct replica *)0)->senders / sizeof((struct replica *)0)->senders[0] };
+enum {
+    SENDERS_MAX = sizeof((struct replica *)0)->senders / sizeof((struct replica *)0)->senders[0]
+};
 
 struct link_call {
     struct rpc_call rpc;

@@ -31,7 +31,7 @@ struct sender {
     uint64_t first, last; /* Mutations to be prepared; none when last is smaller. */
     bool owes_commit_point;
     bool owes_ack, asks_for_more;
-    uint64_t ack; /* Our log holds everything up to here... */
+    uint64_t ack;                 /* Our log holds everything up to here... */
     uint64_t committed, prepared; /* ...and what is said when more is asked for. */
 };
 

@@ -59,11 +59,11 @@ struct replica {
     bool is_held;           /* 'hold' is joined to the log. */
     uint64_t shippers_need; /* What the log was told last; LOG_NO_SHIPPER: nothing, or not yet. */
 
-    struct list_node early;      /* Requests that came before it served. */
-    struct list_node waiting;    /* Writes by decree, until they are applied. */
+    struct list_node early;        /* Requests that came before it served. */
+    struct list_node waiting;      /* Writes by decree, until they are applied. */
     struct io_timer parting_timer; /* Runs while some wait although another is primary now. */
-    struct list_node stalled;    /* Writes that wait for their turn to be evaluated. */
-    struct replica_fetch *fetch; /* The disk read that 'stalled' waits for. */
+    struct list_node stalled;      /* Writes that wait for their turn to be evaluated. */
+    struct replica_fetch *fetch;   /* The disk read that 'stalled' waits for. */
 
     struct replica_throttle *throttle; /* NULL: the table has no such limits. */
     struct list_node delayed;          /* Requests that they make wait, each with its timer. */
@@ -212,7 +212,8 @@ void replica_reply(struct replica *r, uint64_t applied);
  * another, and then its was never executed; or in a moment, that nobody knows (R15). */
 void replica_part(struct replica *r);
 void replica_part_init(struct replica *r);
-void replica_part_end(struct replica *r); /* It is primary again: of those nothing is known any more. */
+void replica_part_end(
+    struct replica *r); /* It is primary again: of those nothing is known any more. */
 void replica_part_from(struct replica *r, uint64_t last);
 
 /* Answer all that waits: what is ordered by ERR_TIMEOUT, for its outcome is unknown, the rest by

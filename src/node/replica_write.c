@@ -25,10 +25,10 @@ enum {
 
 /* What a write keeps in its request. */
 struct write_state {
-    struct kv_write *write; /* In the request's arena. */
-    uint64_t wait_decree;   /* Answered when this is applied... */
+    struct kv_write *write;                  /* In the request's arena. */
+    uint64_t wait_decree;                    /* Answered when this is applied... */
     uint64_t wait_ballot, wait_timestamp_us; /* ...and the mutation is this one. */
-    int64_t reply_decree;   /* Told to the client: its own decree, or -1. */
+    int64_t reply_decree;                    /* Told to the client: its own decree, or -1. */
     uint64_t begin_us;
 };
 _Static_assert(sizeof(struct write_state) <= RPC_OWNER_SIZE, "fits into the request");
@@ -337,7 +337,9 @@ static void fail_list(struct replica *r, struct list_node *list, enum wire_error
 
 /* ---- Another is primary ------------------------------------------------------------------------------------------ */
 
-enum { PARTING_MS = 1000 }; /* Under load the new primary has ordered as much within milliseconds. */
+enum {
+    PARTING_MS = 1000
+}; /* Under load the new primary has ordered as much within milliseconds. */
 
 static void on_parting_timer(struct io_timer *timer)
 {

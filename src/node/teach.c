@@ -18,10 +18,10 @@
 static const struct logger logger = {.room = "teach"};
 
 enum {
-    RUN_MAX = 1024,        /* Mutations of one answer... */
-    RUN_SIZE_MAX = 1 << 20, /* ...and their bytes; one may be longer. */
+    RUN_MAX = 1024,           /* Mutations of one answer... */
+    RUN_SIZE_MAX = 1 << 20,   /* ...and their bytes; one may be longer. */
     PIECE_SIZE_MAX = 1 << 20, /* Bytes of a file in one answer. */
-    FILES_MAX = 1 << 16,   /* Of a store. */
+    FILES_MAX = 1 << 16,      /* Of a store. */
 };
 
 /* ---- Answers -------------------------------------------------------------------------------------------------- */
@@ -211,8 +211,8 @@ void teach_end_copy(struct replica *r)
 /* It holds more than the learner, and the log goes on from there. */
 static bool copy_is_useful(const struct teacher *t, uint64_t decree)
 {
-    return t->copy != NULL && (!t->copy->is_made || (t->copy->decree > decree &&
-                                                     t->needs <= t->copy->decree));
+    return t->copy != NULL &&
+           (!t->copy->is_made || (t->copy->decree > decree && t->needs <= t->copy->decree));
 }
 
 static void offer_copy(struct replica *r, struct rpc_request *request, uint64_t decree)
@@ -275,8 +275,7 @@ static void on_log_read(struct log_read *read, int rc)
 {
     struct question *q = LIST_ENTRY(read, struct question, read);
     struct replica *r = q->replica;
-    struct slice *run =
-        rc == 0 ? arena_array(&q->request->arena, read->count, sizeof *run) : NULL;
+    struct slice *run = rc == 0 ? arena_array(&q->request->arena, read->count, sizeof *run) : NULL;
     if (!is_pupil_of(r, q->ballot)) {
         refuse_learn(q->request, WIRE_ERR_INVALID_STATE);
     } else if (rc == E_NOTFOUND || rc == E_CORRUPT) {
@@ -338,7 +337,8 @@ static void answer(struct replica *r, struct question *q)
 void teach_on_learn(struct replica *r, struct rpc_request *request)
 {
     struct learn_request asked = {0};
-    if (thrift_read_args(request->frame.body, &learn_request_schema, &asked, &request->arena) != 0) {
+    if (thrift_read_args(request->frame.body, &learn_request_schema, &asked, &request->arena) !=
+        0) {
         rpc_reply_error(request, WIRE_ERR_INVALID_DATA);
         return;
     }

@@ -22,8 +22,9 @@ struct teach_copy;
 /* Inside the replica. All-zero but for 'needs': nobody is taught. */
 struct teacher {
     uint64_t pupil; /* The learner's node id; 0: none. */
-    uint64_t needs; /* The log keeps what is above this decree; LOG_NO_SHIPPER: whatever it likes. */
-    struct teach_copy *copy; /* NULL: none was made. */
+    uint64_t
+        needs; /* The log keeps what is above this decree; LOG_NO_SHIPPER: whatever it likes. */
+    struct teach_copy *copy;  /* NULL: none was made. */
     struct list_node waiting; /* LEARN requests that wait for it. */
 };
 

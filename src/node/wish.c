@@ -11,7 +11,10 @@
 
 static const struct logger logger = {.room = "wish"};
 
-enum { WISH_RETRY_MS = 1000, GIVE_WAY_MS = 15 * 1000 /* Of silence: a grace, and time for the metas to be others. */ };
+enum {
+    WISH_RETRY_MS = 1000,
+    GIVE_WAY_MS = 15 * 1000 /* Of silence: a grace, and time for the metas to be others. */
+};
 
 /* One proposal, on its way there and back. */
 struct wish_call {
@@ -230,6 +233,5 @@ void wish_sync(struct replica *r)
     const uint64_t ballot = r->assigned->config.ballot;
     wish_renew(&r->wish, r->assigned);
     if (r->is_damaged || p->is_stopped) (void)wish_leave(&r->wish, r->assigned);
-    else if (repl_needs_ballot(p) && p->config.ballot == ballot)
-        wish_learn_anew(r);
+    else if (repl_needs_ballot(p) && p->config.ballot == ballot) wish_learn_anew(r);
 }

@@ -10,7 +10,7 @@
 enum {
     PAUSE_MS_MIN = 8, /* Doubled each time, less a random half... */
     PAUSE_MS_MAX = 1000,
-    DOUBT_MS = 2000, /* A server that is alive answers nearly everything in less. */
+    DOUBT_MS = 2000,      /* A server that is alive answers nearly everything in less. */
     DOUBT_PAUSE_MS = 100, /* So often at most all that flies is looked at. */
 };
 

@@ -179,8 +179,8 @@ static bool is_sent_in_vain(struct cluster_call *call)
     struct route_target target;
     if ((call->flags & CLUSTER_NO_RETRY) != 0 || find_target(call, &index, &target) != 0)
         return false;
-    return target.ballot > call->ballot && (target.server.ipv4 != call->server.ipv4 ||
-                                            target.server.port != call->server.port);
+    return target.ballot > call->ballot &&
+           (target.server.ipv4 != call->server.ipv4 || target.server.port != call->server.port);
 }
 
 static void give_up_in_vain(struct cluster_table *t)

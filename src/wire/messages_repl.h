@@ -60,13 +60,13 @@ struct learn_files {
 /* Mutations, or, when these are no longer there, a store to be copied. */
 struct learn_response {
     uint64_t set;
-    struct slice err;               /* ERR_BUSY: the copy is being made, ask again. */
-    int64_t committed;              /* How far the primary has committed. */
-    struct blob_list mutations;     /* Of decree + 1, + 2, ... */
-    bool is_end;                    /* The tail of the primary has what follows. */
-    int64_t copy;                   /* 0: no store. Names the copy, for learn_read_request. */
-    int64_t copy_decree;            /* What it holds. */
-    int64_t source;                 /* Equal sources: files of equal names and sizes are equal. */
+    struct slice err;           /* ERR_BUSY: the copy is being made, ask again. */
+    int64_t committed;          /* How far the primary has committed. */
+    struct blob_list mutations; /* Of decree + 1, + 2, ... */
+    bool is_end;                /* The tail of the primary has what follows. */
+    int64_t copy;               /* 0: no store. Names the copy, for learn_read_request. */
+    int64_t copy_decree;        /* What it holds. */
+    int64_t source;             /* Equal sources: files of equal names and sizes are equal. */
     struct learn_files files;
 };
 

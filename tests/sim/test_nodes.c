@@ -707,7 +707,8 @@ static void test_lost_end_of_a_log(void **state)
         sim_run_us(c->sim, 20 * (uint64_t)S);
         put_all(c, 3);
         sim_run_us(c->sim, 20 * MS);
-        sim_check_each(c->sim, NULL, NULL); /* A log that has lost its end breaks I4 until that is noticed. */
+        sim_check_each(c->sim, NULL,
+                       NULL); /* A log that has lost its end breaks I4 until that is noticed. */
         sim_cluster_crash(c->nodes[1], SIM_POWER);
         start(c, 1);
         start(c, 2);
@@ -725,7 +726,8 @@ static bool is_three_copying(void *context)
     c->looking_at = 2;
     if (c->nodes[2]->is_open) sim_cluster_each(c->nodes[2], note_replica, c);
     for (int p = 0; p < PARTITIONS; p++)
-        if (c->found[2][p] != NULL && c->found[2][p]->repl.learning == REPL_LEARN_COPYING) return true;
+        if (c->found[2][p] != NULL && c->found[2][p]->repl.learning == REPL_LEARN_COPYING)
+            return true;
     return false;
 }
 

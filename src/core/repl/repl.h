@@ -69,10 +69,10 @@ enum repl_event_type {
     REPL_STATE_SAVED, /* The configuration of REPL_DO_SAVE_STATE is durable. */
     REPL_SUBMITTED,   /* The next mutation, made with repl_next(). Primary only. */
     REPL_LOGGED, /* Our own log holds everything up to the decree, as durably as its policy says. */
-    REPL_LOG_FAILED, /* Our own log refused; nothing after the last REPL_LOGGED is known. */
-    REPL_PREPARED,   /* A primary sent us a mutation. */
-    REPL_COMMITTED,  /* A primary told us how far it has committed. */
-    REPL_ACKED,      /* A member's or learner's log holds everything up to the decree. */
+    REPL_LOG_FAILED,   /* Our own log refused; nothing after the last REPL_LOGGED is known. */
+    REPL_PREPARED,     /* A primary sent us a mutation. */
+    REPL_COMMITTED,    /* A primary told us how far it has committed. */
+    REPL_ACKED,        /* A member's or learner's log holds everything up to the decree. */
     REPL_LEARN_WANTED, /* The learner asks for what is committed: it can't take what is new. */
     REPL_LEARNED, /* What REPL_DO_LEARN asked for came, as REPL_PREPARED each, and this was all. */
     REPL_COPYING, /* It was a whole store that came: what this one holds is to be replaced. */

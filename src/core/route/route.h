@@ -97,10 +97,11 @@ struct route_answer {
 
 struct route_event {
     enum route_event_type type;
-    uint64_t now_ms;          /* Boot time; never goes back. */
-    uint32_t partition_index; /* ASKED, MISLED, DOUBTED: as the caller counts, or as the target said. */
-    int64_t ballot;           /* MISLED: the target's. */
-    bool forgets_count;       /* MISLED: ROUTE_FORGET was the verdict. */
+    uint64_t now_ms; /* Boot time; never goes back. */
+    uint32_t
+        partition_index; /* ASKED, MISLED, DOUBTED: as the caller counts, or as the target said. */
+    int64_t ballot;      /* MISLED: the target's. */
+    bool forgets_count;  /* MISLED: ROUTE_FORGET was the verdict. */
     struct route_answer answer;
 };
 

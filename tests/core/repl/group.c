@@ -221,7 +221,8 @@ void group_restart(struct group *g, uint64_t id)
 static void say(struct group *g, struct group_node *n, const struct repl_effect *e,
                 struct repl_event event)
 {
-    must(g, n->disk.saved.config.ballot >= e->ballot, "I3: said something under a ballot not durable");
+    must(g, n->disk.saved.config.ballot >= e->ballot,
+         "I3: said something under a ballot not durable");
     event.ballot = e->ballot;
     send(g, e->to, event);
 }
@@ -240,7 +241,8 @@ static void do_prepare(struct group *g, struct group_node *n, const struct repl_
 static void do_learn(struct group *g, struct group_node *n, const struct repl_effect *e)
 {
     say(g, n, e,
-        (struct repl_event){.type = REPL_LEARNED, .acked = {.from = id_of(g, n), .decree = e->last}});
+        (struct repl_event){.type = REPL_LEARNED,
+                            .acked = {.from = id_of(g, n), .decree = e->last}});
 }
 
 void group_tell_all(struct group *g)
@@ -268,7 +270,8 @@ static void teach(struct group *g, uint64_t primary, const struct repl_event *as
                          n->is_up && n->repl.role == REPL_LEARNER &&
                          n->repl.config.ballot == ballot;
     if (!is_ours) return;
-    bool is_lost = from + 1 > p->disk.held_to + 1 || (from < p->disk.flushed && p->disk.held[from + 1] == NULL);
+    bool is_lost = from + 1 > p->disk.held_to + 1 ||
+                   (from < p->disk.flushed && p->disk.held[from + 1] == NULL);
     if (from > p->repl.committed || is_lost ||
         (from < p->repl.applied && prng_percent(&g->prng, 40))) {
         group_crash(g, id_of(g, n));
@@ -288,9 +291,8 @@ static void teach(struct group *g, uint64_t primary, const struct repl_event *as
         event.prepared.mutation = g->committed[d];
         group_step(g, id_of(g, n), &event);
     }
-    struct repl_event end = {.type = REPL_LEARNED,
-                             .ballot = ballot,
-                             .learned.is_end = last == p->repl.committed};
+    struct repl_event end = {
+        .type = REPL_LEARNED, .ballot = ballot, .learned.is_end = last == p->repl.committed};
     if (n->is_up) group_step(g, id_of(g, n), &end);
 }
 
@@ -313,7 +315,8 @@ static void do_reply(struct group *g, struct group_node *n, uint64_t applied)
     if (n->waiting_to == 0 || (!leads && applied < n->waiting_to)) return;
     const uint64_t to = applied < n->waiting_to ? applied : n->waiting_to;
     if (to == n->waiting_to) n->waiting_to = 0;
-    if (!leads && !is_same(g->committed[to], n->waiting)) return; /* Another's took its place (R15). */
+    if (!leads && !is_same(g->committed[to], n->waiting))
+        return; /* Another's took its place (R15). */
     uint64_t *acked = &g->acked_to[n->repl.config.ballot];
     must(g, n->repl.committed >= to, "I4: acknowledged before it was committed");
     if (to > *acked) *acked = to;
@@ -337,9 +340,9 @@ static void perform(struct group *g, struct group_node *n, const struct repl_eff
         break;
     case REPL_DO_ACK:
         say(g, n, e,
-            (struct repl_event){.type = REPL_ACKED,
-                                .acked = {id_of(g, n), e->last, e->asks_for_more, e->committed,
-                                          e->prepared}});
+            (struct repl_event){
+                .type = REPL_ACKED,
+                .acked = {id_of(g, n), e->last, e->asks_for_more, e->committed, e->prepared}});
         break;
     case REPL_DO_LEARN: do_learn(g, n, e); break;
     case REPL_DO_JOIN:
@@ -458,8 +461,8 @@ static bool is_held(const struct group_node *n, uint64_t decree, const struct ch
 /* One that is all there is knows what is committed without being told to be primary. */
 static bool may_be_first(const struct repl *r)
 {
-    bool is_alone = r->config.member_count == 1 && r->config.primary == r->self &&
-                    r->config.learner == 0;
+    bool is_alone =
+        r->config.member_count == 1 && r->config.primary == r->self && r->config.learner == 0;
     return r->role == REPL_PRIMARY || is_alone;
 }
 

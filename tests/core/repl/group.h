@@ -43,11 +43,11 @@ struct group_node {
     struct repl repl;
     struct group_disk disk;
     bool is_up;
-    uint64_t apply_to;    /* Asked of the store. */
-    uint64_t checked;     /* Commits up to here were compared. */
-    uint64_t promoted_to; /* Held when it became primary. */
-    uint64_t primary_of;  /* The ballot of that. */
-    uint64_t waiting_to;  /* A client waits for the answer of this decree; 0: none... */
+    uint64_t apply_to;     /* Asked of the store. */
+    uint64_t checked;      /* Commits up to here were compared. */
+    uint64_t promoted_to;  /* Held when it became primary. */
+    uint64_t primary_of;   /* The ballot of that. */
+    uint64_t waiting_to;   /* A client waits for the answer of this decree; 0: none... */
     struct chunk *waiting; /* ...with this mutation, its reference. */
 };
 

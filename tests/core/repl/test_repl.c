@@ -18,9 +18,9 @@ enum { US = 1, OTHER = 2, THIRD = 3 };
 
 static void render(const struct repl_effects *effects, char *to, size_t size)
 {
-    static const char *const names[] = {"save",   "append", "prepare", "commit_point", "ack",
-                                        "learn",  "join",   "expel", "shun", "give_way", "apply",
-                                        "commit", "reply",  "fail",    "stop"};
+    static const char *const names[] = {"save",  "append", "prepare", "commit_point", "ack",
+                                        "learn", "join",   "expel",   "shun",         "give_way",
+                                        "apply", "commit", "reply",   "fail",         "stop"};
     size_t used = 0;
     to[0] = '\0';
     for (uint32_t i = 0; i < effects->count; i++) {
