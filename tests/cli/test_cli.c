@@ -541,7 +541,7 @@ static void test_watch(void **state)
     time_t begin = time(NULL);
     assert_int_equal(here(w, "dup status t --watch | head -1"), 0);
     assert_true(time(NULL) - begin < 15);
-    w->under = "timeout --preserve-status -k 5 -s INT 2";
+    w->under = "timeout --preserve-status -k 30 -s INT 2"; /* A sanitizer takes its time to end. */
     assert_int_equal(here(w, "dup status t --watch"), 0);
     w->under = "timeout -k 5 20";
     assert_int_equal(here(w, "dup status t --watch --json | head -1"), 0);
