@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/mark.h"
@@ -26,9 +25,8 @@ enum {
     RETRY_MS_MIN = 50, /* After a failure; doubles... */
     RETRY_MS_MAX = 5000,
     PATIENCE_MS = 60 * 1000, /* Failing all that time, it leaves its place to another. */
-    PIECE_SIZE =
-        1 << 20,        /* Bytes asked for at once: one piece travels while the last is written. */
-    NAME_SIZE_MAX = 64, /* Of a store's file. */
+    PIECE_SIZE = 1 << 20,    /* Bytes asked for at once; the next when these are written. */
+    NAME_SIZE_MAX = 64,      /* Of a store's file. */
     FILES_MAX = 1 << 16,
     LEARN_PATH_SIZE = CONFIG_TEXT_SIZE + 160,
 };
@@ -583,18 +581,18 @@ static int note_files(struct learning *l, const struct learn_files *told)
 
 static void copy_begin(struct learning *l, const struct learn_response *told)
 {
-    int rc = note_files(l, &told->files);
     struct repl_event copying = {.type = REPL_COPYING, .ballot = l->ballot};
     if (l->replica->repl.matched != l->decree) { /* More came meanwhile, and was acknowledged. */
         MARK("a copy of the store came too late");
         pause_then_ask_anew(l);
         return;
     }
-    if (rc == 0) replica_step(l->replica, &copying);
+    int rc = note_files(l, &told->files);
     if (rc != 0) {
         copy_failed(l, "the list of files", rc);
         return;
     }
+    replica_step(l->replica, &copying);
     l->copy = (uint64_t)told->copy;
     l->copy_decree = (uint64_t)told->copy_decree;
     l->source = (uint64_t)told->source;

@@ -10,9 +10,9 @@
  *                       v
  *                     <replica>/learned, and the replica closes: learn_install() puts it in place of the store
  *
- * A copy that was interrupted goes on where it was: tables, which never change, are kept as far as they
- * are there, when the source's store is the same. Threads: on the replica's worker, but for
- * the files. */
+ * A copy that was interrupted goes on with the next table: tables, which never change, are kept when they are
+ * there whole and synced and the source's store is the same; one half copied (".part") begins again.
+ * Threads: on the replica's worker, but for the files. */
 #pragma once
 #include "core/repl/repl.h"
 #include "io/io.h"
