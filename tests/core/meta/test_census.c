@@ -4,20 +4,6 @@
 
 #include "core/meta/census.h"
 
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
-static int four_nodes(void **state)
-{
-    static struct world w;
-    world_init(&w, 4);
-    *state = &w;
-    return 0;
-}
-
 static void assert_held(const struct world *w, uint64_t id, struct census_held expected)
 {
     struct census_held held[8] = {{.learners = 77}}; /* What was there does not matter. */
@@ -98,11 +84,11 @@ static void test_too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_whole, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_lacking, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_headless, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_stuck, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_too_many, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_whole, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_lacking, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_headless, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_stuck, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_too_many, world_four_nodes, world_done),
     };
     return cmocka_run_group_tests_name("meta census", tests, NULL, NULL);
 }

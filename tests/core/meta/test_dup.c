@@ -14,12 +14,6 @@ static int with_table(void **state)
     return 0;
 }
 
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
 static const struct meta_dup *only_dup(const struct world *w)
 {
     assert_int_equal(world_table(w, "t")->dup_count, 1);
@@ -315,19 +309,19 @@ static void test_drop_ends_dups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_add_log_only, with_table, done),
-        cmocka_unit_test_setup_teardown(test_bootstrap, with_table, done),
-        cmocka_unit_test_setup_teardown(test_confirm_of_nothing, with_table, done),
-        cmocka_unit_test_setup_teardown(test_add_by_metas, with_table, done),
-        cmocka_unit_test_setup_teardown(test_known_metas_have_a_name, with_table, done),
-        cmocka_unit_test_setup_teardown(test_add_refused, with_table, done),
-        cmocka_unit_test_setup_teardown(test_rival, with_table, done),
-        cmocka_unit_test_setup_teardown(test_add_again, with_table, done),
-        cmocka_unit_test_setup_teardown(test_several, with_table, done),
-        cmocka_unit_test_setup_teardown(test_pause_start_remove, with_table, done),
-        cmocka_unit_test_setup_teardown(test_resolve_refused, with_table, done),
-        cmocka_unit_test_setup_teardown(test_resolve_finds_rival, with_table, done),
-        cmocka_unit_test_setup_teardown(test_drop_ends_dups, with_table, done),
+        cmocka_unit_test_setup_teardown(test_add_log_only, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_bootstrap, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_confirm_of_nothing, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_add_by_metas, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_known_metas_have_a_name, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_add_refused, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_rival, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_add_again, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_several, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_pause_start_remove, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_resolve_refused, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_resolve_finds_rival, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_drop_ends_dups, with_table, world_done),
     };
     return cmocka_run_group_tests_name("meta dup", tests, NULL, NULL);
 }

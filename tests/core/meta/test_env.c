@@ -11,12 +11,6 @@ static int with_table(void **state)
     return 0;
 }
 
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
 /* One row for each way to be right or wrong. */
 static void test_values(void **state)
 {
@@ -259,15 +253,15 @@ static void test_compaction_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_values, with_table, done),
+        cmocka_unit_test_setup_teardown(test_values, with_table, world_done),
         cmocka_unit_test(test_samples),
-        cmocka_unit_test_setup_teardown(test_compactions, with_table, done),
-        cmocka_unit_test_setup_teardown(test_compaction_options, with_table, done),
-        cmocka_unit_test_setup_teardown(test_set_is_whole, with_table, done),
-        cmocka_unit_test_setup_teardown(test_unknown_table, with_table, done),
-        cmocka_unit_test_setup_teardown(test_delete, with_table, done),
-        cmocka_unit_test_setup_teardown(test_clear, with_table, done),
-        cmocka_unit_test_setup_teardown(test_size_limits, with_table, done),
+        cmocka_unit_test_setup_teardown(test_compactions, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_compaction_options, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_set_is_whole, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_unknown_table, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_delete, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_clear, with_table, world_done),
+        cmocka_unit_test_setup_teardown(test_size_limits, with_table, world_done),
     };
     return cmocka_run_group_tests_name("meta env", tests, NULL, NULL);
 }

@@ -6,20 +6,6 @@
 
 #include "base/prng.h"
 
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
-static int four_nodes(void **state)
-{
-    static struct world w;
-    world_init(&w, 4);
-    *state = &w;
-    return 0;
-}
-
 static const struct meta_partition *partition_of(const struct world *w, int32_t table_id)
 {
     return &meta_table_by_id(w->meta, table_id)->partitions[0];
@@ -662,28 +648,32 @@ static void test_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_members_change, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_members_refused, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_a_learner_becomes_a_member, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_add_refused, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_add_needs_a_primary_and_a_place, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_join_and_drop_refused, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_drop_of_a_primary, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_death_fails_over, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_death_spreads_primaries, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_eviction_is_a_death, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_joining_a_dead_primary, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_starting_again_renews, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_death_is_of_a_process, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_starting_again_hands_over, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_yielding, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_starting_again_alone, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_moving_renews, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_draining_hands_over, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_draining_takes_nothing, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_draining_leads_only_alone, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_draining_called_off, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_any_order, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_members_change, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_members_refused, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_a_learner_becomes_a_member, world_four_nodes,
+                                        world_done),
+        cmocka_unit_test_setup_teardown(test_add_refused, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_add_needs_a_primary_and_a_place, world_four_nodes,
+                                        world_done),
+        cmocka_unit_test_setup_teardown(test_join_and_drop_refused, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_drop_of_a_primary, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_death_fails_over, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_death_spreads_primaries, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_eviction_is_a_death, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_joining_a_dead_primary, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_starting_again_renews, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_death_is_of_a_process, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_starting_again_hands_over, world_four_nodes,
+                                        world_done),
+        cmocka_unit_test_setup_teardown(test_yielding, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_starting_again_alone, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_moving_renews, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_draining_hands_over, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_draining_takes_nothing, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_draining_leads_only_alone, world_four_nodes,
+                                        world_done),
+        cmocka_unit_test_setup_teardown(test_draining_called_off, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_any_order, world_four_nodes, world_done),
     };
     return cmocka_run_group_tests_name("meta members", tests, NULL, NULL);
 }

@@ -1,20 +1,6 @@
 /* tests/core/meta/test_place.c: who holds what of a new table: as even as can be. */
 #include "world.h"
 
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
-static int four_nodes(void **state)
-{
-    static struct world w;
-    world_init(&w, 4);
-    *state = &w;
-    return 0;
-}
-
 /* How many partitions of the table a node holds, and how many as primary. */
 static void count(const struct meta_table *t, uint64_t node, uint32_t *all, uint32_t *primaries)
 {
@@ -100,11 +86,12 @@ static void test_draining_get_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_even, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_newcomers_get_their_part, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_small_tables_take_turns, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_dead_get_nothing, four_nodes, done),
-        cmocka_unit_test_setup_teardown(test_draining_get_nothing, four_nodes, done),
+        cmocka_unit_test_setup_teardown(test_even, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_newcomers_get_their_part, world_four_nodes,
+                                        world_done),
+        cmocka_unit_test_setup_teardown(test_small_tables_take_turns, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_dead_get_nothing, world_four_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_draining_get_nothing, world_four_nodes, world_done),
     };
     return cmocka_run_group_tests_name("meta place", tests, NULL, NULL);
 }

@@ -9,20 +9,6 @@ static int one_node(void **state)
     return 0;
 }
 
-static int three_nodes(void **state)
-{
-    static struct world w;
-    world_init(&w, 3);
-    *state = &w;
-    return 0;
-}
-
-static int done(void **state)
-{
-    world_fini(*state);
-    return 0;
-}
-
 /* The cluster is named once. Who proposes another name later is told "fine" and changes nothing: at
  * every start each member proposes what its config says. */
 static void test_cluster_is_named_once(void **state)
@@ -332,20 +318,20 @@ static void test_nodes_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_cluster_is_named_once, one_node, done),
-        cmocka_unit_test_setup_teardown(test_create, one_node, done),
-        cmocka_unit_test_setup_teardown(test_create_refused, one_node, done),
-        cmocka_unit_test_setup_teardown(test_name_limits, one_node, done),
-        cmocka_unit_test_setup_teardown(test_clamp, one_node, done),
-        cmocka_unit_test_setup_teardown(test_create_again, one_node, done),
-        cmocka_unit_test_setup_teardown(test_create_with_envs, one_node, done),
-        cmocka_unit_test_setup_teardown(test_drop_and_recall, one_node, done),
-        cmocka_unit_test_setup_teardown(test_drop_of_nothing, one_node, done),
-        cmocka_unit_test_setup_teardown(test_recall_under_another_name, one_node, done),
-        cmocka_unit_test_setup_teardown(test_purge, one_node, done),
-        cmocka_unit_test_setup_teardown(test_rename, one_node, done),
-        cmocka_unit_test_setup_teardown(test_replica_count, three_nodes, done),
-        cmocka_unit_test_setup_teardown(test_nodes_move, three_nodes, done),
+        cmocka_unit_test_setup_teardown(test_cluster_is_named_once, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_create, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_create_refused, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_name_limits, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_clamp, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_create_again, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_create_with_envs, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_drop_and_recall, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_drop_of_nothing, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_recall_under_another_name, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_purge, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_rename, one_node, world_done),
+        cmocka_unit_test_setup_teardown(test_replica_count, world_three_nodes, world_done),
+        cmocka_unit_test_setup_teardown(test_nodes_move, world_three_nodes, world_done),
     };
     return cmocka_run_group_tests_name("meta table", tests, NULL, NULL);
 }

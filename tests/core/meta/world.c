@@ -22,6 +22,30 @@ void world_fini(struct world *w)
     buf_fini(&w->answer);
 }
 
+static int begin(void **state, int nodes)
+{
+    static struct world w;
+    world_init(&w, nodes);
+    *state = &w;
+    return 0;
+}
+
+int world_three_nodes(void **state)
+{
+    return begin(state, 3);
+}
+
+int world_four_nodes(void **state)
+{
+    return begin(state, 4);
+}
+
+int world_done(void **state)
+{
+    world_fini(*state);
+    return 0;
+}
+
 enum wire_error world_do(struct world *w, const struct meta_command *command)
 {
     struct meta_command stamped = *command;

@@ -23,6 +23,11 @@ struct world {
 void world_init(struct world *w, int nodes);
 void world_fini(struct world *w);
 
+/* The same as what cmocka calls before and after a test. */
+int world_three_nodes(void **state);
+int world_four_nodes(void **state);
+int world_done(void **state);
+
 /* Apply and check; gives the answer's error. */
 enum wire_error world_do(struct world *w, const struct meta_command *command);
 
